@@ -1,0 +1,162 @@
+"""One way to the data: `load` renders or reads a set once, and finds it again by its content."""
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from bench import durable, randomness
+from bench.data import avataaars, cartoonset
+from bench.data.dataset import AvatarSet, from_arrays
+from bench.data.schema import Schema
+from bench.errors import BadInput
+
+AVATAAARS = "avataaars"
+FORMAT = 1  # of the cache file
+ALONE = 128  # fewer pictures than this are not worth starting processes for
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which avatars: a source ("avataaars", or a Cartoon Set's path), how many at most, and their size."""
+
+    source: str
+    images: int
+    image_size: int
+    skip_bad: bool = False
+
+
+def default_cache() -> Path:
+    """The user's cache folder, or the one that UNET_BENCH_CACHE names."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("UNET_BENCH_CACHE") or Path(home) / "unet-bench")
+
+
+def load(request: DataRequest, cache: Path) -> AvatarSet:
+    """The avatars asked for, from the cache if it has them whole, else made and cached; BadInput if it cannot."""
+    path = cache_path(request, cache)
+    cached = read_cache(path)
+    if cached is not None:
+        return cached
+    avatars = render(request) if request.source == AVATAAARS else read(request)
+    try:
+        write_cache(path, avatars)
+    except OSError as error:
+        raise BadInput(f"cannot write the data cache '{cache}' ({error.strerror}): choose another by --cache") from error
+    return avatars
+
+
+def cache_path(request: DataRequest, cache: Path) -> Path:
+    """Where a request's avatars lie: a name made of everything that their pixels depend on."""
+    content = avataaars.fingerprint() if request.source == AVATAAARS else fingerprint(Path(request.source))
+    key = json.dumps([FORMAT, content, request.images, request.image_size, request.skip_bad])
+    return cache / f"avatars-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 of a user's set: of the archive's bytes, or of every file's name and bytes."""
+    if cartoonset.is_archive(path) and path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for name, content in cartoonset.members(path):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def in_processes(function: Callable, items: list) -> list:
+    """`map` over all cores; in this process where the pictures are few."""
+    if len(items) < ALONE:
+        return [function(item) for item in items]
+    with pool() as workers:
+        return list(workers.map(function, items, chunksize=16))
+
+
+def pool() -> ProcessPoolExecutor:
+    # spawn: a fork would copy torch's threads in whatever state they are
+    return ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+
+
+def progress_bar() -> Progress:
+    return Progress(console=Console(file=sys.stderr), transient=True)
+
+
+def render(request: DataRequest) -> AvatarSet:
+    """The first `images` avatars, drawn on all cores."""
+    if request.images < 2:
+        raise BadInput(f"--images {request.images} is too few: at least 2")
+    labels = avataaars.draw_labels(request.images)
+    draw = functools.partial(avataaars.render, size=request.image_size)
+    if len(labels) < ALONE:
+        pictures = [draw(label) for label in labels]
+    else:
+        with pool() as workers, progress_bar() as bar:
+            drawn = workers.map(draw, labels, chunksize=32)
+            pictures = list(bar.track(drawn, total=len(labels), description="drawing avatars"))
+    return from_arrays(np.stack(pictures), avataaars.codes(labels), avataaars.schema(), AVATAAARS)
+
+
+def read(request: DataRequest) -> AvatarSet:
+    """A user's Cartoon Set; BadInput names the first problem unless bad images may be skipped."""
+    path = Path(request.source)
+    with progress_bar() as bar:
+        task = bar.add_task(f"reading {path.name}", total=None)
+        found = cartoonset.scan(path, request.image_size, in_processes, lambda n: bar.advance(task, n))
+    if found.problems and not request.skip_bad:
+        more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
+        raise BadInput(f"{found.problems[0]}{more}: mend it, see `bench data verify`, or pass --skip-bad")
+    stems = sorted(found.images.keys() & found.rows.keys() - found.bad)
+    if len(stems) < 2:
+        raise BadInput(f"data '{path}' has {len(stems)} usable images: at least 2 are needed")
+    chosen = randomness.epoch_order(0, 0, len(stems))[: request.images].sort().values.tolist()
+    stems = [stems[i] for i in chosen]
+    codes = np.array([[variant for _, variant, _ in found.rows[stem]] for stem in stems], dtype=np.int64)
+    schema = cartoonset.schema_of(found, found.rows[stems[0]])
+    return from_arrays(np.stack([found.images[s] for s in stems]), codes, schema, path.name, len(found.bad))
+
+
+def write_cache(path: Path, avatars: AvatarSet) -> None:
+    metadata = {
+        "schema": json.dumps(avatars.schema.to_json()),
+        "source": avatars.source,
+        "skipped": str(avatars.skipped),
+        "content_hash": avatars.content_hash,
+    }
+    durable.write_bytes(path, save({"images": avatars.images, "codes": avatars.codes}, metadata))
+
+
+def read_cache(path: Path) -> AvatarSet | None:
+    """The cached set; None if there is none, or if it is damaged (safetensors has no checksum, so we check)."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            avatars = AvatarSet(
+                file.get_tensor("images"),
+                file.get_tensor("codes"),
+                Schema.from_json(json.loads(metadata["schema"])),
+                metadata["source"],
+                int(metadata["skipped"]),
+            )
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        return damaged(path, str(error))
+    if avatars.content_hash != metadata["content_hash"]:
+        return damaged(path, "its content is not what was written")
+    return avatars
+
+
+def damaged(path: Path, why: str) -> None:
+    print(f"cache {path.name} is damaged ({why}): making it again", file=sys.stderr)

@@ -1,0 +1,89 @@
+"""What can be asked of an avatar: its attributes, their variants, and the binarised condition."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One categorical attribute; `hidden` names the variant that says "cannot be seen in this picture"."""
+
+    name: str
+    variants: tuple[str, ...]
+    hidden: str | None = None
+
+    def code(self, variant: str) -> int:
+        """The index of a variant; BadInput with the nearest names if there is none such."""
+        return self.variants.index(known(variant, self.variants, f"variant of {self.name}"))
+
+    @property
+    def hidden_code(self) -> int | None:
+        return None if self.hidden is None else self.variants.index(self.hidden)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The attributes of a data set, in the order of the columns of its codes (N, A)."""
+
+    attributes: tuple[Attribute, ...]
+
+    @property
+    def width(self) -> int:
+        """Width of the binarised condition: the sum of the cardinalities (217 for Cartoon Set)."""
+        return sum(self.cardinalities)
+
+    @property
+    def cardinalities(self) -> list[int]:
+        return [len(attribute.variants) for attribute in self.attributes]
+
+    @property
+    def names(self) -> list[str]:
+        return [attribute.name for attribute in self.attributes]
+
+    def binarise(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, A) to one-hot groups side by side, float32 (N, width)."""
+        offsets = np.cumsum([0, *self.cardinalities[:-1]])
+        condition = np.zeros((len(codes), self.width), dtype=np.float32)
+        np.put_along_axis(condition, codes + offsets, 1.0, axis=1)
+        return condition
+
+    def shown(self, codes: np.ndarray) -> np.ndarray:
+        """Which attribute can be seen in which picture: bool (N, A)."""
+        hidden = [-1 if a.hidden_code is None else a.hidden_code for a in self.attributes]
+        return codes != np.array(hidden)
+
+    def parse(self, text: str) -> dict[str, int]:
+        """`top=bob,eyes=wink` to codes by name; BadInput with the nearest names for what is unknown."""
+        wanted = {}
+        for part in filter(None, text.split(",")):
+            name, equals, variant = part.partition("=")
+            if not equals:
+                raise BadInput(f"'{part}' is no attribute: write name=value, for example {self.example()}")
+            attribute = self.attributes[self.names.index(known(name.strip(), self.names, "attribute"))]
+            wanted[attribute.name] = attribute.code(variant.strip())
+        return wanted
+
+    def example(self) -> str:
+        first = self.attributes[0]
+        return f"{first.name}={first.variants[0]}"
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [{"name": a.name, "variants": list(a.variants), "hidden": a.hidden} for a in self.attributes]
+
+    @classmethod
+    def from_json(cls, rows: list[dict[str, Any]]) -> "Schema":
+        return cls(tuple(Attribute(r["name"], tuple(r["variants"]), r["hidden"]) for r in rows))
+
+
+def known(name: str, names: tuple[str, ...] | list[str], what: str) -> str:
+    """The name itself if it is one of `names`; BadInput that offers the nearest ones otherwise."""
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)
+    shown = ", ".join(near[:12]) + (", …" if len(near) > 12 else "")
+    raise BadInput(f"unknown {what} '{name}': try {shown}")

@@ -1,0 +1,102 @@
+"""The diffusion mathematics, thin over diffusers' schedulers: training loss and guided sampling."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench import randomness
+from bench.config import Recipe
+
+Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]  # (noisy, timestep, condition) -> prediction
+
+
+def noise_schedule(recipe: Recipe) -> DDPMScheduler:
+    """The forward process of a recipe."""
+    return DDPMScheduler(
+        num_train_timesteps=recipe.timesteps,
+        beta_start=recipe.beta_start,
+        beta_end=recipe.beta_end,
+        beta_schedule="linear",
+        prediction_type=recipe.prediction,
+        clip_sample=recipe.clip_sample,
+    )
+
+
+def sampler(recipe: Recipe) -> DDPMScheduler | DDIMScheduler:
+    """The reverse process of a recipe, with its timesteps set."""
+    scheduler = noise_schedule(recipe)
+    if recipe.sampler == "ddim":
+        # "trailing" begins at the noisiest step; the default leaves it out.
+        scheduler = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing")
+    scheduler.set_timesteps(recipe.sampling_steps)
+    return scheduler
+
+
+def final_signal(recipe: Recipe) -> float:
+    """ᾱ_T: the share of the image's variance that is left at the last timestep."""
+    return float(noise_schedule(recipe).alphas_cumprod[-1])
+
+
+def training_loss(
+    denoiser: Denoiser, schedule: DDPMScheduler, images: Tensor, condition: Tensor, noise: Tensor, timestep: Tensor
+) -> Tensor:
+    """Mean squared error against ε or v, whichever the schedule predicts; images and noise (B, 3, H, W)."""
+    noisy = schedule.add_noise(images, noise, timestep)
+    prediction = denoiser(noisy, timestep, condition)
+    target = noise
+    if schedule.config.prediction_type == "v_prediction":
+        target = schedule.get_velocity(images, noise, timestep)
+    return F.mse_loss(prediction.float(), target)
+
+
+def guided(denoiser: Denoiser, noisy: Tensor, timestep: Tensor, condition: Tensor, guidance: float) -> Tensor:
+    """Classifier-free guidance: unconditional + guidance · (conditional − unconditional); 1 is plain conditional."""
+    if guidance == 1:
+        return denoiser(noisy, timestep, condition)
+    both = denoiser(
+        torch.cat([noisy, noisy]), torch.cat([timestep, timestep]), torch.cat([torch.zeros_like(condition), condition])
+    )
+    unconditional, conditional = both.float().chunk(2)
+    return unconditional + guidance * (conditional - unconditional)
+
+
+@torch.inference_mode()
+def sample_steps(
+    denoiser: Denoiser,
+    recipe: Recipe,
+    condition: Tensor,  # (B, D) on the device to sample on
+    image_size: int,
+    seed: int,
+    indices: range,  # which samples of the run these are: each has its own seed
+    guidance: float,
+    memory_format: torch.memory_format = torch.channels_last,
+) -> Iterator[Tensor]:
+    """Yield the image (B, 3, H, W) in model space after every reverse step, from the same latents for everyone."""
+    scheduler = sampler(recipe)
+    generators = randomness.generators(seed, "sample", indices)
+    shape = (3, image_size, image_size)
+    image = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(condition.device)
+    for t in scheduler.timesteps:
+        timestep = torch.full((len(image),), int(t), device=image.device)
+        noisy = image.to(memory_format=memory_format)
+        prediction = guided(denoiser, noisy, timestep, condition, guidance)
+        image = scheduler.step(prediction.float(), int(t), image, generator=generators).prev_sample
+        yield image
+
+
+def sample(
+    denoiser: Denoiser,
+    recipe: Recipe,
+    condition: Tensor,
+    image_size: int,
+    seed: int,
+    indices: range,
+    guidance: float,
+    memory_format: torch.memory_format = torch.channels_last,
+) -> Tensor:
+    """The last of `sample_steps`: finished images (B, 3, H, W) in model space."""
+    *_, image = sample_steps(denoiser, recipe, condition, image_size, seed, indices, guidance, memory_format)
+    return image

@@ -1,0 +1,104 @@
+"""The judge of attributes: a small convolutional network, trained once on real images, then cached."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench import randomness
+from bench.data.dataset import AvatarSet, to_model_space
+from bench.data.schema import Schema
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """How the judge is trained; part of its cache key."""
+
+    steps: int
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    noise: float = 0.1  # standard deviation of the noise added in training, so that grain does not blind it
+    algorithm: int = 1  # raise when the code below gives another judge
+
+    def as_dict(self) -> dict[str, float]:
+        return dataclasses.asdict(self)
+
+
+class AttributeClassifier(nn.Module):
+    """Images in model space (B, 3, H, W) to logits (B, sum of cardinalities), grouped as the condition is."""
+
+    def __init__(self, cardinalities: list[int], widths: tuple[int, ...] = (32, 64, 128)) -> None:
+        super().__init__()
+        self.cardinalities = cardinalities
+        layers: list[nn.Module] = []
+        for before, after in zip((3, *widths[:-1]), widths, strict=True):
+            for ins in (before, after):
+                layers += [nn.Conv2d(ins, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            layers.append(nn.MaxPool2d(2))
+        # The 4×4 grid keeps *where* a part is: an average over the picture would lose it.
+        self.trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.2))
+        self.heads = nn.Linear(widths[-1] * 16, sum(cardinalities))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.heads(self.trunk(images))
+
+    def split(self, logits: Tensor) -> tuple[Tensor, ...]:
+        """Logits (B, sum) to one (B, cardinality) per attribute."""
+        return logits.split(self.cardinalities, dim=1)
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, batch_size: int = 256) -> Tensor:
+        """Codes (N, A) read off uint8 images (N, 3, H, W)."""
+        self.eval()
+        device = self.heads.weight.device
+        rows = []
+        for batch in images.split(batch_size):
+            pixels = to_model_space(batch).to(device, memory_format=torch.channels_last)
+            rows.append(torch.stack([part.argmax(1) for part in self.split(self(pixels))], dim=1).cpu())
+        return torch.cat(rows)
+
+
+def loss(model: AttributeClassifier, images: Tensor, codes: Tensor) -> Tensor:
+    """Sum of the attributes' cross entropies."""
+    parts = model.split(model(images))
+    return torch.stack([F.cross_entropy(part, codes[:, i]) for i, part in enumerate(parts)]).sum()
+
+
+def batches(train: AvatarSet, config: ClassifierConfig, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """`config.steps` batches of noisy real images and their codes, epoch after epoch."""
+    size = min(config.batch_size, len(train))
+    per_epoch = len(train) // size
+    for step in range(config.steps):
+        epoch, position = divmod(step, per_epoch)
+        rows = randomness.epoch_order(seed, epoch, len(train))[position * size : (position + 1) * size]
+        images = to_model_space(train.images[rows])
+        noise = torch.randn(images.shape, generator=randomness.generator(seed, "judge", step))
+        yield images + config.noise * noise, train.codes[rows]
+
+
+def train_classifier(
+    train: AvatarSet, config: ClassifierConfig, device: torch.device, seed: int = 0
+) -> Iterator[tuple[AttributeClassifier, float]]:
+    """Train the judge, yielding (the model, this step's loss) after every step so that progress can be shown."""
+    torch.manual_seed(seed)
+    model = AttributeClassifier(train.schema.cardinalities).to(device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1
+    )
+    for images, codes in batches(train, config, seed):
+        model.train()
+        value = loss(model, images.to(device, memory_format=torch.channels_last), codes.to(device))
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        schedule.step()
+        yield model, value.item()
+
+
+def empty_classifier(schema: Schema) -> AttributeClassifier:
+    """An untrained judge of the right shape, to load cached weights into."""
+    return AttributeClassifier(schema.cardinalities)

@@ -1,0 +1,220 @@
+"""One training loop for every contestant, on accelerate."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers import get_scheduler
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from bench import randomness
+from bench.checkpoint import Checkpoint
+from bench.config import Optimisation, RunConfig
+from bench.data.dataset import AvatarSet, to_model_space
+from bench.diffusion import noise_schedule, training_loss
+from bench.errors import RunFailed
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What every contestant meets at one step: images and noise (B, 3, H, W), condition (B, D), timestep (B,)."""
+
+    images: Tensor
+    noise: Tensor
+    timestep: Tensor
+    condition: Tensor  # a row of zeros where it was dropped
+
+    def to(self, device: torch.device, memory_format: torch.memory_format) -> "Batch":
+        return Batch(
+            self.images.to(device, memory_format=memory_format),
+            self.noise.to(device, memory_format=memory_format),
+            self.timestep.to(device),
+            self.condition.to(device),
+        )
+
+
+@dataclass
+class TrainingLog:
+    """What training has done so far; every epoch's figures are kept."""
+
+    epochs_done: int = 0
+    steps_done: int = 0
+    seconds_per_epoch: list[float] = field(default_factory=list)  # training alone: no sampling, no checkpoint
+    loss_per_epoch: list[float] = field(default_factory=list)
+    images_per_epoch: int = 0
+    resumed_at_epochs: list[int] = field(default_factory=list)
+
+
+def accelerator_for(config: RunConfig) -> Accelerator:
+    """accelerate's view of the device and precision that the run asks for."""
+    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
+
+
+def epoch_batches(train: AvatarSet, config: RunConfig, epoch: int) -> Iterator[Batch]:
+    """The batches of an epoch, a pure function of (seed, epoch, position) and the same for every contestant.
+
+    The images left over by the last whole batch wait for another epoch's order.
+    """
+    seed, size, length = config.seed, config.sizes.batch_size, len(train)
+    order = randomness.epoch_order(seed, epoch, length)
+    timesteps = (randomness.uniform(seed, "timestep", epoch, length) * config.recipe.timesteps).long()
+    kept = randomness.uniform(seed, "dropout", epoch, length) >= config.recipe.condition_dropout
+    shape = tuple(train.images.shape[1:])
+    for start in range(0, length - size + 1, size):
+        places = slice(start, start + size)
+        rows = order[places]
+        yield Batch(
+            images=to_model_space(train.images[rows]),
+            noise=randomness.normal(seed, "noise", epoch, range(start, start + size), shape),
+            timestep=timesteps[places],
+            condition=train.conditions[rows] * kept[places, None],
+        )
+
+
+def learning_rate_schedule(
+    optimizer: torch.optim.Optimizer, plan: Optimisation, steps_per_epoch: int, epochs: int
+) -> LRScheduler:
+    """The recipe's schedule, stepped once per training step."""
+    if plan.schedule == "step":
+        return StepLR(optimizer, step_size=plan.step_epochs * steps_per_epoch, gamma=plan.step_factor)
+    total = steps_per_epoch * epochs
+    return get_scheduler(
+        "cosine", optimizer, num_warmup_steps=round(plan.warmup_share * total), num_training_steps=total
+    )
+
+
+class Trainer:
+    """A denoiser in training: its optimiser, schedule and average, and how to save and restore them."""
+
+    def __init__(self, denoiser: nn.Module, config: RunConfig, train: AvatarSet) -> None:
+        if len(train) < config.sizes.batch_size:
+            raise RunFailed(f"{len(train)} training images do not fill a batch of {config.sizes.batch_size}")
+        self.config, self.train = config, train
+        self.accelerator = accelerator_for(config)
+        self.memory_format = MEMORY_FORMATS[config.memory_format]
+        plan = config.recipe.optimisation
+        denoiser = denoiser.to(memory_format=self.memory_format)
+        optimizer = OPTIMIZERS[plan.optimizer](
+            denoiser.parameters(), lr=config.sizes.learning_rate, weight_decay=plan.weight_decay
+        )
+        self.denoiser, self.optimizer = self.accelerator.prepare(denoiser, optimizer)
+        # Not prepared: accelerate would step the schedule once per process.
+        steps = len(train) // config.sizes.batch_size
+        self.lr_schedule = learning_rate_schedule(self.optimizer.optimizer, plan, steps, config.sizes.epochs)
+        self.noise_schedule = noise_schedule(config.recipe)
+        self.parameters = list(self.denoiser.parameters())
+        decay = config.recipe.ema_decay
+        self.ema = None if decay is None else EMAModel(self.parameters, decay=decay, foreach=True)
+        self.log = TrainingLog(images_per_epoch=steps * config.sizes.batch_size)
+
+    def step(self, batch: Batch) -> Tensor:
+        """One update of the weights; the loss, not yet waited for."""
+        self.denoiser.train()
+        loss = training_loss(
+            self.denoiser, self.noise_schedule, batch.images, batch.condition, batch.noise, batch.timestep
+        )
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        self.lr_schedule.step()
+        self.optimizer.zero_grad()
+        if self.ema is not None:
+            self.ema.step(self.parameters)
+        return loss.detach()
+
+    def run_epoch(self, on_step: Callable[[int, Tensor], None]) -> None:
+        """One pass over the data, timed from the first batch to the last update."""
+        device = self.accelerator.device
+        losses = []
+        synchronise(device)
+        started = time.perf_counter()
+        for index, batch in enumerate(epoch_batches(self.train, self.config, self.log.epochs_done)):
+            losses.append(self.step(batch.to(device, self.memory_format)))
+            on_step(index, losses[-1])
+        synchronise(device)
+        seconds = time.perf_counter() - started
+        mean = torch.stack(losses).mean().item()
+        if not torch.isfinite(torch.tensor(mean)):
+            raise RunFailed(f"diverged in epoch {self.log.epochs_done + 1}: the loss is {mean}")
+        self.log.seconds_per_epoch.append(seconds)
+        self.log.loss_per_epoch.append(mean)
+        self.log.epochs_done += 1
+        self.log.steps_done += len(losses)
+
+    def averaged(self) -> "AveragedWeights":
+        """A context in which the denoiser has its averaged weights, if the recipe keeps an average."""
+        return AveragedWeights(self)
+
+    def to_checkpoint(self) -> Checkpoint:
+        model = self.accelerator.unwrap_model(self.denoiser)
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        for index, entries in optimizer["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in entries.items()}
+        if self.ema is not None:
+            tensors |= {f"ema.{i}": tensor for i, tensor in enumerate(self.ema.shadow_params)}
+        state = {
+            "log": asdict(self.log),
+            "param_groups": optimizer["param_groups"],
+            "lr_schedule": {
+                key: value
+                for key, value in self.lr_schedule.state_dict().items()
+                if key in ("last_epoch", "_step_count", "base_lrs", "_last_lr")
+            },
+            "ema_steps": None if self.ema is None else self.ema.optimization_step,
+        }
+        return Checkpoint({k: v.detach().cpu().clone() for k, v in tensors.items()}, state)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take up training where a checkpoint left it."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "ema": {}}
+        for key, tensor in checkpoint.tensors.items():
+            part, _, name = key.partition(".")
+            parts[part][name] = tensor
+        self.accelerator.unwrap_model(self.denoiser).load_state_dict(parts["model"])
+        entries: dict[int, dict[str, Any]] = {}
+        for key, tensor in parts["optimizer"].items():
+            index, _, name = key.partition(".")
+            entries.setdefault(int(index), {})[name] = tensor
+        self.optimizer.load_state_dict({"state": entries, "param_groups": checkpoint.state["param_groups"]})
+        self.lr_schedule.load_state_dict(checkpoint.state["lr_schedule"])
+        if self.ema is not None:
+            self.ema.shadow_params = [parts["ema"][str(i)] for i in range(len(parts["ema"]))]
+            self.ema.to(self.accelerator.device)
+            self.ema.optimization_step = checkpoint.state["ema_steps"]
+        self.log = TrainingLog(**checkpoint.state["log"])
+        self.log.resumed_at_epochs.append(self.log.epochs_done)
+
+
+class AveragedWeights:
+    """Swaps a trainer's averaged weights in, and the raw ones back."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def __enter__(self) -> nn.Module:
+        trainer = self.trainer
+        trainer.denoiser.eval()
+        if trainer.ema is not None:
+            trainer.ema.store(trainer.parameters)
+            trainer.ema.copy_to(trainer.parameters)
+        return trainer.denoiser
+
+    def __exit__(self, *_: object) -> None:
+        if self.trainer.ema is not None:
+            self.trainer.ema.restore(self.trainer.parameters)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was asked, so that a clock reads the work and not the asking."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
