@@ -100,13 +100,34 @@ class Sizes:
 
 PRESETS = {
     "smoke": Sizes(
-        image_size=32, scale=1 / 16, images=2000, epochs=2, batch_size=32, learning_rate=2e-3, samples=64, judge_steps=300
+        image_size=32,
+        scale=1 / 16,
+        images=2000,
+        epochs=2,
+        batch_size=32,
+        learning_rate=2e-3,
+        samples=64,
+        judge_steps=300,
     ),
     "laptop": Sizes(
-        image_size=32, scale=1 / 8, images=10_000, epochs=3, batch_size=16, learning_rate=1e-3, samples=256, judge_steps=1500
+        image_size=32,
+        scale=1 / 8,
+        images=10_000,
+        epochs=3,
+        batch_size=16,
+        learning_rate=1e-3,
+        samples=256,
+        judge_steps=1500,
     ),
     "full": Sizes(
-        image_size=64, scale=1.0, images=10_000, epochs=100, batch_size=128, learning_rate=2e-4, samples=2048, judge_steps=3000
+        image_size=64,
+        scale=1.0,
+        images=10_000,
+        epochs=100,
+        batch_size=128,
+        learning_rate=2e-4,
+        samples=2048,
+        judge_steps=3000,
     ),
 }
 

@@ -41,7 +41,12 @@ def final_signal(recipe: Recipe) -> float:
 
 
 def training_loss(
-    denoiser: Denoiser, schedule: DDPMScheduler, images: Tensor, condition: Tensor, noise: Tensor, timestep: Tensor
+    denoiser: Denoiser,
+    schedule: DDPMScheduler,
+    images: Tensor,
+    condition: Tensor,
+    noise: Tensor,
+    timestep: Tensor,
 ) -> Tensor:
     """Mean squared error against ε or v, whichever the schedule predicts; images and noise (B, 3, H, W)."""
     noisy = schedule.add_noise(images, noise, timestep)
@@ -57,7 +62,9 @@ def guided(denoiser: Denoiser, noisy: Tensor, timestep: Tensor, condition: Tenso
     if guidance == 1:
         return denoiser(noisy, timestep, condition)
     both = denoiser(
-        torch.cat([noisy, noisy]), torch.cat([timestep, timestep]), torch.cat([torch.zeros_like(condition), condition])
+        torch.cat([noisy, noisy]),
+        torch.cat([timestep, timestep]),
+        torch.cat([torch.zeros_like(condition), condition]),
     )
     unconditional, conditional = both.float().chunk(2)
     return unconditional + guidance * (conditional - unconditional)
@@ -76,6 +83,8 @@ def sample_steps(
 ) -> Iterator[Tensor]:
     """Yield the image (B, 3, H, W) in model space after every reverse step, from the same latents for everyone."""
     scheduler = sampler(recipe)
+    # Where DDIM clips x0, ε has to follow it: with ε left as predicted, guidance piles up noise.
+    options = {"use_clipped_model_output": True} if recipe.sampler == "ddim" else {}
     generators = randomness.generators(seed, "sample", indices)
     shape = (3, image_size, image_size)
     image = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(condition.device)
@@ -83,7 +92,7 @@ def sample_steps(
         timestep = torch.full((len(image),), int(t), device=image.device)
         noisy = image.to(memory_format=memory_format)
         prediction = guided(denoiser, noisy, timestep, condition, guidance)
-        image = scheduler.step(prediction.float(), int(t), image, generator=generators).prev_sample
+        image = scheduler.step(prediction.float(), int(t), image, generator=generators, **options).prev_sample
         yield image
 
 

@@ -54,7 +54,9 @@ def load(request: DataRequest, cache: Path) -> AvatarSet:
     try:
         write_cache(path, avatars)
     except OSError as error:
-        raise BadInput(f"cannot write the data cache '{cache}' ({error.strerror}): choose another by --cache") from error
+        raise BadInput(
+            f"cannot write the data cache '{cache}' ({error.strerror}): choose another by --cache"
+        ) from error
     return avatars
 
 

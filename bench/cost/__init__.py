@@ -1,0 +1,1 @@
+"""The accountants: parameters, memory, activations, FLOPs, heads, and time."""

@@ -1,0 +1,79 @@
+"""`bench sample`: avatars with attributes of one's choice, from a run's newest checkpoint."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench import contestants, randomness
+from bench.checkpoint import load_newest
+from bench.config import RunConfig
+from bench.data.schema import Schema
+from bench.environment import choose_device
+from bench.errors import BadInput
+from bench.record import read_record, record_path
+from bench.render.gallery import write_strip
+from bench.sampling import draw
+
+
+def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
+    """The first seed of a contestant that was trained in this results folder; BadInput if there is none."""
+    found = sorted((out / ".work").glob(f"{contestant.replace(':', '.')}-{recipe}-seed*/config.json"))
+    if not found:
+        raise BadInput(
+            f"'{out}' holds no checkpoint of {contestant} ({recipe}): `python -m bench run --out {out}` makes one"
+        )
+    return RunConfig.from_dict(json.loads(found[0].read_text()))
+
+
+def chosen_codes(schema: Schema, attributes: str, count: int, seed: int) -> np.ndarray:
+    """Codes (count, A): the attributes asked for, the others drawn at random among what can be seen."""
+    wanted = schema.parse(attributes)
+    rows = []
+    for index in range(count):
+        draws = torch.rand(len(schema.attributes), generator=randomness.generator(seed, "attributes", index))
+        row = []
+        for attribute, u in zip(schema.attributes, draws.tolist(), strict=True):
+            choices = [i for i in range(len(attribute.variants)) if i != attribute.hidden_code]
+            row.append(wanted.get(attribute.name, choices[int(u * len(choices))]))
+        rows.append(row)
+    return np.array(rows, dtype=np.int64)
+
+
+def generate(
+    out: Path,
+    contestant: str,
+    recipe: str,
+    attributes: str,
+    guidance: float | None,
+    count: int,
+    seed: int,
+    picture: Path,
+) -> None:
+    """Write a grid of `count` samples to `picture`."""
+    config = find_run(out, contestant, recipe)
+    schema = Schema.from_json(read_record(record_path(out, config)).data["schema"])
+    codes = chosen_codes(schema, attributes, count, seed)
+    checkpoint = load_newest(out / ".work" / config.name / "checkpoints")
+    if checkpoint is None:
+        raise BadInput(f"{config.name} has no checkpoint yet: `python -m bench run --out {out}` makes one")
+    denoiser = contestants.build(
+        config.contestant, schema.width, config.sizes.image_size, config.sizes.scale, config.seed
+    )
+    denoiser.load_state_dict(
+        {n.removeprefix("model."): t for n, t in checkpoint.tensors.items() if n.startswith("model.")}
+    )
+    if config.recipe.ema_decay is not None:
+        for i, parameter in enumerate(denoiser.parameters()):
+            parameter.data.copy_(checkpoint.tensors[f"ema.{i}"])
+    device = torch.device(choose_device("auto"))
+    images = draw(
+        denoiser.to(device).eval(),
+        config,
+        torch.from_numpy(schema.binarise(codes)),
+        device,
+        guidance,
+        seed=seed,
+    )
+    write_strip(picture, images, columns=min(8, count))

@@ -1,0 +1,62 @@
+"""The record of a run: configuration, environment and raw measurements, as versioned JSON."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.config import RunConfig
+from bench.errors import BadInput
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One contestant with one seed. Numbers are raw and unrounded, with their unit in the name."""
+
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    command: str
+    status: Literal["done", "failed"]
+    error: str | None = None  # why it failed, in a few words
+    data: dict[str, Any] = field(default_factory=dict)
+    measurements: dict[str, Any] = field(default_factory=dict)
+    images: dict[str, Any] = field(default_factory=dict)  # paths below the results folder
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def run(self) -> RunConfig:
+        return RunConfig.from_dict(self.config)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def record_path(out: Path, run: RunConfig) -> Path:
+    return out / "records" / f"{run.name}.json"
+
+
+def read_record(path: Path) -> Record:
+    """A record from its file; BadInput if it is cut short or of a version that this code does not know."""
+    try:
+        fields = json.loads(path.read_text())
+        version = fields.get("schema_version")
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(f"record {path.name} cannot be read ({error}): delete it and run again") from error
+    if version != SCHEMA_VERSION:
+        raise BadInput(f"record {path.name} has schema_version {version}, this code reads {SCHEMA_VERSION}: update it")
+    try:
+        record = Record(**fields)
+        record.run  # noqa: B018 - a configuration that does not parse is found here
+    except (TypeError, KeyError) as error:
+        raise BadInput(f"record {path.name} lacks or misnames a field ({error}): delete it and run again") from error
+    return record
+
+
+def read_records(out: Path) -> list[Record]:
+    """Every record of a results folder, by name; BadInput if there is none."""
+    paths = sorted((out / "records").glob("*.json"))
+    if not paths:
+        raise BadInput(f"'{out}' holds no records: make some by `python -m bench run --out {out}`")
+    return [read_record(path) for path in paths]
