@@ -74,8 +74,21 @@ def matches(operation: str, words: tuple[str, ...]) -> bool:
     return any(name == word or (len(word) > 5 and word in name) for word in words)
 
 
-def attentions(denoiser: nn.Module, inputs: tuple[Tensor, ...]) -> list[dict[str, Any]]:
-    """Every attention of a forward pass as it really runs: where, tokens, heads and head width."""
+def attentions(denoiser: nn.Module, condition_width: int, image_size: int) -> list[dict[str, Any]]:
+    """Every attention of a forward pass as it really runs: where, tokens, heads, head width, self or cross.
+
+    Token counts alone do not tell self from cross (16×16 pixels may meet 256 context tokens). An image twice as
+    large does: the keys of self attention grow with it, those of cross attention do not.
+    """
+    found = record_attentions(denoiser, condition_width, image_size)
+    larger = record_attentions(denoiser, condition_width, 2 * image_size)
+    for here, there in zip(found, larger, strict=True):
+        here["kind"] = "cross" if here["context_tokens"] == there["context_tokens"] else "self"
+    return found
+
+
+def record_attentions(denoiser: nn.Module, condition_width: int, image_size: int) -> list[dict[str, Any]]:
+    inputs = example_inputs(condition_width, image_size, batch_size=1)
     with module_names(denoiser) as where, RecordAttention(where) as record, torch.no_grad():
         denoiser(*inputs)
     return record.found
@@ -100,7 +113,6 @@ class RecordAttention(TorchFunctionMode):
                     "context_tokens": key.shape[-2],
                     "heads": query.shape[1],
                     "head_width": query.shape[-1],
-                    "kind": "self" if query.shape[-2] == key.shape[-2] else "cross",
                 }
             )
         return function(*args, **(kwargs or {}))

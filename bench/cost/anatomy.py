@@ -23,7 +23,7 @@ def static_cost(name: str, condition_width: int, image_size: int, scale: float) 
             "scale": scale,
             "parameters": count_parameters(denoiser),
             **training_bytes(denoiser),
-            "attention": attentions(denoiser, inputs),
+            "attention": attentions(denoiser, condition_width, image_size),
             "flops_per_image": flops(denoiser, inputs),
         }
 

@@ -1,0 +1,52 @@
+"""Small real things that many tests use: a rendered set, its split, a configuration of a tiny run."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench.config import MATCHED, PRESETS, RunConfig
+from bench.data.dataset import AvatarSet, Split, split
+from bench.data.library import DataRequest, render
+
+CONTESTANTS = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")
+TINY = 1 / 32  # the smallest scale: one group of channels
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(scope="session")
+def avatars() -> AvatarSet:
+    return render(DataRequest("avataaars", images=120, image_size=16))
+
+
+@pytest.fixture(scope="session")
+def parts(avatars) -> Split:
+    return split(avatars)
+
+
+@pytest.fixture
+def config(avatars) -> RunConfig:
+    sizes = replace(PRESETS["smoke"], image_size=16, scale=TINY, images=120, epochs=3, batch_size=16, samples=8)
+    return RunConfig(
+        contestant="scratch",
+        seed=0,
+        preset="smoke",
+        recipe=MATCHED,
+        sizes=sizes,
+        data="avataaars",
+        data_hash=avatars.content_hash,
+        device="cpu",
+        mixed_precision="no",
+        memory_format="channels_last",
+    )
+
+
+def awaken(denoiser: torch.nn.Module) -> torch.nn.Module:
+    """Move every weight off its initial value: branches that start at zero then take part."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in denoiser.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return denoiser

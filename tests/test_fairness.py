@@ -1,0 +1,126 @@
+"""The heart of the project: whatever must be equal between contestants is equal."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench import contestants, randomness
+from bench.config import MATCHED, recipe_for
+from bench.diffusion import sample
+from bench.train import Trainer, epoch_batches
+from tests.conftest import CONTESTANTS
+
+
+def met_by(name, config, train, monkeypatch):
+    """What a contestant is really given in two epochs of training: every batch, as the harness hands it over."""
+    met = []
+    denoiser = contestants.build(name, train.schema.width, config.sizes.image_size, config.sizes.scale)
+    trainer = Trainer(denoiser, replace(config, contestant=name), train)
+    monkeypatch.setattr(trainer, "step", lambda batch: met.append(batch) or torch.zeros(()))
+    for _ in range(2):
+        trainer.run_epoch(lambda index, loss: None)
+    return met
+
+
+def test_every_contestant_meets_the_same_images_noise_timesteps_and_conditions(config, parts, monkeypatch):
+    runs = {name: met_by(name, config, parts.train, monkeypatch) for name in CONTESTANTS}
+    reference = runs.pop("scratch")
+    assert len(reference) == 2 * (len(parts.train) // config.sizes.batch_size)
+    for met in runs.values():
+        for ours, theirs in zip(reference, met, strict=True):
+            for field in ("images", "noise", "timestep", "condition"):
+                assert torch.equal(getattr(ours, field), getattr(theirs, field))
+
+
+def test_epochs_differ_and_seeds_differ(config, parts):
+    first = next(epoch_batches(parts.train, config, 0))
+    for other_config, epoch in ((config, 1), (replace(config, seed=1), 0)):
+        other = next(epoch_batches(parts.train, other_config, epoch))
+        for field in ("images", "noise", "timestep"):
+            assert not torch.equal(getattr(first, field), getattr(other, field))
+
+
+def test_weights_do_not_depend_on_what_ran_before(config, parts):
+    """Building another model, or drawing numbers, changes nothing: no randomness has a history."""
+    first = list(epoch_batches(parts.train, config, 0))
+    torch.manual_seed(123)
+    torch.randn(1000)
+    contestants.build("diffusers-8", 4, 16, 1 / 32)
+    second = list(epoch_batches(parts.train, config, 0))
+    assert all(torch.equal(a.noise, b.noise) for a, b in zip(first, second, strict=True))
+
+
+def test_noise_and_timesteps_are_what_they_should_be(config, parts):
+    noise = randomness.normal(0, "noise", 0, range(64), (3, 16, 16))
+    assert abs(noise.mean()) < 0.02
+    assert abs(noise.std() - 1) < 0.02
+    assert len({row.numpy().tobytes() for row in noise}) == 64
+    uniform = randomness.uniform(0, "timestep", 0, 10_000)
+    assert uniform.min() >= 0
+    assert uniform.max() < 1
+    assert abs(uniform.mean() - 0.5) < 0.02
+    assert torch.equal(randomness.epoch_order(0, 0, 50).sort().values, torch.arange(50))
+
+
+def test_about_a_tenth_of_the_conditions_is_dropped_and_the_rest_untouched(config, parts):
+    batches = [b for epoch in range(20) for b in epoch_batches(parts.train, config, epoch)]
+    sums = torch.cat([b.condition.sum(1) for b in batches])
+    assert set(sums.tolist()) == {0.0, float(len(parts.train.schema.attributes))}
+    assert 0.07 < (sums == 0).float().mean() < 0.13
+
+
+def test_matched_is_one_recipe_for_all_and_source_is_each_as_published():
+    assert {recipe_for("matched", name) for name in CONTESTANTS} == {MATCHED}
+    assert recipe_for("source", "scratch").optimisation.optimizer == "adam"
+    assert recipe_for("source", "scratch").optimisation.schedule == "step"
+    for name in CONTESTANTS[1:]:
+        assert recipe_for("source", name).optimisation.optimizer == "adamw"
+        assert recipe_for("source", name).optimisation.schedule == "cosine"
+    alike = {replace(recipe_for("source", name), optimisation=MATCHED.optimisation) for name in CONTESTANTS}
+    assert len(alike) == 1
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_the_optimiser_and_its_schedule_are_the_same_for_all(name, config, parts):
+    denoiser = contestants.build(name, parts.train.schema.width, 16, config.sizes.scale)
+    trainer = Trainer(denoiser, replace(config, contestant=name), parts.train)
+    group = dict(trainer.optimizer.param_groups[0])
+    assert len(group.pop("params")) == len(list(denoiser.parameters()))  # nobody's weights are left out
+    rates = []
+    for _ in range(6):
+        rates.append(trainer.lr_schedule.get_last_lr()[0])
+        trainer.optimizer.step()
+        trainer.lr_schedule.step()
+    assert type(trainer.optimizer.optimizer).__name__ == "AdamW"
+    assert group["betas"] == (0.9, 0.999)
+    assert group["weight_decay"] == MATCHED.optimisation.weight_decay
+    assert rates[0] == 0
+    assert max(rates) == pytest.approx(config.sizes.learning_rate)
+
+
+def test_initial_latents_belong_to_the_sample_and_not_to_the_batch(config):
+    """Samples drawn together or one by one, by any contestant, start from the same latents."""
+    starts = []
+
+    def spy(noisy, timestep, condition):
+        starts.append(noisy.clone())
+        return torch.zeros_like(noisy)
+
+    recipe = replace(MATCHED, sampling_steps=1, guidance=1.0)
+    sample(spy, recipe, torch.zeros(4, 5), 8, seed=0, indices=range(4), guidance=1.0)
+    for i in range(4):
+        sample(spy, recipe, torch.zeros(1, 5), 8, seed=0, indices=range(i, i + 1), guidance=1.0)
+    assert torch.equal(starts[0], torch.cat(starts[1:]))
+
+
+@pytest.mark.parametrize("kind", ["ddim", "ddpm"])
+def test_batching_changes_no_sample(kind):
+    def denoiser(noisy, timestep, condition):
+        return 0.3 * noisy + condition[:, :3, None, None]
+
+    recipe = replace(MATCHED, sampler=kind, sampling_steps=5)
+    condition = torch.rand(4, 5)
+    whole = sample(denoiser, recipe, condition, 8, 0, range(4), 2.0)
+    parts = [sample(denoiser, recipe, condition[i : i + 1], 8, 0, range(i, i + 1), 2.0) for i in range(4)]
+    torch.testing.assert_close(whole, torch.cat(parts), rtol=0, atol=1e-6)
