@@ -99,31 +99,34 @@ class Sizes:
 
 
 PRESETS = {
+    # A first look, and CI: everything happens, nothing is learned well.
     "smoke": Sizes(
         image_size=32,
         scale=1 / 16,
-        images=2000,
+        images=1500,
         epochs=2,
-        batch_size=32,
+        batch_size=16,
         learning_rate=2e-3,
         samples=64,
         judge_steps=300,
     ),
+    # Samples that match their conditions, on two CPU cores under an hour. Small batches: steps teach more than images.
     "laptop": Sizes(
         image_size=32,
         scale=1 / 8,
         images=10_000,
-        epochs=3,
+        epochs=7,
         batch_size=16,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         samples=256,
         judge_steps=1500,
     ),
+    # The published scale, for an accelerator.
     "full": Sizes(
         image_size=64,
         scale=1.0,
         images=10_000,
-        epochs=100,
+        epochs=10,
         batch_size=128,
         learning_rate=2e-4,
         samples=2048,

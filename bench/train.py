@@ -184,7 +184,7 @@ class Trainer:
             index, _, name = key.partition(".")
             entries.setdefault(int(index), {})[name] = tensor
         self.optimizer.load_state_dict({"state": entries, "param_groups": checkpoint.state["param_groups"]})
-        self.lr_schedule.load_state_dict(checkpoint.state["lr_schedule"])
+        self.lr_schedule.load_state_dict(self.lr_schedule.state_dict() | checkpoint.state["lr_schedule"])
         if self.ema is not None:
             self.ema.shadow_params = [parts["ema"][str(i)] for i in range(len(parts["ema"]))]
             self.ema.to(self.accelerator.device)

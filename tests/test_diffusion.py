@@ -33,9 +33,7 @@ def images():
 def test_an_oracle_has_no_loss(recipe, images):
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
     timestep = torch.tensor([1, 50, 200, 299])
-    loss = training_loss(
-        oracle(recipe, images), noise_schedule(recipe), images, torch.zeros(4, 2), noise, timestep
-    )
+    loss = training_loss(oracle(recipe, images), noise_schedule(recipe), images, torch.zeros(4, 2), noise, timestep)
     assert loss < 1e-9
 
 

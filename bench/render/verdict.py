@@ -16,8 +16,9 @@ def kept_shares(measurements: dict[str, Any]) -> dict[str, float]:
 
 
 def strength(measurements: dict[str, Any]) -> str | None:
-    """The attributes that the samples show best."""
-    return named(sorted(kept_shares(measurements).items(), key=lambda item: -item[1]))
+    """The attributes that the samples show best, as far as they show any better than chance."""
+    shares = kept_shares(measurements)
+    return named(sorted(((n, s) for n, s in shares.items() if s > 0), key=lambda item: -item[1]))
 
 
 def weakness(measurements: dict[str, Any]) -> str | None:
@@ -26,6 +27,4 @@ def weakness(measurements: dict[str, Any]) -> str | None:
 
 
 def named(shares: list[tuple[str, float]]) -> str | None:
-    if not shares:
-        return None
-    return ", ".join(f"{name} ({max(0.0, share):.0%})" for name, share in shares[:NAMED])
+    return ", ".join(f"{name} ({max(0.0, share):.0%})" for name, share in shares[:NAMED]) or None
