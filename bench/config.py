@@ -103,7 +103,7 @@ PRESETS = {
     "smoke": Sizes(
         image_size=32,
         scale=1 / 16,
-        images=1500,
+        images=1000,
         epochs=2,
         batch_size=16,
         learning_rate=2e-3,
@@ -117,8 +117,8 @@ PRESETS = {
         images=10_000,
         epochs=7,
         batch_size=16,
-        learning_rate=2e-3,
-        samples=256,
+        learning_rate=3e-3,
+        samples=512,
         judge_steps=1500,
     ),
     # The published scale, for an accelerator.

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from diffusers import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
@@ -55,6 +56,7 @@ class TrainingLog:
 
 def accelerator_for(config: RunConfig) -> Accelerator:
     """accelerate's view of the device and precision that the run asks for."""
+    AcceleratorState._reset_state(True)  # it is one for the whole process, but a probe tries several precisions
     return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
 
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -129,8 +130,10 @@ def work(job: Job) -> Record:
         strips = train(trainer, job, parts, show)
         asked = asked_of(parts, sizes.samples)
         show.phase("sampling", sizes.samples)
+        started = time.perf_counter()
         with trainer.averaged() as averaged:
             generated = draw(averaged, config, asked.conditions, trainer.accelerator.device, advance=show.advance)
+        sampling_seconds = time.perf_counter() - started
         show.phase("scoring", 1)
         quality = score(job, generated, asked, parts)
         shown = min(SHOWN, sizes.samples)
@@ -155,7 +158,8 @@ def work(job: Job) -> Record:
             "blocks": contestants.contestant(config.contestant).blocks,
             "cost": static_cost(config.contestant, width, sizes.image_size, sizes.scale),
             "full_cost": published_cost(config.contestant),
-            "probe": job.probe,
+            "probe_seconds_per_step": job.probe,
+            "sampling": {"seconds": sampling_seconds, "images": len(generated)},
             "training": asdict(trainer.log) | {"warm_up_epochs": 1},
             **quality,
         },

@@ -8,13 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def zeroed(module: nn.Conv2d | nn.Linear) -> nn.Module:
-    """The module with its parameters set to zero, so that a residual branch starts as the identity."""
-    for parameter in module.parameters():
-        nn.init.zeros_(parameter)
-    return module
-
-
 class TimeEmbedding(nn.Module):
     """Timesteps (B,) to an embedding (B, width): sines and cosines, then a two-layer perceptron."""
 
@@ -40,7 +33,7 @@ class ResNetBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_width, out_channels)
         self.norm2 = nn.GroupNorm(groups, out_channels)
-        self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         same = in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
@@ -61,7 +54,7 @@ class CrossAttention(nn.Module):
         self.query = nn.Linear(channels, channels, bias=False)
         self.key = nn.Linear(context_width, channels, bias=False)
         self.value = nn.Linear(context_width, channels, bias=False)
-        self.out = zeroed(nn.Linear(channels, channels))
+        self.out = nn.Linear(channels, channels)
 
     def split_heads(self, tokens: Tensor) -> Tensor:
         return rearrange(tokens, "b n (h d) -> b h n d", h=self.heads)

@@ -101,6 +101,11 @@ def images_per_second(record: Record) -> float | None:
     return None if seconds is None else at("training", "images_per_epoch")(record) / seconds
 
 
+def seconds_per_sample(record: Record) -> float | None:
+    sampling = at("sampling")(record)
+    return None if not sampling else sampling["seconds"] / sampling["images"]
+
+
 def example(record: Record) -> str | None:
     path = record.images.get("example")
     return None if path is None else f"![an avatar by {record.run.contestant}]({path})"
@@ -144,6 +149,7 @@ MEASURED_ROWS = [
         decimals(3), "lower", "arithmetic of one prediction, counted and not timed",
     ),
     Row("images/s in training", images_per_second, decimals(1), "higher", "images of an epoch over its seconds"),
+    Row("seconds per sample", seconds_per_sample, decimals(3), "lower", "one guided sample, all steps of the sampler"),
     Row("loss, last epoch", lambda r: (at("training", "loss_per_epoch")(r) or [None])[-1], decimals(4), None,
         "mean training loss; a lower one does not mean better images"),
     Row("Fréchet distance (EfficientNet-Lite0)", at("distance", "efficientnet-lite0", "frechet_distance"), decimals(1),
@@ -164,7 +170,10 @@ COMPARABLE = ("data_hash", "sizes", "recipe.name", "device", "preset", "mixed_pr
 def attribute_rows(records: list[Record]) -> list[Row]:
     """A row for every attribute that any record scores: accuracy, with ceiling and chance beside it."""
     names = dict.fromkeys(
-        name for record in records for name in record.measurements.get("attributes", {}).get("per_attribute", {})
+        attribute["name"]
+        for record in records
+        for attribute in record.data.get("schema", [])
+        if attribute["name"] in record.measurements.get("attributes", {}).get("per_attribute", {})
     )
     return [
         Row(f"accuracy: {name}", at("attributes", "per_attribute", name, "accuracy"), decimals(3), "higher")
