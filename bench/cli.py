@@ -9,11 +9,14 @@ import re
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.config import PRESETS, RECIPES, Sizes
 from bench.data.schema import known
 from bench.errors import BadInput, RunFailed
+
+if TYPE_CHECKING:
+    from bench.runner import RunRequest
 
 DEFAULT_CONTESTANTS = "scratch,diffusers-32"
 
@@ -157,19 +160,37 @@ def shown_command(arguments: argparse.Namespace) -> str:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    sizes = PRESETS[known(arguments.preset, tuple(PRESETS), "preset")]
-    changed = {f.name: getattr(arguments, f.name) for f in fields(Sizes) if getattr(arguments, f.name) is not None}
+    known(arguments.preset, tuple(PRESETS), "preset")
     known(arguments.recipe, tuple(RECIPES), "recipe")
     check_data(arguments.data)
 
+    from bench.record import read_records
+    from bench.render.table import write_table
+    from bench.runner import run
+
+    request = run_request(arguments)
+    done = run(request)
+    records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
+    made = write_table(request.out, records)
+    if arguments.json:
+        print_json({"schema_version": 1, "done": done, "table": made.to_json(), "records": [vars(r) for r in records]})
+    else:
+        print_rich(made.to_rich())
+        print(f"\n{request.out / 'table.md'} has the table with its legend and pictures.")
+    return 0 if done else 1
+
+
+def run_request(arguments: argparse.Namespace) -> "RunRequest":
+    """What `bench run` was asked: the preset, with what the user put in its place."""
     from bench import contestants
     from bench.data.library import default_cache
-    from bench.render.table import write_table
-    from bench.runner import RunRequest, run
+    from bench.runner import RunRequest
 
-    request = RunRequest(
+    given = {field.name: getattr(arguments, field.name) for field in fields(Sizes)}
+    instead = {name: value for name, value in given.items() if value is not None}
+    return RunRequest(
         preset=arguments.preset,
-        sizes=replace(sizes, **changed),
+        sizes=replace(PRESETS[arguments.preset], **instead),
         contestants=contestants.names(arguments.contestants),
         recipe=arguments.recipe,
         seeds=arguments.seeds,
@@ -183,21 +204,6 @@ def run_command(arguments: argparse.Namespace) -> int:
         fresh=arguments.fresh,
         command=shown_command(arguments),
     )
-    records, done = run(request)
-    made = write_table(request.out, records)
-    if arguments.json:
-        print_json(
-            {
-                "schema_version": 1,
-                "done": done,
-                "table": made.to_json(),
-                "records": [vars(r) for r in records],
-            }
-        )
-    else:
-        print_rich(made.to_rich())
-        print(f"\n{request.out / 'table.md'} has the table with its legend and pictures.")
-    return 0 if done else 1
 
 
 def check_data(source: str) -> None:

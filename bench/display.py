@@ -21,8 +21,10 @@ class Display:
         self.started = time.perf_counter()
         self.progress.reset(self.task, total=total, description=f"{self.title} {text}", info="")
 
-    def advance(self, amount: int = 1, info: str = "") -> None:
-        self.progress.update(self.task, advance=amount, info=info)
+    def advance(self, amount: int = 1, info: str | None = None) -> None:
+        """Move on; `info` stays as it was unless a new one is given."""
+        changed = {} if info is None else {"info": info}
+        self.progress.update(self.task, advance=amount, **changed)
 
     def seconds(self) -> float:
         """Since the phase began."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from bench import contestants, randomness
 from bench.checkpoint import load_newest
@@ -41,6 +42,22 @@ def chosen_codes(schema: Schema, attributes: str, count: int, seed: int) -> np.n
     return np.array(rows, dtype=np.int64)
 
 
+def load_denoiser(out: Path, config: RunConfig, condition_width: int) -> nn.Module:
+    """The denoiser of a run's newest checkpoint, with its averaged weights if it keeps an average."""
+    checkpoint = load_newest(out / ".work" / config.name / "checkpoints")
+    if checkpoint is None:
+        raise BadInput(f"{config.name} has no checkpoint yet: `python -m bench run --out {out}` makes one")
+    sizes = config.sizes
+    denoiser = contestants.build(config.contestant, condition_width, sizes.image_size, sizes.scale, config.seed)
+    denoiser.load_state_dict(
+        {name.removeprefix("model."): t for name, t in checkpoint.tensors.items() if name.startswith("model.")}
+    )
+    if config.recipe.ema_decay is not None:
+        for index, parameter in enumerate(denoiser.parameters()):
+            parameter.data.copy_(checkpoint.tensors[f"ema.{index}"])
+    return denoiser.eval()
+
+
 def generate(
     out: Path,
     contestant: str,
@@ -54,26 +71,8 @@ def generate(
     """Write a grid of `count` samples to `picture`."""
     config = find_run(out, contestant, recipe)
     schema = Schema.from_json(read_record(record_path(out, config)).data["schema"])
-    codes = chosen_codes(schema, attributes, count, seed)
-    checkpoint = load_newest(out / ".work" / config.name / "checkpoints")
-    if checkpoint is None:
-        raise BadInput(f"{config.name} has no checkpoint yet: `python -m bench run --out {out}` makes one")
-    denoiser = contestants.build(
-        config.contestant, schema.width, config.sizes.image_size, config.sizes.scale, config.seed
-    )
-    denoiser.load_state_dict(
-        {n.removeprefix("model."): t for n, t in checkpoint.tensors.items() if n.startswith("model.")}
-    )
-    if config.recipe.ema_decay is not None:
-        for i, parameter in enumerate(denoiser.parameters()):
-            parameter.data.copy_(checkpoint.tensors[f"ema.{i}"])
+    condition = torch.from_numpy(schema.binarise(chosen_codes(schema, attributes, count, seed)))
     device = torch.device(choose_device("auto"))
-    images = draw(
-        denoiser.to(device).eval(),
-        config,
-        torch.from_numpy(schema.binarise(codes)),
-        device,
-        guidance,
-        seed=seed,
-    )
+    denoiser = load_denoiser(out, config, schema.width).to(device)
+    images = draw(denoiser, config, condition, device, guidance, seed=seed)
     write_strip(picture, images, columns=min(8, count))

@@ -26,7 +26,7 @@ from bench.errors import BadInput
 from bench.quality.attributes import cached_judge, judge_path
 from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import check_inception_weights
-from bench.record import Record, read_record, record_path
+from bench.record import record_path
 from bench.worker import Job, failed_record, write_unless_measured
 
 
@@ -56,6 +56,8 @@ def preflight(request: RunRequest) -> str:
     for name in request.contestants:
         recipe_for(request.recipe, name)
         contestants.build_on_meta(name, 2, request.sizes.image_size, request.sizes.scale)
+    if request.mixed_precision == "fp16" and device == "cpu":
+        raise BadInput("--mixed-precision fp16 needs a GPU: use bf16 or no")
     if request.inception_weights is not None:
         check_inception_weights(request.inception_weights)
     for folder in (request.out, request.cache):
@@ -92,8 +94,8 @@ def lock(out: Path) -> Iterator[None]:
         yield
 
 
-def run(request: RunRequest) -> tuple[list[Record], bool]:
-    """All contestants with all seeds; the records asked for, and whether every one of them is done."""
+def run(request: RunRequest) -> bool:
+    """All contestants with all seeds, each to its record; whether every one of them is done."""
     device = preflight(request)
     with lock(request.out):
         if request.fresh:
@@ -124,8 +126,7 @@ def run(request: RunRequest) -> tuple[list[Record], bool]:
                 probe=as_record(probes[config.contestant]),
             )
             run_in_process(job)
-        records = [read_record(path) for c in configs if (path := record_path(request.out, c)).exists()]
-        return records, all(finished(request.out, config) for config in configs)
+        return all(finished(request.out, config) for config in configs)
 
 
 def prepare_judge(request: RunRequest, parts: Split, device: str) -> Path:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -150,9 +151,19 @@ class Trainer:
         self.log.epochs_done += 1
         self.log.steps_done += len(losses)
 
-    def averaged(self) -> "AveragedWeights":
-        """A context in which the denoiser has its averaged weights, if the recipe keeps an average."""
-        return AveragedWeights(self)
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The denoiser with its averaged weights, if the recipe keeps an average; afterwards the raw ones again."""
+        self.denoiser.eval()
+        if self.ema is None:
+            yield self.denoiser
+            return
+        self.ema.store(self.parameters)
+        self.ema.copy_to(self.parameters)
+        try:
+            yield self.denoiser
+        finally:
+            self.ema.restore(self.parameters)
 
     def to_checkpoint(self) -> Checkpoint:
         model = self.accelerator.unwrap_model(self.denoiser)
@@ -193,25 +204,6 @@ class Trainer:
             self.ema.optimization_step = checkpoint.state["ema_steps"]
         self.log = TrainingLog(**checkpoint.state["log"])
         self.log.resumed_at_epochs.append(self.log.epochs_done)
-
-
-class AveragedWeights:
-    """Swaps a trainer's averaged weights in, and the raw ones back."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-
-    def __enter__(self) -> nn.Module:
-        trainer = self.trainer
-        trainer.denoiser.eval()
-        if trainer.ema is not None:
-            trainer.ema.store(trainer.parameters)
-            trainer.ema.copy_to(trainer.parameters)
-        return trainer.denoiser
-
-    def __exit__(self, *_: object) -> None:
-        if self.trainer.ema is not None:
-            self.trainer.ema.restore(self.trainer.parameters)
 
 
 def synchronise(device: torch.device) -> None:

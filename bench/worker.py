@@ -67,32 +67,44 @@ def asked_of(parts: Split, count: int) -> AvatarSet:
 
 def train(trainer: Trainer, job: Job, parts: Split, show: Display) -> list[str]:
     """Train to the last epoch, with a checkpoint and a strip of samples after each; the strips' paths."""
-    config = job.run
-    strips = [job.image(f"epoch-{n:02d}") for n in range(1, config.sizes.epochs + 1)]
+    epochs = job.run.sizes.epochs
+    strips = [job.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
     condition = asked_of(parts, STRIP).conditions
-    while trainer.log.epochs_done < config.sizes.epochs:
-        number = trainer.log.epochs_done + 1
-        total = trainer.log.images_per_epoch // config.sizes.batch_size
-        show.phase(f"epoch {number}/{config.sizes.epochs}", total)
-
-        def on_step(index: int, loss: Tensor) -> None:
-            reading = ""
-            if index % 10 == 0:  # reading the loss waits for the device
-                speed = (index + 1) * config.sizes.batch_size / show.seconds()
-                reading = f"loss {loss.item():.4f} {speed:.1f} images/s"
-            show.advance(info=reading) if reading else show.advance(info=None)
-
-        trainer.run_epoch(on_step)
+    while trainer.log.epochs_done < epochs:
+        train_epoch(trainer, job.run, show)
+        # Maintenance: outside the epoch's seconds.
         save_checkpoint(job.folder / "checkpoints", trainer.log.steps_done, trainer.to_checkpoint())
         with trainer.averaged() as denoiser:
-            strip = draw(denoiser, config, condition, trainer.accelerator.device)
-        gallery.write_strip(Path(job.out) / strips[number - 1], strip)
-        seconds = trainer.log.seconds_per_epoch[-1]
-        show.say(
-            f"epoch {number}/{config.sizes.epochs}: loss {trainer.log.loss_per_epoch[-1]:.4f}, {seconds:.1f} s, "
-            f"{trainer.log.images_per_epoch / seconds:.1f} images/s"
-        )
+            strip = draw(denoiser, job.run, condition, trainer.accelerator.device)
+        gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done - 1], strip)
     return strips
+
+
+def train_epoch(trainer: Trainer, config: RunConfig, show: Display) -> None:
+    """One epoch, with its loss and speed shown as it goes and said when it is over."""
+    log, size = trainer.log, config.sizes.batch_size
+    name = f"epoch {log.epochs_done + 1}/{config.sizes.epochs}"
+    show.phase(name, log.images_per_epoch // size)
+
+    def on_step(index: int, loss: Tensor) -> None:
+        reading = None
+        if index % 10 == 0:  # reading the loss waits for the device
+            reading = f"loss {loss.item():.4f} {(index + 1) * size / show.seconds():.1f} images/s"
+        show.advance(info=reading)
+
+    trainer.run_epoch(on_step)
+    seconds = log.seconds_per_epoch[-1]
+    speed = log.images_per_epoch / seconds
+    show.say(f"{name}: loss {log.loss_per_epoch[-1]:.4f}, {seconds:.1f} s, {speed:.1f} images/s")
+
+
+def generate(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> tuple[Tensor, float]:
+    """The samples to be scored, uint8 (N, 3, H, W), and the seconds they took."""
+    show.phase("sampling", len(asked))
+    started = time.perf_counter()
+    with trainer.averaged() as denoiser:
+        images = draw(denoiser, job.run, asked.conditions, trainer.accelerator.device, advance=show.advance)
+    return images, time.perf_counter() - started
 
 
 def score(job: Job, generated: Tensor, asked: AvatarSet, parts: Split) -> dict[str, Any]:
@@ -112,59 +124,74 @@ def score(job: Job, generated: Tensor, asked: AvatarSet, parts: Split) -> dict[s
     }
 
 
+def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, str]:
+    """Pictures of the samples above the real images of the same conditions, and of the table's example."""
+    shown = min(SHOWN, len(generated))
+    above = torch.cat([generated[:shown], asked.images[:shown]])
+    gallery.write_strip(Path(job.out) / job.image("samples"), above)
+    gallery.write_example(Path(job.out) / job.image("example"), generated[0])
+    return {"samples": job.image("samples"), "example": job.image("example")}
+
+
 def work(job: Job) -> Record:
     """The whole of a run, taken up from its newest checkpoint."""
-    config = job.run
-    sizes = config.sizes
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise RunFailed("the data cache is gone: run again")
     parts = split(avatars)
-    width = avatars.schema.width
-    denoiser = contestants.build(config.contestant, width, sizes.image_size, sizes.scale, config.seed)
-    trainer = Trainer(denoiser, config, parts.train)
+    trainer = resumed_trainer(job, parts.train)
+    with display(job.run.contestant) as show:
+        strips = train(trainer, job, parts, show)
+        asked = asked_of(parts, job.run.sizes.samples)
+        generated, seconds = generate(trainer, job, asked, show)
+        show.phase("scoring", 1)
+        quality = score(job, generated, asked, parts)
+        show.say(f"scored: attribute accuracy {quality['attributes']['macro']['accuracy']:.3f}")
+    return Record(
+        config=job.config,
+        environment=environment(job.run.device),
+        command=job.command,
+        status="done",
+        data=describe(avatars, parts),
+        measurements={
+            **costs(job.run, avatars.schema.width),
+            "probe_seconds_per_step": job.probe,
+            "training": asdict(trainer.log) | {"warm_up_epochs": 1},
+            "sampling": {"seconds": seconds, "images": len(generated)},
+            **quality,
+        },
+        images={"epochs": strips, **show_samples(job, generated, asked)},
+    )
+
+
+def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
+    """A trainer at the newest checkpoint, or at the beginning where there is none."""
+    run, sizes = job.run, job.run.sizes
+    denoiser = contestants.build(run.contestant, train.schema.width, sizes.image_size, sizes.scale, run.seed)
+    trainer = Trainer(denoiser, run, train)
     checkpoint = load_newest(job.folder / "checkpoints")
     if checkpoint is not None:
         trainer.restore(checkpoint)
-    with display(config.contestant) as show:
-        strips = train(trainer, job, parts, show)
-        asked = asked_of(parts, sizes.samples)
-        show.phase("sampling", sizes.samples)
-        started = time.perf_counter()
-        with trainer.averaged() as averaged:
-            generated = draw(averaged, config, asked.conditions, trainer.accelerator.device, advance=show.advance)
-        sampling_seconds = time.perf_counter() - started
-        show.phase("scoring", 1)
-        quality = score(job, generated, asked, parts)
-        shown = min(SHOWN, sizes.samples)
-        above = torch.cat([generated[:shown], asked.images[:shown]])
-        gallery.write_strip(Path(job.out) / job.image("samples"), above)
-        gallery.write_example(Path(job.out) / job.image("example"), generated[0])
-        macro = quality["attributes"]["macro"]["accuracy"]
-        show.say(f"scored: attribute accuracy {macro:.3f}")
-    return Record(
-        config=config.as_dict(),
-        environment=environment(config.device),
-        command=job.command,
-        status="done",
-        data={
-            "images": len(avatars),
-            "held_out": len(parts.held_out),
-            "leaked": parts.leaked,
-            "skipped": avatars.skipped,
-            "schema": avatars.schema.to_json(),
-        },
-        measurements={
-            "blocks": contestants.contestant(config.contestant).blocks,
-            "cost": static_cost(config.contestant, width, sizes.image_size, sizes.scale),
-            "full_cost": published_cost(config.contestant),
-            "probe_seconds_per_step": job.probe,
-            "sampling": {"seconds": sampling_seconds, "images": len(generated)},
-            "training": asdict(trainer.log) | {"warm_up_epochs": 1},
-            **quality,
-        },
-        images={"epochs": strips, "samples": job.image("samples"), "example": job.image("example")},
-    )
+    return trainer
+
+
+def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
+    return {
+        "images": len(avatars),
+        "held_out": len(parts.held_out),
+        "leaked": parts.leaked,
+        "skipped": avatars.skipped,
+        "schema": avatars.schema.to_json(),
+    }
+
+
+def costs(run: RunConfig, width: int) -> dict[str, Any]:
+    """What the contestant costs here and at full scale, and what its UNet is made of."""
+    return {
+        "blocks": contestants.contestant(run.contestant).blocks,
+        "cost": static_cost(run.contestant, width, run.sizes.image_size, run.sizes.scale),
+        "full_cost": published_cost(run.contestant),
+    }
 
 
 def failure(error: BaseException) -> str:

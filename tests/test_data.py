@@ -77,10 +77,7 @@ def test_every_variant_can_be_seen():
     """Changing an attribute that is said to show changes pixels, at the smallest size in use."""
     base = avataaars.draw_labels(1)[0] | {"top": "bob", "accessories": "none", "facialHair": "none", "eyes": "default"}
     for attribute in avataaars.schema().attributes:
-        if attribute.name == "hatColor":
-            label = base | {"top": "hat"}
-        else:
-            label = base
+        label = base | ({"top": "hat"} if attribute.name == "hatColor" else {})
         variants = [v for v in attribute.variants if v != attribute.hidden]
         pictures = {avataaars.render(label | {attribute.name: v}, 32).tobytes() for v in variants}
         assert len(pictures) == len(variants), attribute.name
@@ -131,10 +128,10 @@ def test_the_names_of_an_export_survive_and_a_bare_set_has_numbers(exported, dam
 def test_cartoon_sets_own_csv_gives_a_condition_217_wide():
     cardinalities = [3, 2, 2, 3, 2, 14, 4, 7, 15, 111, 5, 11, 10, 12, 7, 3, 3, 3]
     names = (
-        "eye_angle eye_lashes eye_lid chin_length eyebrow_weight eyebrow_shape eyebrow_thickness face_shape "
-        "facial_hair hair eye_color face_color hair_color glasses glasses_color eye_slant eyebrow_width "
-        "eye_eyebrow_distance"
-    ).split()
+        ["eye_angle", "eye_lashes", "eye_lid", "chin_length", "eyebrow_weight", "eyebrow_shape", "eyebrow_thickness"]
+        + ["face_shape", "facial_hair", "hair", "eye_color", "face_color", "hair_color", "glasses", "glasses_color"]
+        + ["eye_slant", "eyebrow_width", "eye_eyebrow_distance"]
+    )
     text = "".join(f'"{n}", {c - 1}, {c}\n' for n, c in zip(names, cardinalities, strict=True))
     rows = cartoonset.parse_rows(text, "cs1.csv")
     schema = cartoonset.schema_of(cartoonset.Scan(), rows)

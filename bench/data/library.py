@@ -154,11 +154,12 @@ def read_cache(path: Path) -> AvatarSet | None:
                 int(metadata["skipped"]),
             )
     except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-        return damaged(path, str(error))
+        return make_again(path, str(error))
     if avatars.content_hash != metadata["content_hash"]:
-        return damaged(path, "its content is not what was written")
+        return make_again(path, "its content is not what was written")
     return avatars
 
 
-def damaged(path: Path, why: str) -> None:
+def make_again(path: Path, why: str) -> AvatarSet | None:
     print(f"cache {path.name} is damaged ({why}): making it again", file=sys.stderr)
+    return None

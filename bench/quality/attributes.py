@@ -48,7 +48,7 @@ def cached_judge(
 def load_judge(path: Path, schema: Schema, device: torch.device) -> AttributeClassifier:
     model = empty_classifier(schema)
     model.load_state_dict(load_file(path))
-    return model.to(device, memory_format=torch.channels_last)
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def accuracies(predicted: Tensor, wanted: Tensor, shown: Tensor, schema: Schema) -> dict[str, float | None]:

@@ -84,7 +84,7 @@ def train_classifier(
 ) -> Iterator[tuple[AttributeClassifier, float]]:
     """Train the judge, yielding (the model, this step's loss) after every step so that progress can be shown."""
     torch.manual_seed(seed)
-    model = AttributeClassifier(train.schema.cardinalities).to(device, memory_format=torch.channels_last)
+    model = AttributeClassifier(train.schema.cardinalities).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1

@@ -1,0 +1,80 @@
+"""What stands below the table: what its numbers rest on, and where records do not compare."""
+
+import json
+from typing import Any
+
+from bench.record import Record
+from bench.render.rows import at
+
+MISSING = "–"
+COMPARABLE = ("data_hash", "sizes", "recipe.name", "device", "preset", "mixed_precision")
+
+
+def field_of(config: dict[str, Any], path: str) -> str:
+    value: Any = config
+    for key in path.split("."):
+        value = value[key]
+    return json.dumps(value, sort_keys=True)
+
+
+def legend(records: list[Record]) -> list[str]:
+    """What the numbers rest on, and a warning for every field in which records are not alike."""
+    first = next((record for record in records if record.status == "done"), records[0])
+    return [
+        *differing(records),
+        training_note(first, records),
+        data_note(first),
+        scoring_note(first),
+        "Strength and weakness: the best and worst attributes, as the share of the way from chance to the judge's "
+        "ceiling that the samples go. A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide.",
+        environment_note(first),
+        f"Made by `{first.command}`. {MISSING} means not measured.",
+    ]
+
+
+def differing(records: list[Record]) -> list[str]:
+    """A warning for every field of the configuration, and for the machine, in which records are not alike."""
+    differ = [path for path in COMPARABLE if len({field_of(record.config, path) for record in records}) > 1]
+    lines = [f"**Not comparable throughout:** the records differ in `{path}`." for path in differ]
+    if len({record.environment.get("device") for record in records}) > 1:
+        lines.append("**Times do not compare throughout:** the records were made on different machines.")
+    return lines
+
+
+def training_note(record: Record, records: list[Record]) -> str:
+    run, sizes = record.run, record.run.sizes
+    seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
+    images = at("training", "images_per_epoch")(record) or MISSING
+    return (
+        f"Preset {run.preset}, recipe {run.recipe.name}, seed {seeds}: {sizes.image_size}×{sizes.image_size}, scale "
+        f"{sizes.scale:g} of the published channels, {sizes.epochs} epochs of {images} images in batches of "
+        f"{sizes.batch_size}."
+    )
+
+
+def data_note(record: Record) -> str:
+    images, held_out, leaked = (record.data.get(key, MISSING) for key in ("images", "held_out", "leaked"))
+    return (
+        f"Data: {record.run.data}, {images} images, {held_out} held out, {leaked} of them also in training; "
+        f"content {record.run.data_hash[:12]}."
+    )
+
+
+def scoring_note(record: Record) -> str:
+    run = record.run
+    distance = record.measurements.get("distance", {}).get("efficientnet-lite0", {})
+    sides = f"{distance.get('generated', MISSING)} generated against {distance.get('real', MISSING)} held-out real"
+    few = " (fewer than 2048: rank-deficient, compare within this table only)" if distance.get("rank_deficient") else ""
+    return (
+        f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
+        f"guidance {run.recipe.guidance:g}. Fréchet distance: {sides} images{few}."
+    )
+
+
+def environment_note(record: Record) -> str:
+    here = record.environment
+    versions = ", ".join(f"{name} {number}" for name, number in here.get("versions", {}).items())
+    return (
+        f"{here.get('device', MISSING)}, {here.get('threads', MISSING)} threads, precision "
+        f"{record.run.mixed_precision}; {versions}; commit {here.get('commit') or MISSING}."
+    )

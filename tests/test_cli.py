@@ -1,0 +1,245 @@
+"""The command line as a user meets it: real processes, real files, exit statuses and one-line errors."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+TINY = [
+    "--image-size=16", "--scale=0.03125", "--images=60", "--epochs=2", "--batch-size=16", "--samples=4",
+    "--judge-steps=3", "--device=cpu",
+]  # fmt: skip
+
+
+def bench(*arguments, **more):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "bench", *map(str, arguments)],
+        capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, cache):
+    """All four contestants and a user's own, run once at the smallest size, asked for JSON."""
+    out = tmp_path_factory.mktemp("results")
+    names = "scratch,diffusers-32,diffusers-16,diffusers-8,tests.plug_in:build"
+    done = bench("run", *TINY, "--contestants", names, "--out", out, "--cache", cache, "--json")
+    return out, done
+
+
+def test_json_is_one_document_on_stdout_with_a_column_each(finished):
+    _, done = finished
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["done"] is True
+    assert document["table"]["columns"] == [
+        "scratch", "diffusers-32", "diffusers-16", "diffusers-8", "tests.plug_in:build",
+    ]  # fmt: skip
+    rows = {row["measure"]: row["values"] for row in document["table"]["rows"]}
+    for name in document["table"]["columns"][:4]:
+        empty = [measure for measure, values in rows.items() if values[name]["text"] == "–"]
+        assert set(empty) <= {"FID (Inception)", "strength", "weakness", "accuracy: hatColor"}
+    assert rows["denoising model"]["tests.plug_in:build"]["text"] == "–"
+    assert rows["all parameters, here"]["tests.plug_in:build"]["value"] == 1243
+
+
+def test_records_tables_and_pictures_are_where_the_design_says(finished):
+    out, _ = finished
+    record = json.loads((out / "records" / "scratch-matched-seed0.json").read_text())
+    assert record["schema_version"] == 1
+    assert len(record["measurements"]["training"]["seconds_per_epoch"]) == 2
+    assert record["measurements"]["cost"]["parameters"]["total"] < 1e6
+    assert record["measurements"]["full_cost"]["parameters"]["total"] == 76_470_531
+    assert str(out) not in json.dumps(record)
+    table = (out / "table.md").read_text()
+    assert table.splitlines()[2].startswith("| number of parameters | ")
+    for path in [*record["images"]["epochs"], record["images"]["samples"], record["images"]["example"]]:
+        with Image.open(out / path) as picture:
+            assert picture.width >= 128
+    assert f"]({record['images']['example']})" in table
+
+
+def test_the_table_is_drawn_again_from_records_alone(finished, tmp_path):
+    out, _ = finished
+    (tmp_path / "records").symlink_to(out / "records")
+    document = json.loads(bench("table", tmp_path, "--format", "json").stdout)
+    assert len(document["columns"]) == 5
+    rows = list(csv.reader(io.StringIO(bench("table", tmp_path, "--format", "csv").stdout)))
+    assert rows[0][0] == "measure"
+    assert len(rows) == 1 + len(document["rows"])
+    assert "number of attention heads" in bench("table", tmp_path).stdout
+    assert bench("table", tmp_path, "--format", "md").stdout.startswith("|  | scratch | diffusers-32 |")
+
+
+def test_a_rerun_skips_what_is_finished_and_touches_nothing(finished, cache):
+    out, _ = finished
+    before = {path: path.read_bytes() for path in out.glob("records/*")}
+    started = time.time()
+    again = bench("run", *TINY, "--contestants", "scratch,diffusers-32", "--out", out, "--cache", cache)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("finished already") == 2
+    assert {path: path.read_bytes() for path in out.glob("records/*")} == before
+    assert time.time() - started < 60
+
+
+def test_a_changed_configuration_is_refused_field_by_field(finished, cache):
+    out, _ = finished
+    before = (out / "table.md").read_text()
+    refused = bench("run", *TINY, "--learning-rate", "0.5", "--contestants", "scratch", "--out", out, "--cache", cache)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "sizes.learning_rate: 0.002 -> 0.5" in refused.stderr
+    assert "--fresh" in refused.stderr
+    assert (out / "table.md").read_text() == before
+
+
+def test_samples_are_drawn_from_a_run_by_name(finished, tmp_path):
+    out, _ = finished
+    picture = tmp_path / "curly.png"
+    done = bench(
+        "sample", "--run", out, "--contestant", "scratch", "--attributes", "top=curly,skinColor=pale",
+        "--guidance", 2, "--count", 3, "--out", picture,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with Image.open(picture) as image:
+        assert image.size == (3 * 64, 64)
+    unknown = bench("sample", "--run", out, "--contestant", "scratch", "--attributes", "tops=curly", "--out", picture)
+    assert (unknown.returncode, unknown.stderr) == (2, "bench: unknown attribute 'tops': try top\n")
+
+
+def test_anatomy_prints_the_published_figures():
+    document = json.loads(bench("anatomy", "--contestants", "scratch,diffusers-32", "--json").stdout)
+    assert [row["name"] for row in document["contestants"]] == ["scratch", "diffusers-32"]
+    assert document["contestants"][1]["parameters"]["total"] == 188_511_363
+    assert round(document["contestants"][1]["memory_mib"]["adam"], 2) == 1438.23
+    assert document["batch_size"] == 128
+
+
+BAD = {
+    "contestant": (["run", "--contestants", "scrach"], "unknown contestant 'scrach': try scratch"),
+    "preset": (["run", "--preset", "latop"], "unknown preset 'latop': try laptop"),
+    "recipe": (["run", "--recipe", "sauce"], "unknown recipe 'sauce': try source"),
+    "option": (["run", "--epoch", "x"], "--epoch"),
+    "number": (["run", "--epochs", "0"], "'0' is not a positive whole number"),
+    "float": (["run", "--scale", "nan"], "'nan' is not a positive number"),
+    "seeds": (["run", "--seeds", "a"], "'a' is not a list of whole numbers"),
+    "data": (["run", "--data", "/no/such"], "data '/no/such' does not exist: name a Cartoon Set folder"),
+    "size": (["run", "--image-size", "30"], "image size 30 is not a multiple of 8"),
+    "scale": (["run", "--scale", "0.3"], "scale 0.3 leaves no whole number of channel groups"),
+    "out": (["run", "--out", "/proc/nothing"], "'/proc/nothing' cannot be written"),
+    "inception": (["run", "--inception-weights", "/no/such.pth"], "is no file"),
+    "plug-in": (["run", "--recipe", "source", "--contestants", "tests.plug_in:build"], "--recipe matched"),
+    "records": (["table", "/no/such"], "'/no/such' holds no records"),
+    "command": (["fly"], "invalid choice: 'fly'"),
+    "verify": (["data", "verify", "/no/such"], "does not exist"),
+    "no run": (["sample", "--run", "/no", "--contestant", "scratch", "--out", "x.png"], "holds no checkpoint"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_usage_exits_2_with_one_line(kind, tmp_path):
+    arguments, message = BAD[kind]
+    if arguments[0] == "run":
+        arguments = [*arguments, "--cache", str(tmp_path / "cache")]
+        if "--out" not in arguments:
+            arguments += ["--out", str(tmp_path / "out")]
+    done = bench(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache):
+    names = "tests.plug_in:build_broken,tests.plug_in:build"
+    done = bench("run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache)
+    assert done.returncode == 1
+    table = (tmp_path / "table.md").read_text()
+    assert "failed: diverged in epoch 1" in table
+    assert json.loads((tmp_path / "records" / "tests.plug_in.build-matched-seed0.json").read_text())["status"] == "done"
+
+
+def test_two_runs_in_one_folder_do_not_meet(tmp_path, cache):
+    import fcntl
+
+    (tmp_path / ".work").mkdir()
+    with (tmp_path / ".work" / "lock").open("w") as owner:
+        owner.write("12345")
+        owner.flush()
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        refused = bench("run", *TINY, "--contestants", "scratch", "--out", tmp_path, "--cache", cache)
+    assert refused.returncode == 2
+    assert "is in use by process 12345" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache):
+    """Stopped after its first checkpoint, and run again: the same measurements as a run left alone."""
+    command = [sys.executable, "-W", "ignore", "-m", "bench", "run", *TINY, "--epochs=6", "--cache", str(cache)]
+    command += ["--contestants", "tests.plug_in:build", "--mixed-precision", "no"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.Popen(
+        [*command, "--out", str(tmp_path)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    checkpoints = tmp_path / ".work" / "tests.plug_in.build-matched-seed0" / "checkpoints"
+    deadline = time.time() + 120
+    while not list(checkpoints.glob("step-*/manifest.json")) and time.time() < deadline:
+        time.sleep(0.02)
+    os.killpg(run.pid, kind)
+    assert run.wait(60) == status
+    assert list(checkpoints.glob("step-*"))
+    done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    alone = tmp_path / "alone"
+    subprocess.run([*command, "--out", str(alone)], cwd=ROOT, env=environment, check=True, capture_output=True)
+    first, second = (
+        json.loads((folder / "records" / "tests.plug_in.build-matched-seed0.json").read_text())["measurements"]
+        for folder in (tmp_path, alone)
+    )
+    assert first["attributes"] == second["attributes"]
+    assert first["training"]["loss_per_epoch"] == second["training"]["loss_per_epoch"]
+
+
+def test_data_commands(tmp_path):
+    assert bench("data", "export", tmp_path / "set.tgz", "--images", 5).returncode == 0
+    verified = bench("data", "verify", tmp_path / "set.tgz")
+    assert (verified.returncode, verified.stdout) == (0, "")
+    assert "5 good images, 0 problems" in verified.stderr
+    assert bench("data", "preview", tmp_path / "set.tgz", "--out", tmp_path / "p.png", "--count", 4).returncode == 0
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.width > 600
+    again = bench("data", "export", tmp_path / "set.tgz")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_a_run_over_an_exported_set(tmp_path, cache):
+    bench("data", "export", tmp_path / "set", "--images", 40)
+    (tmp_path / "set" / "cs000001.csv").unlink()
+    arguments = ["run", *TINY, "--data", tmp_path / "set", "--contestants", "tests.plug_in:build", "--cache", cache]
+    refused = bench(*arguments, "--out", tmp_path / "out")
+    assert refused.returncode == 2
+    assert "cs000001.png: has no cs000001.csv" in refused.stderr
+    done = bench(*arguments, "--out", tmp_path / "out", "--skip-bad", "--json")
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(done.stdout)["records"]
+    assert (record["config"]["data"], record["data"]["images"], record["data"]["skipped"]) == ("set", 39, 1)
+    assert "--data set --skip-bad" in record["command"]
+    assert str(tmp_path) not in json.dumps(record)
