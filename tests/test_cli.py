@@ -23,7 +23,7 @@ TINY = [
 def bench(*arguments, **more):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench", *map(str, arguments)],
+        [sys.executable, "-m", "bench", *map(str, arguments)],
         capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, **more,
     )  # fmt: skip
 
@@ -191,7 +191,7 @@ def test_two_runs_in_one_folder_do_not_meet(tmp_path, cache):
 @pytest.mark.parametrize(("kind", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache):
     """Stopped after its first checkpoint, and run again: the same measurements as a run left alone."""
-    command = [sys.executable, "-W", "ignore", "-m", "bench", "run", *TINY, "--epochs=6", "--cache", str(cache)]
+    command = [sys.executable, "-m", "bench", "run", *TINY, "--epochs=6", "--cache", str(cache)]
     command += ["--contestants", "tests.plug_in:build", "--mixed-precision", "no"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     run = subprocess.Popen(

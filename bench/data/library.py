@@ -92,7 +92,8 @@ def pool() -> ProcessPoolExecutor:
 
 
 def progress_bar() -> Progress:
-    return Progress(console=Console(file=sys.stderr), transient=True)
+    console = Console(file=sys.stderr)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def render(request: DataRequest) -> AvatarSet:

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import hashlib
-import sys
+import io
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class EfficientNetLite0(FeatureExtractorBase):
 
     def __init__(self, name: str, features_list: list[str], **_: Any) -> None:
         super().__init__(name, features_list)
-        with contextlib.redirect_stdout(sys.stderr):  # the library prints that it has loaded
+        with contextlib.redirect_stdout(io.StringIO()):  # the library prints that it has loaded
             self.net = EfficientNet.from_pretrained(EFFICIENTNET, weights_path=efficientnet_weights())
         self.net.to(memory_format=torch.channels_last).eval()
 
@@ -93,11 +93,9 @@ def extractor_label(name: str, weights: Path | None) -> dict[str, str]:
 @functools.cache
 def load_extractor(name: str, weights: Path | None, device: str) -> FeatureExtractorBase:
     """A registered extractor on a device, ready to be called with uint8 images."""
+    path = None if weights is None else str(weights)
     extractor = create_feature_extractor(
-        name,
-        [LAYERS[name]],
-        cuda=False,
-        feature_extractor_weights_path=None if weights is None else str(weights),
+        name, [LAYERS[name]], cuda=False, verbose=False, feature_extractor_weights_path=path
     )
     return extractor.to(device)
 
