@@ -135,6 +135,10 @@ PRESETS = {
 }
 
 
+def run_name(contestant: str, recipe: str, seed: int | str) -> str:
+    return f"{contestant.replace(':', '.')}-{recipe}-seed{seed}"
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that decides the result of one contestant with one seed."""
@@ -153,7 +157,7 @@ class RunConfig:
     @property
     def name(self) -> str:
         """The name of the run's record and folder."""
-        return f"{self.contestant.replace(':', '.')}-{self.recipe.name}-seed{self.seed}"
+        return run_name(self.contestant, self.recipe.name, self.seed)
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -9,7 +9,7 @@ from torch import nn
 
 from bench import contestants, randomness
 from bench.checkpoint import load_newest
-from bench.config import RunConfig
+from bench.config import RunConfig, run_name
 from bench.data.schema import Schema
 from bench.environment import choose_device
 from bench.errors import BadInput
@@ -20,7 +20,7 @@ from bench.sampling import draw
 
 def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
     """The first seed of a contestant that was trained in this results folder; BadInput if there is none."""
-    found = sorted((out / ".work").glob(f"{contestant.replace(':', '.')}-{recipe}-seed*/config.json"))
+    found = sorted((out / ".work").glob(f"{run_name(contestant, recipe, '*')}/config.json"))
     if not found:
         raise BadInput(
             f"'{out}' holds no checkpoint of {contestant} ({recipe}): `python -m bench run --out {out}` makes one"

@@ -3,20 +3,18 @@
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from bench import contestants, durable
-from bench.config import RunConfig, Sizes, differences, recipe_for
+from bench.config import RunConfig, Sizes, differences, recipe_for, run_name
 from bench.cost.timing import as_record, choose, precisions_for, probe
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
@@ -99,17 +97,14 @@ def run(request: RunRequest) -> bool:
     device = preflight(request)
     with lock(request.out):
         if request.fresh:
-            for folder in (request.out / ".work").iterdir():
-                if folder.is_dir():
-                    shutil.rmtree(folder)
-            (request.out / ".work" / "probe.json").unlink(missing_ok=True)
+            forget(request)
         data = DataRequest(request.data, request.sizes.images, request.sizes.image_size, request.skip_bad)
         avatars = load(data, request.cache)
         parts = split(avatars)
-        judge = prepare_judge(request, parts, device)
         configs = configure(request, avatars, parts.train, device)
         for config in configs:
             check_unchanged(request.out, config)
+        judge = prepare_judge(request, parts, device)
         probes = read_probes(request.out)
         for config in configs:
             if finished(request.out, config):
@@ -123,10 +118,20 @@ def run(request: RunRequest) -> bool:
                 avatars=str(cache_path(data, request.cache)),
                 judge=str(judge),
                 inception_weights=None if request.inception_weights is None else str(request.inception_weights),
-                probe=as_record(probes[config.contestant]),
+                probe=as_record(probes.seconds[config.contestant]),
             )
             run_in_process(job)
         return all(finished(request.out, config) for config in configs)
+
+
+def forget(request: RunRequest) -> None:
+    """Drop the state of the runs asked for; records stay until new ones replace them."""
+    for name in request.contestants:
+        for seed in request.seeds:
+            durable.remove_folder(request.out / ".work" / run_name(name, request.recipe, seed))
+    probes = read_probes(request.out)
+    kept = {name: seconds for name, seconds in probes.seconds.items() if name not in request.contestants}
+    write_probes(request.out, Probes(probes.precision if kept else None, kept))
 
 
 def prepare_judge(request: RunRequest, parts: Split, device: str) -> Path:
@@ -166,26 +171,40 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
     return [replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant]) for draft in drafts]
 
 
-def read_probes(out: Path) -> dict[str, Any]:
+@dataclass
+class Probes:
+    """What the probe has timed in a results folder, and the one precision that was chosen there."""
+
+    precision: str | None = None
+    seconds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # contestant, precision, layout
+
+
+def read_probes(out: Path) -> Probes:
     path = out / ".work" / "probe.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return Probes(**json.loads(path.read_text())) if path.exists() else Probes()
+
+
+def write_probes(out: Path, probes: Probes) -> None:
+    durable.write_text(out / ".work" / "probe.json", json.dumps(asdict(probes)))
 
 
 def probed(request: RunRequest, drafts: list[RunConfig], train: AvatarSet, device: str) -> tuple[str, dict[str, str]]:
     """Precision for all, and layout for each contestant; timed once a results folder, so that a rerun agrees."""
-    known = read_probes(request.out)
-    precisions = precisions_for(device, request.mixed_precision)
-    if known and request.mixed_precision is None:
-        precisions = list(next(iter(known.values())))
-    missing = {d.contestant: d for d in drafts if set(known.get(d.contestant, ())) != set(precisions)}
+    probes = read_probes(request.out)
+    settled = request.mixed_precision or probes.precision
+    precisions = precisions_for(device, settled)
+    missing = {d.contestant: d for d in drafts if not set(precisions) <= set(probes.seconds.get(d.contestant, ()))}
     if missing:
         with display("probe") as show:
             show.phase("memory layout and precision", len(missing))
             for name, draft in missing.items():
-                known[name] = probe(draft, train, precisions)
+                probes.seconds[name] = probes.seconds.get(name, {}) | probe(draft, train, precisions)
                 show.advance(info=name)
-        durable.write_text(request.out / ".work" / "probe.json", json.dumps(known))
-    return choose({name: known[name] for name in request.contestants})
+    chosen = {name: {p: probes.seconds[name][p] for p in precisions} for name in request.contestants}
+    precision, layouts = choose(chosen)
+    probes.precision = probes.precision or precision
+    write_probes(request.out, probes)
+    return precision, layouts
 
 
 def check_unchanged(out: Path, config: RunConfig) -> None:

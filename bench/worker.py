@@ -139,6 +139,7 @@ def work(job: Job) -> Record:
     if avatars is None:
         raise RunFailed("the data cache is gone: run again")
     parts = split(avatars)
+    cost = costs(job.run, avatars.schema.width)  # first: what cannot be accounted must not fail after training
     trainer = resumed_trainer(job, parts.train)
     with display(job.run.contestant) as show:
         strips = train(trainer, job, parts, show)
@@ -154,7 +155,7 @@ def work(job: Job) -> Record:
         status="done",
         data=describe(avatars, parts),
         measurements={
-            **costs(job.run, avatars.schema.width),
+            **cost,
             "probe_seconds_per_step": job.probe,
             "training": asdict(trainer.log) | {"warm_up_epochs": 1},
             "sampling": {"seconds": seconds, "images": len(generated)},

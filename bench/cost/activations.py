@@ -81,10 +81,16 @@ def attentions(denoiser: nn.Module, condition_width: int, image_size: int) -> li
     large does: the keys of self attention grow with it, those of cross attention do not.
     """
     found = record_attentions(denoiser, condition_width, image_size)
-    larger = record_attentions(denoiser, condition_width, 2 * image_size)
-    for here, there in zip(found, larger, strict=True):
-        here["kind"] = "cross" if here["context_tokens"] == there["context_tokens"] else "self"
-    return found
+    try:
+        larger = record_attentions(denoiser, condition_width, 2 * image_size)
+    except (RuntimeError, ValueError):  # a user's model of one size only
+        larger = []
+    if len(larger) != len(found):
+        return [here | {"kind": "unknown"} for here in found]
+    return [
+        here | {"kind": "cross" if here["context_tokens"] == there["context_tokens"] else "self"}
+        for here, there in zip(found, larger, strict=True)
+    ]
 
 
 def record_attentions(denoiser: nn.Module, condition_width: int, image_size: int) -> list[dict[str, Any]]:
