@@ -33,7 +33,8 @@ def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     """Write `folder/step-N` durably, verify it, and only then drop all but the newest two."""
     final = folder / f"step-{step:09d}"
     temporary = folder / f".step-{step:09d}.{os.getpid()}.tmp"
-    durable.remove_folder(temporary)
+    for left_over in folder.glob(".step-*.tmp"):  # by a run that was killed
+        durable.remove_folder(left_over)
     contents = {
         TENSORS: save({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}),
         STATE: json.dumps(checkpoint.state).encode(),

@@ -6,6 +6,7 @@ argparse rather than tyro: a mistake must be one line on stderr with the remedy,
 import argparse
 import json
 import re
+import signal
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -24,12 +25,16 @@ DEFAULT_CONTESTANTS = "scratch,diffusers-32"
 class Parser(argparse.ArgumentParser):
     """argparse, but a mistake is one line: what, and where to look."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)  # --fres must not start over
+
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (see `{self.prog} --help`)")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background jobs deaf to it
     try:
         arguments = parser().parse_args(argv)
         return arguments.command(arguments)

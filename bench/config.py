@@ -102,8 +102,8 @@ PRESETS = {
     # A first look, and CI: everything happens, nothing is learned well.
     "smoke": Sizes(
         image_size=32,
-        scale=1 / 16,
-        images=1000,
+        scale=1 / 8,
+        images=800,
         epochs=2,
         batch_size=16,
         learning_rate=2e-3,

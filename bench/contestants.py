@@ -49,7 +49,7 @@ def contestant(name: str) -> Contestant:
     module, _, function = name.partition(":")
     try:
         return Contestant(name, getattr(importlib.import_module(module), function))
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever a user's module does when it is imported
         raise BadInput(f"contestant '{name}' cannot be loaded ({error}): is its package on PYTHONPATH?") from error
 
 
@@ -74,3 +74,19 @@ def build_on_meta(name: str, condition_width: int, image_size: int, scale: float
             return contestant(name).build(condition_width, image_size, scale)
     except (ValueError, TypeError, RuntimeError) as error:
         raise BadInput(f"contestant {name}: {error}") from error
+
+
+def check(name: str, image_size: int, scale: float, condition_width: int = 2) -> None:
+    """BadInput unless the contestant keeps the contract at this size: built and called, on the meta device."""
+    denoiser = build_on_meta(name, condition_width, image_size, scale)
+    noisy = torch.zeros(2, 3, image_size, image_size, device="meta")
+    try:
+        with torch.device("meta"):
+            prediction = denoiser(noisy, torch.zeros(2, dtype=torch.long), torch.zeros(2, condition_width))
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadInput(
+            f"contestant {name} cannot be called at image size {image_size}, scale {scale}: {first}"
+        ) from error
+    if getattr(prediction, "shape", None) != noisy.shape:
+        raise BadInput(f"contestant {name} must return a tensor like its images (B, 3, H, W)")

@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from bench.errors import BadInput
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash, meets the old content or the new and nothing between."""
@@ -41,3 +43,14 @@ def sync_folder(folder: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_writable(folder: Path) -> None:
+    """BadInput unless files can be made in the folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial = folder / f".writable-{os.getpid()}"
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise BadInput(f"'{folder}' cannot be written ({error.strerror}): name another place") from error

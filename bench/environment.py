@@ -12,16 +12,18 @@ import torch
 from bench.errors import BadInput
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
+CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str, code: str | None) -> dict[str, Any]:
+    """Versions, device, threads and system; `code` is the commit that the run began at."""
     return {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
-        "commit": commit(),
+        "commit": code,
     }
 
 
@@ -41,16 +43,19 @@ def cpu_model() -> str:
 
 
 def commit() -> str | None:
-    """The commit that the harness stands at, with `-dirty` if files differ from it; None outside a checkout."""
-    here = Path(__file__).parent
+    """The commit that the code stands at, with `-dirty` if the code differs from it; None outside a checkout."""
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
+        head = git("rev-parse", "--short=12", "HEAD")
+        changed = git("status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return f"{head}-dirty" if changed else head
+
+
+def git(*words: str) -> str:
+    root = Path(__file__).parent.parent
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
 
 
 def choose_device(asked: str) -> str:

@@ -3,19 +3,18 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from bench import contestants, randomness
+from bench import cache, contestants, durable, randomness
 from bench.checkpoint import load_newest
 from bench.config import RunConfig, run_name
 from bench.data.schema import Schema
 from bench.environment import choose_device
 from bench.errors import BadInput
-from bench.record import read_record, record_path
 from bench.render.gallery import write_strip
 from bench.sampling import draw
+from bench.worker import ASKED
 
 
 def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
@@ -28,18 +27,20 @@ def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
     return RunConfig.from_dict(json.loads(found[0].read_text()))
 
 
-def chosen_codes(schema: Schema, attributes: str, count: int, seed: int) -> np.ndarray:
-    """Codes (count, A): the attributes asked for, the others drawn at random among what can be seen."""
+def chosen_codes(schema: Schema, real: Tensor, attributes: str, count: int, seed: int) -> Tensor:
+    """Codes (count, A): real held-out avatars that show as much as possible of what is asked, with the rest of it set.
+
+    Attributes depend on each other (a hat hides the hair), so the ones not asked for are never drawn one by one.
+    """
     wanted = schema.parse(attributes)
-    rows = []
-    for index in range(count):
-        draws = torch.rand(len(schema.attributes), generator=randomness.generator(seed, "attributes", index))
-        row = []
-        for attribute, u in zip(schema.attributes, draws.tolist(), strict=True):
-            choices = [i for i in range(len(attribute.variants)) if i != attribute.hidden_code]
-            row.append(wanted.get(attribute.name, choices[int(u * len(choices))]))
-        rows.append(row)
-    return np.array(rows, dtype=np.int64)
+    columns = [schema.names.index(name) for name in wanted]
+    asked = torch.tensor(list(wanted.values()), dtype=real.dtype)
+    agreeing = (real[:, columns] == asked).sum(1)
+    order = torch.randperm(len(real), generator=randomness.generator(seed, "conditions"))
+    best = order[agreeing[order].argsort(descending=True, stable=True)]
+    codes = real[best[torch.arange(count) % len(best)]].clone()
+    codes[:, columns] = asked
+    return codes
 
 
 def load_denoiser(out: Path, config: RunConfig, condition_width: int) -> nn.Module:
@@ -69,9 +70,14 @@ def generate(
     picture: Path,
 ) -> None:
     """Write a grid of `count` samples to `picture`."""
-    config = find_run(out, contestant, recipe)
-    schema = Schema.from_json(read_record(record_path(out, config)).data["schema"])
-    condition = torch.from_numpy(schema.binarise(chosen_codes(schema, attributes, count, seed)))
+    durable.check_writable(picture.parent)
+    config = find_run(out, contestants.contestant(contestant).name, recipe)
+    kept = cache.read(out / ".work" / config.name / ASKED)
+    if kept is None:
+        raise BadInput(f"{config.name} has not begun to train: `python -m bench run --out {out}` goes on with it")
+    schema = Schema.from_json(json.loads(kept[1]["schema"]))
+    codes = chosen_codes(schema, kept[0]["codes"], attributes, count, seed)
+    condition = torch.from_numpy(schema.binarise(codes.numpy()))
     device = torch.device(choose_device("auto"))
     denoiser = load_denoiser(out, config, schema.width).to(device)
     images = draw(denoiser, config, condition, device, guidance, seed=seed)

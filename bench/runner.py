@@ -8,23 +8,23 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from bench import contestants, durable
 from bench.config import RunConfig, Sizes, differences, recipe_for, run_name
-from bench.cost.timing import as_record, choose, precisions_for, probe
+from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
-from bench.environment import choose_device
+from bench.environment import choose_device, commit
 from bench.errors import BadInput
 from bench.quality.attributes import cached_judge, judge_path
 from bench.quality.classifier import ClassifierConfig
-from bench.quality.features import check_inception_weights
-from bench.record import record_path
+from bench.quality.features import INCEPTION, check_inception_weights
+from bench.record import read_record, read_records, record_path
 from bench.worker import Job, failed_record, write_unless_measured
 
 
@@ -51,33 +51,31 @@ class RunRequest:
 def preflight(request: RunRequest) -> str:
     """Everything that can be refused before work is done; the device to run on."""
     device = choose_device(request.device)
+    sizes = request.sizes
+    if sizes.samples < 2:
+        raise BadInput("--samples 1 cannot be scored: at least 2")
+    if sizes.images < 20:
+        raise BadInput(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
     for name in request.contestants:
         recipe_for(request.recipe, name)
-        contestants.build_on_meta(name, 2, request.sizes.image_size, request.sizes.scale)
+        contestants.check(name, sizes.image_size, sizes.scale)
     if request.mixed_precision == "fp16" and device == "cpu":
         raise BadInput("--mixed-precision fp16 needs a GPU: use bf16 or no")
     if request.inception_weights is not None:
         check_inception_weights(request.inception_weights)
     for folder in (request.out, request.cache):
-        check_writable(folder)
+        durable.check_writable(folder)
+    if any((request.out / "records").glob("*.json")):
+        read_records(request.out)  # a damaged one would spoil the table at the end
     return device
 
 
-def check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe_file = folder / f".writable-{os.getpid()}"
-        probe_file.touch()
-        probe_file.unlink()
-    except OSError as error:
-        raise BadInput(
-            f"'{folder}' cannot be written ({error.strerror}): name another folder by --out or --cache"
-        ) from error
-
-
 @contextmanager
-def lock(out: Path) -> Iterator[None]:
-    """Keep a second run out of a results folder; the system frees the lock when its owner dies."""
+def lock(out: Path) -> Iterator[int]:
+    """Keep a second run out of a results folder; yields the descriptor that holds the lock.
+
+    Workers inherit it, so the lock outlives a killed parent for as long as its worker lives.
+    """
     path = out / ".work" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
@@ -89,39 +87,51 @@ def lock(out: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def run(request: RunRequest) -> bool:
     """All contestants with all seeds, each to its record; whether every one of them is done."""
     device = preflight(request)
-    with lock(request.out):
+    code = commit()  # before anything is written: records tell of the code, not of what it wrote
+    with lock(request.out) as locked:
+        data = DataRequest(request.data, request.sizes.images, request.sizes.image_size, request.skip_bad)
+        avatars_path = cache_path(data, request.cache)
+        avatars = load(data, avatars_path)
+        parts = split(avatars)
+        if len(parts.train) < request.sizes.batch_size:
+            raise BadInput(f"{len(parts.train)} training images do not fill a batch of {request.sizes.batch_size}")
         if request.fresh:
             forget(request)
-        data = DataRequest(request.data, request.sizes.images, request.sizes.image_size, request.skip_bad)
-        avatars = load(data, request.cache)
-        parts = split(avatars)
         configs = configure(request, avatars, parts.train, device)
         for config in configs:
             check_unchanged(request.out, config)
         judge = prepare_judge(request, parts, device)
+        release_memory()
         probes = read_probes(request.out)
         for config in configs:
-            if finished(request.out, config):
+            if finished(request, config):
                 print(f"{config.name}: finished already, --fresh measures it anew", file=sys.stderr)
                 continue
             job = Job(
                 config=config.as_dict(),
                 command=request.command,
+                commit=code,
                 out=str(request.out),
                 cache=str(request.cache),
-                avatars=str(cache_path(data, request.cache)),
+                avatars=str(avatars_path),
                 judge=str(judge),
                 inception_weights=None if request.inception_weights is None else str(request.inception_weights),
-                probe=as_record(probes.seconds[config.contestant]),
+                probe=as_record(probes.seconds.get(config.contestant, {})),
             )
-            run_in_process(job)
-        return all(finished(request.out, config) for config in configs)
+            run_in_process(job, locked)
+        return all(finished(request, config) for config in configs)
+
+
+def release_memory() -> None:
+    """Give the device back what the probe and the judge held: the workers need it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def forget(request: RunRequest) -> None:
@@ -167,49 +177,33 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
         for name in request.contestants
         for seed in request.seeds
     ]
-    precision, layouts = probed(request, drafts, train, device)
-    return [replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant]) for draft in drafts]
+    begun = [draft for draft in drafts if config_path(request.out, draft).exists()]
+    fresh = [draft for draft in drafts if draft not in begun]
+    layouts: dict[str, str] = {}
+    if fresh:
+        precision, layouts = settle(request.out, request.mixed_precision, fresh, train)
+    return [
+        as_begun(request, draft)
+        if draft in begun
+        else replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant])
+        for draft in drafts
+    ]
 
 
-@dataclass
-class Probes:
-    """What the probe has timed in a results folder, and the one precision that was chosen there."""
-
-    precision: str | None = None
-    seconds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # contestant, precision, layout
+def config_path(out: Path, config: RunConfig) -> Path:
+    return out / ".work" / config.name / "config.json"
 
 
-def read_probes(out: Path) -> Probes:
-    path = out / ".work" / "probe.json"
-    return Probes(**json.loads(path.read_text())) if path.exists() else Probes()
-
-
-def write_probes(out: Path, probes: Probes) -> None:
-    durable.write_text(out / ".work" / "probe.json", json.dumps(asdict(probes)))
-
-
-def probed(request: RunRequest, drafts: list[RunConfig], train: AvatarSet, device: str) -> tuple[str, dict[str, str]]:
-    """Precision for all, and layout for each contestant; timed once a results folder, so that a rerun agrees."""
-    probes = read_probes(request.out)
-    settled = request.mixed_precision or probes.precision
-    precisions = precisions_for(device, settled)
-    missing = {d.contestant: d for d in drafts if not set(precisions) <= set(probes.seconds.get(d.contestant, ()))}
-    if missing:
-        with display("probe") as show:
-            show.phase("memory layout and precision", len(missing))
-            for name, draft in missing.items():
-                probes.seconds[name] = probes.seconds.get(name, {}) | probe(draft, train, precisions)
-                show.advance(info=name)
-    chosen = {name: {p: probes.seconds[name][p] for p in precisions} for name in request.contestants}
-    precision, layouts = choose(chosen)
-    probes.precision = probes.precision or precision
-    write_probes(request.out, probes)
-    return precision, layouts
+def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
+    """The draft with the precision and layout that its run was begun with."""
+    begun = json.loads(config_path(request.out, draft).read_text())
+    precision = request.mixed_precision or begun["mixed_precision"]
+    return replace(draft, mixed_precision=precision, memory_format=begun["memory_format"])
 
 
 def check_unchanged(out: Path, config: RunConfig) -> None:
     """BadInput that lists the fields if this run was begun with another configuration."""
-    path = out / ".work" / config.name / "config.json"
+    path = config_path(out, config)
     if not path.exists():
         durable.write_text(path, json.dumps(config.as_dict()))
         return
@@ -221,28 +215,44 @@ def check_unchanged(out: Path, config: RunConfig) -> None:
         )
 
 
-def finished(out: Path, config: RunConfig) -> bool:
-    """Whether this run's record is the one that was measured here."""
-    record, mark = record_path(out, config), out / ".work" / config.name / "finished.json"
-    return record.exists() and mark.exists() and record.read_bytes() == mark.read_bytes()
+def finished(request: RunRequest, config: RunConfig) -> bool:
+    """Whether this run's record is the one that was measured here, with every distance now asked for."""
+    record, mark = record_path(request.out, config), request.out / ".work" / config.name / "finished.json"
+    if not (record.exists() and mark.exists() and record.read_bytes() == mark.read_bytes()):
+        return False
+    return request.inception_weights is None or INCEPTION in read_record(record).measurements["distance"]
 
 
-def run_in_process(job: Job) -> None:
+def run_in_process(job: Job, locked: int) -> None:
     """Run a job in a process of its own; its record is on disk afterwards, a failed one if it died."""
     path = job.folder / "job.json"
     durable.write_text(path, json.dumps(asdict(job)))
-    process = subprocess.Popen([sys.executable, "-m", "bench.worker", str(path)], stdout=sys.stderr)
-    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    stopping: list[int] = []
+    process: subprocess.Popen | None = None
+
+    def stop(*_: object) -> None:
+        stopping.append(signal.SIGTERM)
+        if process is not None:
+            process.terminate()
+
+    previous = signal.signal(signal.SIGTERM, stop)  # before the worker starts: none is left behind
     try:
+        command = [sys.executable, "-m", "bench.worker", str(path)]
+        process = subprocess.Popen(command, stdout=sys.stderr, pass_fds=(locked,))
+        if stopping:
+            process.terminate()
         status = process.wait()
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        if process is not None:
+            process.send_signal(signal.SIGINT)
+            process.wait()
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
-    if status in (130, 143):
-        sys.exit(status)
+    if stopping or status in (-signal.SIGTERM, 143):
+        sys.exit(143)
+    if status in (-signal.SIGINT, 130):
+        raise KeyboardInterrupt
     if status == 2:
         raise BadInput("the run above was refused")
     if status < 0:

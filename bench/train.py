@@ -58,6 +58,8 @@ class TrainingLog:
 def accelerator_for(config: RunConfig) -> Accelerator:
     """accelerate's view of the device and precision that the run asks for."""
     AcceleratorState._reset_state(True)  # it is one for the whole process, but a probe tries several precisions
+    # The default runs convolutions in TF32 and matrix products not, which would favour the more convolutional model.
+    torch.set_float32_matmul_precision("high")
     return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
 
 
@@ -136,6 +138,8 @@ class Trainer:
         """One pass over the data, timed from the first batch to the last update."""
         device = self.accelerator.device
         losses = []
+        # A contestant may draw random numbers of its own (dropout): they must not have a history either.
+        torch.manual_seed(randomness.generator(self.config.seed, "contestant", self.log.epochs_done).initial_seed())
         synchronise(device)
         started = time.perf_counter()
         for index, batch in enumerate(epoch_batches(self.train, self.config, self.log.epochs_done)):
@@ -190,7 +194,8 @@ class Trainer:
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "ema": {}}
         for key, tensor in checkpoint.tensors.items():
             part, _, name = key.partition(".")
-            parts[part][name] = tensor
+            # laid out as the weights are: mixed layouts would slow every update after a resume
+            parts[part][name] = tensor.to(memory_format=self.memory_format) if tensor.dim() == 4 else tensor
         self.accelerator.unwrap_model(self.denoiser).load_state_dict(parts["model"])
         entries: dict[int, dict[str, Any]] = {}
         for key, tensor in parts["optimizer"].items():

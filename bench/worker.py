@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import contestants, durable
+from bench import cache, contestants, durable
 from bench.checkpoint import load_newest, save_checkpoint
 from bench.config import RunConfig
 from bench.cost.anatomy import published_cost, static_cost
@@ -24,12 +24,13 @@ from bench.errors import BadInput, RunFailed
 from bench.quality.attributes import load_judge, measure_attributes
 from bench.quality.distance import measure_distance
 from bench.quality.features import EFFICIENTNET, INCEPTION
-from bench.record import Record, record_path
+from bench.record import Record, read_record, record_path
 from bench.render import gallery
 from bench.sampling import draw
 from bench.train import Trainer
 
 STRIP = 16  # samples shown after every epoch, always of the same conditions
+ASKED = "held_out.safetensors"
 SHOWN = 32  # of the scored samples, above the real images of the same conditions
 
 
@@ -39,6 +40,7 @@ class Job:
 
     config: dict[str, Any]
     command: str
+    commit: str | None
     out: str
     cache: str
     avatars: str
@@ -72,11 +74,11 @@ def train(trainer: Trainer, job: Job, parts: Split, show: Display) -> list[str]:
     condition = asked_of(parts, STRIP).conditions
     while trainer.log.epochs_done < epochs:
         train_epoch(trainer, job.run, show)
-        # Maintenance: outside the epoch's seconds.
-        save_checkpoint(job.folder / "checkpoints", trainer.log.steps_done, trainer.to_checkpoint())
+        # Maintenance, outside the epoch's seconds; the checkpoint comes last, so that no strip is ever skipped.
         with trainer.averaged() as denoiser:
             strip = draw(denoiser, job.run, condition, trainer.accelerator.device)
         gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done - 1], strip)
+        save_checkpoint(job.folder / "checkpoints", trainer.log.steps_done, trainer.to_checkpoint())
     return strips
 
 
@@ -109,15 +111,17 @@ def generate(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> tup
 
 def score(job: Job, generated: Tensor, asked: AvatarSet, parts: Split) -> dict[str, Any]:
     """Distances and attribute accuracy of the generated uint8 images."""
-    config, cache = job.run, Path(job.cache)
+    config, folder = job.run, Path(job.cache)
     real = parts.held_out.images[: len(asked)]
     extractors: dict[str, Path | None] = {EFFICIENTNET: None}
     if job.inception_weights is not None:
         extractors[INCEPTION] = Path(job.inception_weights)
     judge = load_judge(Path(job.judge), parts.train.schema, torch.device(config.device))
+    if judge is None:
+        raise RunFailed("the judge's cache is gone: run again")
     return {
         "distance": {
-            name: measure_distance(real, generated, name, weights, config.device, cache)
+            name: measure_distance(real, generated, name, weights, config.device, folder)
             for name, weights in extractors.items()
         },
         "attributes": measure_attributes(judge, generated, asked, parts),
@@ -126,9 +130,9 @@ def score(job: Job, generated: Tensor, asked: AvatarSet, parts: Split) -> dict[s
 
 def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, str]:
     """Pictures of the samples above the real images of the same conditions, and of the table's example."""
-    shown = min(SHOWN, len(generated))
+    shown = min(SHOWN, len(generated) // STRIP * STRIP) or len(generated)  # whole rows, so that each has its real one
     above = torch.cat([generated[:shown], asked.images[:shown]])
-    gallery.write_strip(Path(job.out) / job.image("samples"), above)
+    gallery.write_strip(Path(job.out) / job.image("samples"), above, columns=min(STRIP, shown))
     gallery.write_example(Path(job.out) / job.image("example"), generated[0])
     return {"samples": job.image("samples"), "example": job.image("example")}
 
@@ -140,6 +144,7 @@ def work(job: Job) -> Record:
         raise RunFailed("the data cache is gone: run again")
     parts = split(avatars)
     cost = costs(job.run, avatars.schema.width)  # first: what cannot be accounted must not fail after training
+    write_asked(job.folder, parts.held_out)
     trainer = resumed_trainer(job, parts.train)
     with display(job.run.contestant) as show:
         strips = train(trainer, job, parts, show)
@@ -150,7 +155,7 @@ def work(job: Job) -> Record:
         show.say(f"scored: attribute accuracy {quality['attributes']['macro']['accuracy']:.3f}")
     return Record(
         config=job.config,
-        environment=environment(job.run.device),
+        environment=environment(job.run.device, job.commit),
         command=job.command,
         status="done",
         data=describe(avatars, parts),
@@ -163,6 +168,12 @@ def work(job: Job) -> Record:
         },
         images={"epochs": strips, **show_samples(job, generated, asked)},
     )
+
+
+def write_asked(folder: Path, held_out: AvatarSet) -> None:
+    """Keep the held-out conditions beside the checkpoints: `bench sample` begins from real ones."""
+    schema = json.dumps(held_out.schema.to_json())
+    cache.write(folder / ASKED, {"codes": held_out.codes}, {"schema": schema})
 
 
 def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
@@ -197,18 +208,20 @@ def costs(run: RunConfig, width: int) -> dict[str, Any]:
 
 def failure(error: BaseException) -> str:
     """Why a run failed, in a few words for its row."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return "out of memory"
     return str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def failed_record(job: Job, why: str) -> Record:
-    return Record(job.config, environment(job.run.device), job.command, status="failed", error=why)
+    return Record(job.config, environment(job.run.device, job.commit), job.command, status="failed", error=why)
 
 
 def main() -> int:
     """Run the job given as a JSON file; its record is the result. Exit 1 if the run failed, 2 on bad input."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
     path = record_path(Path(job.out), job.run)
     try:
@@ -232,7 +245,10 @@ def main() -> int:
 
 def write_unless_measured(path: Path, record: Record) -> None:
     """A failure gets its row, but never the place of something that was measured."""
-    measured = path.exists() and json.loads(path.read_text()).get("status") == "done"
+    try:
+        measured = read_record(path).status == "done"
+    except BadInput:
+        measured = False
     if not measured:
         durable.write_text(path, record.to_json())
 

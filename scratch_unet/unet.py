@@ -2,7 +2,7 @@
 
 At scale 1 and 64×64 the down path is the published one:
 (3, 64, 64) -> (128, 64, 64) -> (256, 32, 32) -> (512, 16, 16) -> (1024, 8, 8),
-with four-head cross attention at 16×16 and 8×8 on both paths.
+with four-head cross attention at 16×16 and 8×8 on the way down, and at 8×8 (the middle) and 16×16 on the way up.
 The source publishes its total (76,464,439) and this path, not its blocks; the rest is ours.
 """
 

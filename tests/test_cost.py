@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from bench.cost.activations import activation_bytes, flops
 from bench.cost.parameters import count_parameters, training_bytes
-from bench.cost.timing import choose
+from bench.cost.probe import choose
 
 
 class TwoLayers(nn.Module):

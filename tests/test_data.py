@@ -267,20 +267,21 @@ def test_names_of_every_kind_stay_apart(exported, tmp_path):
 
 def test_cache_is_keyed_by_content_and_checks_itself(damaged, tmp_path, capsys):
     cache = tmp_path / "cache"
-    first = load(request(damaged, size=16), cache)
     path = cache_path(request(damaged, size=16), cache)
-    assert load(request(damaged, size=16), cache).content_hash == first.content_hash
+    first = load(request(damaged, size=16), path)
+    assert path.exists()
+    assert load(request(damaged, size=16), path).content_hash == first.content_hash
     renamed = damaged.rename(tmp_path / "renamed")
     assert cache_path(request(renamed, size=16), cache) == path  # the name does not count …
     edit(renamed, 0, '"top", 0, 34')
     assert cache_path(request(renamed, size=16), cache) != path  # … the content does
+    assert capsys.readouterr().err == ""
     flip(path)
-    avatars = render(DataRequest("avataaars", 20, 16))
-    request20 = DataRequest("avataaars", 20, 16)
-    load(request20, cache)
-    flip(cache_path(request20, cache))
-    assert load(request20, cache).content_hash == avatars.content_hash
-    assert "damaged" in capsys.readouterr().err
+    assert load(request(renamed, size=16), path).content_hash != first.content_hash  # read anew, as it is now
+    assert "is damaged (its content is not what was written)" in capsys.readouterr().err
+    cut(path, 0.5)
+    assert len(load(request(renamed, size=16), path)) == EXPORTED
+    assert "is damaged" in capsys.readouterr().err
 
 
 def test_a_planted_pickle_is_never_run(tmp_path):
@@ -293,7 +294,7 @@ def test_a_planted_pickle_is_never_run(tmp_path):
     wanted = DataRequest("avataaars", 5, 16)
     path = cache_path(wanted, tmp_path)
     path.write_bytes(pickle.dumps(Bomb()))
-    assert len(load(wanted, tmp_path)) == 5
+    assert len(load(wanted, path)) == 5
     assert not (tmp_path / "canary").exists()
 
 

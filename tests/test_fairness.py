@@ -41,7 +41,7 @@ def test_epochs_differ_and_seeds_differ(config, parts):
             assert not torch.equal(getattr(first, field), getattr(other, field))
 
 
-def test_weights_do_not_depend_on_what_ran_before(config, parts):
+def test_batches_do_not_depend_on_what_ran_before(config, parts):
     """Building another model, or drawing numbers, changes nothing: no randomness has a history."""
     first = list(epoch_batches(parts.train, config, 0))
     torch.manual_seed(123)

@@ -99,6 +99,27 @@ def test_what_was_not_measured_is_a_dash_and_a_failure_says_why(record):
     json.dumps(made.to_json(), allow_nan=False)
 
 
+def test_a_seed_that_failed_is_counted(record):
+    lost = record(seed=2, measurements={}, images={}, status="failed", error="out of memory")
+    made = table([record(seed=0, accuracy=0.8), record(seed=1, accuracy=0.6), lost])
+    assert cells_of(made, "attribute accuracy, macro")[0].text == "0.700 ± 0.141 (1 of 3 seeds failed)"
+
+
+def test_epochs_that_warm_up_after_a_resume_do_not_count(record):
+    resumed = record(seconds=(100.0, 4.0, 90.0, 6.0))
+    resumed.measurements["training"]["resumed_at_epochs"] = [2]
+    assert cells_of(table([resumed]), "training time per epoch")[0].value == 5
+
+
+def test_presets_never_share_a_column(record):
+    other = record()
+    other.config["preset"] = "laptop"
+    assert [column.title for column in columns([record(), other])] == ["scratch (smoke)", "scratch (laptop)"]
+    other = record()
+    other.config["data_hash"] = "fedcba"
+    assert [column.title for column in columns([record(), other])] == ["scratch #1", "scratch #2"]
+
+
 def test_records_that_do_not_compare_are_said_not_to(record):
     assert not any("Not comparable" in line for line in table([record(), record("diffusers-8")]).legend)
     other = record("diffusers-8")

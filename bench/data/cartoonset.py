@@ -10,7 +10,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 
@@ -53,12 +53,17 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
         raise BadInput(f"data '{path}' does not exist: name a Cartoon Set folder, a .tgz, or 'avataaars'")
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            if file.suffix in (".png", ".csv", ".json") and file.is_file():
+            if wanted(file) and file.is_file():
                 yield file.relative_to(path).as_posix(), file.read_bytes()
     elif is_archive(path):
         yield from archive_members(path)
     else:
         raise BadInput(f"data '{path}' is neither a folder nor a .tgz of Cartoon Set")
+
+
+def wanted(name: PurePath) -> bool:
+    """Whether a file belongs to a set; `._name` is macOS' shadow of one."""
+    return name.suffix in (".png", ".csv", ".json") and not name.name.startswith("._")
 
 
 def archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -69,13 +74,13 @@ def archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:
                     raise BadInput(f"{path.name}: member '{member.name}' points outside the archive; do not use it")
-                if member.isdir() or name.name.startswith("._"):
+                if member.isdir():
                     continue
                 if not member.isfile():
                     raise BadInput(f"{path.name}: member '{member.name}' is a link or device; do not use it")
                 if member.size > LARGEST_MEMBER or count >= MOST_MEMBERS:
                     raise BadInput(f"{path.name}: member '{member.name}' is too large or one too many; do not use it")
-                if name.suffix in (".png", ".csv", ".json"):
+                if wanted(name):
                     content = archive.extractfile(member)
                     assert content is not None  # a regular file has content
                     yield str(name), content.read()
@@ -137,10 +142,10 @@ def scan(path: Path, size: int, mapper: Mapper, advance: Callable[[int], None] =
         elif suffix == "csv":
             try:
                 found.rows[stem] = parse_rows(content.decode("utf-8-sig"), name)
-            except ValueError as error:
-                found.report(stem, str(error))
+            except (ValueError, csv.Error) as error:
+                found.report(stem, str(error) if name in str(error) else f"{name}: {error}")
         elif PurePosixPath(name).name == SCHEMA_FILE:
-            found.schema_text = content.decode()
+            found.schema_text = content.decode(errors="replace")
         if len(waiting) == CHUNK:
             decode_waiting()
     decode_waiting()
@@ -170,7 +175,10 @@ def schema_of(found: Scan, rows: Rows) -> Schema:
     plain = Schema(tuple(Attribute(name, tuple(map(str, range(count)))) for name, _, count in rows))
     if found.schema_text is None:
         return plain
-    named = Schema.from_json(json.loads(found.schema_text))
+    try:
+        named = Schema.from_json(json.loads(found.schema_text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{SCHEMA_FILE} cannot be read ({error}): delete it, the CSV files suffice") from error
     return named if (named.names, named.cardinalities) == (plain.names, plain.cardinalities) else plain
 
 

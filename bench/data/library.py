@@ -6,18 +6,17 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from bench import durable, randomness
+from bench import cache, randomness
 from bench.data import avataaars, cartoonset
 from bench.data.dataset import AvatarSet, from_arrays
 from bench.data.schema import Schema
@@ -44,27 +43,21 @@ def default_cache() -> Path:
     return Path(os.environ.get("UNET_BENCH_CACHE") or Path(home) / "unet-bench")
 
 
-def load(request: DataRequest, cache: Path) -> AvatarSet:
-    """The avatars asked for, from the cache if it has them whole, else made and cached; BadInput if it cannot."""
-    path = cache_path(request, cache)
+def load(request: DataRequest, path: Path) -> AvatarSet:
+    """The avatars asked for, from the cache file `path` if it has them whole, else made and cached there."""
     cached = read_cache(path)
     if cached is not None:
         return cached
     avatars = render(request) if request.source == AVATAAARS else read(request)
-    try:
-        write_cache(path, avatars)
-    except OSError as error:
-        raise BadInput(
-            f"cannot write the data cache '{cache}' ({error.strerror}): choose another by --cache"
-        ) from error
+    write_cache(path, avatars)
     return avatars
 
 
-def cache_path(request: DataRequest, cache: Path) -> Path:
+def cache_path(request: DataRequest, folder: Path) -> Path:
     """Where a request's avatars lie: a name made of everything that their pixels depend on."""
     content = avataaars.fingerprint() if request.source == AVATAAARS else fingerprint(Path(request.source))
     key = json.dumps([FORMAT, content, request.images, request.image_size, request.skip_bad])
-    return cache / f"avatars-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
+    return folder / f"avatars-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
 
 
 def fingerprint(path: Path) -> str:
@@ -78,12 +71,20 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def in_processes(function: Callable, items: list) -> list:
-    """`map` over all cores; in this process where the pictures are few."""
-    if len(items) < ALONE:
-        return [function(item) for item in items]
-    with pool() as workers:
-        return list(workers.map(function, items, chunksize=16))
+@contextmanager
+def over_all_cores() -> Iterator[cartoonset.Mapper]:
+    """A `map` over all cores, whose processes start with the first list that is worth them."""
+    with ExitStack() as stack:
+        workers: ProcessPoolExecutor | None = None
+
+        def run(function: Callable, items: list) -> list:
+            nonlocal workers
+            if len(items) < ALONE:
+                return [function(item) for item in items]
+            workers = workers or stack.enter_context(pool())
+            return list(workers.map(function, items, chunksize=16))
+
+        yield run
 
 
 def pool() -> ProcessPoolExecutor:
@@ -114,9 +115,9 @@ def render(request: DataRequest) -> AvatarSet:
 def read(request: DataRequest) -> AvatarSet:
     """A user's Cartoon Set; BadInput names the first problem unless bad images may be skipped."""
     path = Path(request.source)
-    with progress_bar() as bar:
+    with progress_bar() as bar, over_all_cores() as mapper:
         task = bar.add_task(f"reading {path.name}", total=None)
-        found = cartoonset.scan(path, request.image_size, in_processes, lambda n: bar.advance(task, n))
+        found = cartoonset.scan(path, request.image_size, mapper, lambda n: bar.advance(task, n))
     if found.problems and not request.skip_bad:
         more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
         raise BadInput(f"{found.problems[0]}{more}: mend it, see `bench data verify`, or pass --skip-bad")
@@ -131,36 +132,19 @@ def read(request: DataRequest) -> AvatarSet:
 
 
 def write_cache(path: Path, avatars: AvatarSet) -> None:
-    metadata = {
+    about = {
         "schema": json.dumps(avatars.schema.to_json()),
         "source": avatars.source,
         "skipped": str(avatars.skipped),
-        "content_hash": avatars.content_hash,
     }
-    durable.write_bytes(path, save({"images": avatars.images, "codes": avatars.codes}, metadata))
+    cache.write(path, {"images": avatars.images, "codes": avatars.codes}, about)
 
 
 def read_cache(path: Path) -> AvatarSet | None:
-    """The cached set; None if there is none, or if it is damaged (safetensors has no checksum, so we check)."""
-    if not path.exists():
+    """The cached set; None if there is none, or if it is damaged."""
+    found = cache.read(path)
+    if found is None:
         return None
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            avatars = AvatarSet(
-                file.get_tensor("images"),
-                file.get_tensor("codes"),
-                Schema.from_json(json.loads(metadata["schema"])),
-                metadata["source"],
-                int(metadata["skipped"]),
-            )
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-        return make_again(path, str(error))
-    if avatars.content_hash != metadata["content_hash"]:
-        return make_again(path, "its content is not what was written")
-    return avatars
-
-
-def make_again(path: Path, why: str) -> AvatarSet | None:
-    print(f"cache {path.name} is damaged ({why}): making it again", file=sys.stderr)
-    return None
+    tensors, about = found
+    schema = Schema.from_json(json.loads(about["schema"]))
+    return AvatarSet(tensors["images"], tensors["codes"], schema, about["source"], int(about["skipped"]))

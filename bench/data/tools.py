@@ -1,6 +1,5 @@
 """`bench data`: verify a Cartoon Set, preview any set, export Avataaars in Cartoon Set's layout."""
 
-import functools
 import io
 import json
 import tarfile
@@ -11,7 +10,8 @@ from PIL import Image, ImageDraw
 from bench import durable
 from bench.data import avataaars, cartoonset
 from bench.data.dataset import AvatarSet
-from bench.data.library import AVATAAARS, DataRequest, in_processes, progress_bar, read, render
+from bench.data.library import AVATAAARS, DataRequest, over_all_cores, progress_bar, read, render
+from bench.durable import check_writable
 from bench.errors import BadInput
 
 EXPORT_SIDE = 500
@@ -20,14 +20,15 @@ LABEL_HEIGHT = 12  # pixels a line of a label takes
 
 def verify(path: Path) -> tuple[list[str], int]:
     """Every problem of a Cartoon Set, and how many images are good."""
-    with progress_bar() as bar:
+    with progress_bar() as bar, over_all_cores() as mapper:
         task = bar.add_task(f"verifying {path.name}", total=None)
-        found = cartoonset.scan(path, 64, in_processes, lambda n: bar.advance(task, n))
+        found = cartoonset.scan(path, 64, mapper, lambda n: bar.advance(task, n))
     return found.problems, len(found.images.keys() & found.rows.keys() - found.bad)
 
 
 def preview(source: str, count: int, image_size: int, picture: Path) -> None:
     """Write a grid of `count` avatars, each with its attributes below."""
+    check_writable(picture.parent)
     request = DataRequest(source, max(2, count), image_size, skip_bad=True)
     avatars = render(request) if source == AVATAAARS else read(request)
     buffer = io.BytesIO()
@@ -61,11 +62,13 @@ def export(path: Path, images: int) -> None:
     """Write `images` avatars as Cartoon Set does: csN.png (500×500 RGBA) with csN.csv beside it."""
     if path.exists() and (path.is_file() or any(path.iterdir())):
         raise BadInput(f"'{path}' exists already: name a new folder or .tgz")
+    check_writable(path.parent)
     labels = avataaars.draw_labels(images)
     codes = avataaars.codes(labels)
     schema = avataaars.schema()
     files = {cartoonset.SCHEMA_FILE: json.dumps(schema.to_json(), indent=1).encode()}
-    pictures = in_processes(functools.partial(exported_image), labels)
+    with over_all_cores() as mapper:
+        pictures = mapper(exported_image, labels)
     for number, (png, row) in enumerate(zip(pictures, codes, strict=True)):
         files[f"cs{number:06d}.png"] = png
         files[f"cs{number:06d}.csv"] = cartoonset.write_csv(schema, row).encode()

@@ -8,46 +8,47 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from bench import durable
+from bench import cache
 from bench.data.dataset import AvatarSet, Split
 from bench.data.schema import Schema
-from bench.quality.classifier import AttributeClassifier, ClassifierConfig, empty_classifier, train_classifier
+from bench.quality.classifier import AttributeClassifier, ClassifierConfig, train_classifier
 
 
-def judge_path(split: Split, config: ClassifierConfig, cache: Path) -> Path:
+def judge_path(split: Split, config: ClassifierConfig, folder: Path) -> Path:
     """Where the judge of this training set lies: its name is made of the images' content and its configuration."""
     key = json.dumps([split.train.content_hash, config.as_dict()])
-    return cache / f"judge-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
+    return folder / f"judge-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
 
 
 def cached_judge(
     split: Split,
     config: ClassifierConfig,
     device: torch.device,
-    cache: Path,
+    folder: Path,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> AttributeClassifier:
     """The judge for this data: trained on real training images the first time, loaded after that."""
-    path = judge_path(split, config, cache)
-    if path.exists():
-        try:
-            return load_judge(path, split.train.schema, device)
-        except (SafetensorError, RuntimeError, OSError):
-            pass  # damaged: train it again
-    for step, (model, loss) in enumerate(train_classifier(split.train, config, device)):  # noqa: B007
+    path = judge_path(split, config, folder)
+    found = load_judge(path, split.train.schema, device)
+    if found is not None:
+        return found
+    for step, (model, loss) in enumerate(train_classifier(split.train, config, device)):
+        trained = model
         on_step(step, loss)
-    durable.write_bytes(path, save({name: t.contiguous().cpu() for name, t in model.state_dict().items()}))
-    return load_judge(path, split.train.schema, device)
+    cache.write(path, trained.state_dict())
+    return trained
 
 
-def load_judge(path: Path, schema: Schema, device: torch.device) -> AttributeClassifier:
-    model = empty_classifier(schema)
-    model.load_state_dict(load_file(path))
+def load_judge(path: Path, schema: Schema, device: torch.device) -> AttributeClassifier | None:
+    """The judge that was cached; None if there is none or it is damaged."""
+    found = cache.read(path)
+    if found is None:
+        return None
+    model = AttributeClassifier(schema.cardinalities)
+    model.load_state_dict(found[0])
     return model.to(device).to(memory_format=torch.channels_last)
 
 

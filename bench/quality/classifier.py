@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from bench import randomness
 from bench.data.dataset import AvatarSet, to_model_space
-from bench.data.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,3 @@ def train_classifier(
         optimizer.step()
         schedule.step()
         yield model, value.item()
-
-
-def empty_classifier(schema: Schema) -> AttributeClassifier:
-    """An untrained judge of the right shape, to load cached weights into."""
-    return AttributeClassifier(schema.cardinalities)

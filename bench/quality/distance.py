@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 from torch_fidelity.metric_fid import (
     KEY_METRIC_FID,
@@ -14,7 +12,7 @@ from torch_fidelity.metric_fid import (
     fid_statistics_to_metric,
 )
 
-from bench import durable
+from bench import cache
 from bench.quality.features import extract, extractor_label
 
 FULL_RANK_FROM = 2048  # fewer images leave the covariance rank-deficient
@@ -28,32 +26,26 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     return max(0.0, fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID])
 
 
-def cached_features(images: Tensor, name: str, weights: Path | None, device: str, cache: Path) -> Tensor:
+def cached_features(images: Tensor, name: str, weights: Path | None, device: str, folder: Path) -> Tensor:
     """Features of real images, found again by the content of the images and of the extractor."""
-    label = json.dumps(extractor_label(name, weights), sort_keys=True)
+    label = json.dumps([extractor_label(name, weights), list(images.shape)], sort_keys=True)
     key = hashlib.sha256(label.encode() + images.contiguous().numpy().tobytes()).hexdigest()
-    path = cache / f"features-{key[:24]}.safetensors"
-    if path.exists():
-        found = load_file(path)
-        if set(found) == {"features", "checksum"} and torch.equal(checksum(found["features"]), found["checksum"]):
-            return found["features"]
+    path = folder / f"features-{key[:24]}.safetensors"
+    found = cache.read(path)
+    if found is not None:
+        return found[0]["features"]
     features = extract(images, name, weights, device)
-    durable.write_bytes(path, save({"features": features, "checksum": checksum(features)}))
+    cache.write(path, {"features": features})
     return features
 
 
-def checksum(features: Tensor) -> Tensor:
-    digest = hashlib.sha256(features.contiguous().numpy().tobytes()).digest()
-    return torch.frombuffer(bytearray(digest), dtype=torch.uint8)
-
-
 def measure_distance(
-    real: Tensor, generated: Tensor, name: str, weights: Path | None, device: str, cache: Path
+    real: Tensor, generated: Tensor, name: str, weights: Path | None, device: str, folder: Path
 ) -> dict[str, Any]:
     """A Fréchet distance between uint8 images (N, 3, H, W), with everything that has to stand beside it."""
     return {
         "frechet_distance": frechet_distance(
-            cached_features(real, name, weights, device, cache), extract(generated, name, weights, device)
+            cached_features(real, name, weights, device, folder), extract(generated, name, weights, device)
         ),
         **extractor_label(name, weights),
         "real": len(real),

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import torch
 from diffusers.utils import make_image_grid
 from PIL import Image
 from torch import Tensor
@@ -26,10 +27,11 @@ def write_png(path: Path, picture: Image.Image) -> None:
 
 
 def write_strip(path: Path, images: Tensor, columns: int = 16) -> None:
-    """uint8 images (N, 3, H, W), `columns` in a row."""
-    rows = max(1, len(images) // columns)
+    """uint8 images (N, 3, H, W), `columns` in a row; the last row is filled up with black."""
     columns = min(columns, len(images))
-    write_png(path, make_image_grid(to_pictures(images[: rows * columns], 64), rows, columns))
+    rows = -(-len(images) // columns)
+    missing = images.new_zeros(rows * columns - len(images), *images.shape[1:])
+    write_png(path, make_image_grid(to_pictures(torch.cat([images, missing]), 64), rows, columns))
 
 
 def write_example(path: Path, image: Tensor) -> None:

@@ -7,7 +7,11 @@ from bench.record import Record
 from bench.render.rows import at
 
 MISSING = "–"
-COMPARABLE = ("data_hash", "sizes", "recipe.name", "device", "preset", "mixed_precision")
+COMPARABLE = ("data_hash", "sizes", "device", "preset", "mixed_precision") + tuple(
+    f"recipe.{field}"
+    for field in ("timesteps", "beta_end", "prediction", "condition_dropout", "ema_decay", "sampler")
+    + ("sampling_steps", "clip_sample", "guidance")
+)
 
 
 def field_of(config: dict[str, Any], path: str) -> str:
@@ -38,6 +42,10 @@ def differing(records: list[Record]) -> list[str]:
     lines = [f"**Not comparable throughout:** the records differ in `{path}`." for path in differ]
     if len({record.environment.get("device") for record in records}) > 1:
         lines.append("**Times do not compare throughout:** the records were made on different machines.")
+    for name in ("efficientnet-lite0", "inception-v3-compat"):
+        distances = filter(None, map(at("distance", name), records))
+        if len({(d["weights_sha256"], d["real"], d["generated"]) for d in distances}) > 1:
+            lines.append(f"**Distances do not compare:** {name} was used with other weights or numbers of images.")
     return lines
 
 

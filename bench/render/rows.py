@@ -22,6 +22,7 @@ class Row:
     write: Callable[[Any], str] = str
     better: str | None = None  # "lower" or "higher"
     meaning: str = ""
+    unit: str | None = None  # of the raw value, as CSV and JSON give it
 
 
 def at(*path: str) -> Callable[[Record], Any]:
@@ -76,9 +77,12 @@ def both(small: Callable[[Record], Any], full: Callable[[Record], Any], write: C
 
 
 def median_epoch(record: Record) -> float | None:
-    """Seconds of an epoch of training; the first, which warms up, counts only if there is no other."""
+    """Seconds of an epoch of training; one that warms up, first or after a resume, counts only if no other is there."""
     seconds = at("training", "seconds_per_epoch")(record)
-    return None if not seconds else statistics.median(seconds[1:] or seconds)
+    if not seconds:
+        return None
+    cold = {0, *(at("training", "resumed_at_epochs")(record) or [])}
+    return statistics.median([s for epoch, s in enumerate(seconds) if epoch not in cold] or seconds)
 
 
 def images_per_second(record: Record) -> float | None:
@@ -104,7 +108,7 @@ SOURCE_ROWS = [
     Row("denoising model", lambda r: None if at("cost", "parameters", "tau")(r) is None else "Tau + Unet"),
     Row("Unet basic blocks", at("blocks")),
     Row("number of attention heads", both(heads("cost"), heads("full_cost"), str)),
-    Row("training time per epoch", median_epoch, duration, "lower"),
+    Row("training time per epoch", median_epoch, duration, "lower", unit="seconds"),
     Row("optimizer", lambda r: OPTIMIZERS[r.run.recipe.optimisation.optimizer]),
     Row("learning rate schedule", lambda r: SCHEDULES[r.run.recipe.optimisation.schedule]),
     Row("strength", lambda r: strength(r.measurements)),
@@ -123,7 +127,7 @@ MEASURED_ROWS = [
         )
     ),
     *(
-        Row(f"{part}, {where}", at(cost, key), mib, "lower", meaning)
+        Row(f"{part}, {where}", at(cost, key), mib, "lower", meaning, "bytes")
         for cost, where in (("cost", "here"), ("full_cost", "full scale"))
         for part, key, meaning in (
             ("weights", "weights_bytes", "bytes of the fp32 weights"),
@@ -154,7 +158,7 @@ MEASURED_ROWS = [
 
 
 def attribute_rows(records: list[Record]) -> list[Row]:
-    """A row for every attribute that any record scores: accuracy, with ceiling and chance beside it."""
+    """A row for every attribute that any record scores: accuracy, with its ceiling and chance level in the label."""
     names = dict.fromkeys(
         attribute["name"]
         for record in records
@@ -162,6 +166,22 @@ def attribute_rows(records: list[Record]) -> list[Row]:
         if attribute["name"] in record.measurements.get("attributes", {}).get("per_attribute", {})
     )
     return [
-        Row(f"accuracy: {name}", at("attributes", "per_attribute", name, "accuracy"), decimals(3), "higher")
+        Row(
+            f"accuracy: {name}{bounds(records, name)}",
+            at("attributes", "per_attribute", name, "accuracy"),
+            decimals(3),
+            "higher",
+            "share of samples that show what was asked of this attribute, where it can be seen",
+        )
         for name in names
     ]
+
+
+def bounds(records: list[Record], name: str) -> str:
+    """` (ceiling 0.97, chance 0.03)`: one judge and one data set have one of each; else nothing."""
+    found = set()
+    for record in records:
+        row = at("attributes", "per_attribute", name)(record)
+        if row and row["ceiling"] is not None and row["chance"] is not None:
+            found.add((row["ceiling"], row["chance"]))
+    return f" (ceiling {(b := found.pop())[0]:.3f}, chance {b[1]:.3f})" if len(found) == 1 else ""

@@ -1,5 +1,6 @@
 """The comparison table: a view of records, as Markdown, CSV, JSON or for the terminal."""
 
+import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,15 +33,33 @@ def place(record: Record) -> int:
 
 
 def columns(records: list[Record]) -> list[Column]:
-    """The records grouped by contestant and recipe, the source's contestants first."""
-    grouped: dict[tuple[str, str], list[Record]] = {}
+    """The records that differ in nothing but the seed, together; the source's contestants first."""
+    grouped: dict[str, list[Record]] = {}
     for record in sorted(records, key=place):
-        grouped.setdefault((record.run.contestant, record.run.recipe.name), []).append(record)
-    several = len({recipe for _, recipe in grouped}) > 1
+        own = {key: value for key, value in record.config.items() if key not in ("seed", "memory_format")}
+        grouped.setdefault(json.dumps(own, sort_keys=True), []).append(record)
+    groups = list(grouped.values())
+    told = [read for read in (recipe_of, preset_of) if len({read(group[0]) for group in groups}) > 1]
+    titles = []
+    for group in groups:
+        words = ", ".join(read(group[0]) for read in told)
+        titles.append(group[0].run.contestant + (f" ({words})" if words else ""))
     return [
-        Column(f"{name} ({recipe})" if several else name, sorted(group, key=lambda r: r.run.seed))
-        for (name, recipe), group in grouped.items()
+        Column(title if titles.count(title) == 1 else f"{title} #{titles[: i + 1].count(title)}", by_seed(group))
+        for i, (title, group) in enumerate(zip(titles, groups, strict=True))
     ]
+
+
+def recipe_of(record: Record) -> str:
+    return record.run.recipe.name
+
+
+def preset_of(record: Record) -> str:
+    return record.run.preset
+
+
+def by_seed(records: list[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: record.run.seed)
 
 
 @dataclass(frozen=True)
@@ -56,18 +75,17 @@ class Cell:
 def cell(row: Row, column: Column) -> Cell:
     """Mean ± standard deviation over seeds for numbers; one seed shows no ±, and a failure says why."""
     values = [value for record in column.records if (value := row.read(record)) is not None]
-    if not values:
-        failed = [record.error for record in column.records if record.status == "failed"]
-        return Cell(f"failed: {failed[0]}" if failed and len(failed) == len(column.records) else MISSING)
+    failed = [record.error for record in column.records if record.status == "failed"]
+    if not values or len(failed) == len(column.records):
+        return Cell(f"failed: {failed[0]}" if len(failed) == len(column.records) else MISSING)
     if isinstance(values[0], str):
         return Cell(values[0], values[0], seeds=len(values))
-    mean = statistics.fmean(values)
-    if isinstance(values[0], int) and len(set(values)) == 1:
-        return Cell(row.write(values[0]), values[0], seeds=len(values))
-    if len(values) == 1:
-        return Cell(row.write(mean), mean, seeds=1)
+    lost = f" ({len(failed)} of {len(column.records)} seeds failed)" if failed else ""
+    mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
+    if len(values) == 1 or isinstance(mean, int):
+        return Cell(row.write(mean) + lost, mean, seeds=len(values))
     sd = statistics.stdev(values)
-    return Cell(f"{row.write(mean)} ± {row.write(sd)}", mean, sd, len(values))
+    return Cell(f"{row.write(mean)} ± {row.write(sd)}{lost}", mean, sd, len(values))
 
 
 @dataclass(frozen=True)
@@ -88,8 +106,9 @@ class Table:
         return body + "\n\n" + "\n".join(f"- {line}" for line in self.legend) + "\n"
 
     def to_csv(self) -> str:
+        units = {"unit": [row.unit for row in self.rows]}
         frame = pd.DataFrame(
-            {column.title: [cell(row, column).value for row in self.rows] for column in self.columns},
+            units | {column.title: [cell(row, column).value for row in self.rows] for column in self.columns},
             index=pd.Index([row.label for row in self.rows], name="measure"),
         )
         return frame.to_csv()
@@ -102,6 +121,8 @@ class Table:
                 {
                     "measure": row.label,
                     "better": row.better,
+                    "unit": row.unit,
+                    "meaning": row.meaning,
                     "values": {
                         column.title: {"value": c.value, "sd": c.sd, "seeds": c.seeds, "text": c.text}
                         for column, c in zip(self.columns, self.cells(row), strict=True)

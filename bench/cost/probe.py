@@ -1,14 +1,17 @@
 """The probe that chooses memory layout and precision: a few timed training steps of each."""
 
+import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench import contestants
+from bench import contestants, durable
 from bench.config import RunConfig
 from bench.data.dataset import AvatarSet
+from bench.display import display
 from bench.train import MEMORY_FORMATS, Trainer, epoch_batches, synchronise
 
 STEPS = 2
@@ -72,3 +75,42 @@ def precisions_for(device: str, asked: str | None) -> list[str]:
 
 def as_record(probes: dict[str, dict[str, float]]) -> dict[str, Any]:
     return {f"{p}/{layout}": s for p, layouts in probes.items() for layout, s in layouts.items()}
+
+
+@dataclass
+class Probes:
+    """What the probe has timed in a results folder, and the one precision that was chosen there."""
+
+    precision: str | None = None
+    seconds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # contestant, precision, layout
+
+
+def read_probes(out: Path) -> Probes:
+    path = out / ".work" / "probe.json"
+    return Probes(**json.loads(path.read_text())) if path.exists() else Probes()
+
+
+def write_probes(out: Path, probes: Probes) -> None:
+    durable.write_text(out / ".work" / "probe.json", json.dumps(asdict(probes)))
+
+
+def settle(out: Path, asked: str | None, drafts: list[RunConfig], train: AvatarSet) -> tuple[str, dict[str, str]]:
+    """Precision for all runs, and layout for each contestant; timed once a results folder, so that a rerun agrees."""
+    probes = read_probes(out)
+    precisions = precisions_for(drafts[0].device, asked or probes.precision)
+    missing = {d.contestant: d for d in drafts if not set(precisions) <= set(probes.seconds.get(d.contestant, ()))}
+    if missing:
+        with display("probe") as show:
+            show.phase("memory layout and precision", len(missing))
+            for name, draft in missing.items():
+                try:
+                    probes.seconds[name] = probes.seconds.get(name, {}) | probe(draft, train, precisions)
+                except Exception as error:  # its own run will meet the same, and get its row
+                    show.say(f"{name} could not be probed: {error}")
+                show.advance(info=name)
+    names = dict.fromkeys(draft.contestant for draft in drafts)
+    timed = {name: {p: probes.seconds[name][p] for p in precisions} for name in names if name in probes.seconds}
+    precision, layouts = choose(timed) if timed else (precisions[0], {})
+    probes.precision = probes.precision or precision
+    write_probes(out, probes)
+    return precision, {name: layouts.get(name, "channels_last") for name in names}
