@@ -84,6 +84,9 @@ class Probes:
     precision: str | None = None
     seconds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # contestant, precision, layout
 
+    def has(self, contestant: str, precisions: list[str]) -> bool:
+        return set(precisions) <= set(self.seconds.get(contestant, ()))
+
 
 def read_probes(out: Path) -> Probes:
     path = out / ".work" / "probe.json"
@@ -98,7 +101,7 @@ def settle(out: Path, asked: str | None, drafts: list[RunConfig], train: AvatarS
     """Precision for all runs, and layout for each contestant; timed once a results folder, so that a rerun agrees."""
     probes = read_probes(out)
     precisions = precisions_for(drafts[0].device, asked or probes.precision)
-    missing = {d.contestant: d for d in drafts if not set(precisions) <= set(probes.seconds.get(d.contestant, ()))}
+    missing = {d.contestant: d for d in drafts if not probes.has(d.contestant, precisions)}
     if missing:
         with display("probe") as show:
             show.phase("memory layout and precision", len(missing))
@@ -109,7 +112,7 @@ def settle(out: Path, asked: str | None, drafts: list[RunConfig], train: AvatarS
                     show.say(f"{name} could not be probed: {error}")
                 show.advance(info=name)
     names = dict.fromkeys(draft.contestant for draft in drafts)
-    timed = {name: {p: probes.seconds[name][p] for p in precisions} for name in names if name in probes.seconds}
+    timed = {n: {p: probes.seconds[n][p] for p in precisions} for n in names if probes.has(n, precisions)}
     precision, layouts = choose(timed) if timed else (precisions[0], {})
     probes.precision = probes.precision or precision
     write_probes(out, probes)
