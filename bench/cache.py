@@ -30,9 +30,11 @@ def read(path: Path) -> Cached | None:
             metadata = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (SafetensorError, OSError, ValueError) as error:
-        return damaged(path, str(error))
+        warn(path, str(error))
+        return None
     if metadata.pop(CHECKSUM, None) != checksum(tensors, metadata):
-        return damaged(path, "its content is not what was written")
+        warn(path, "its content is not what was written")
+        return None
     return tensors, metadata
 
 
@@ -44,5 +46,5 @@ def checksum(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def damaged(path: Path, why: str) -> None:
+def warn(path: Path, why: str) -> None:
     print(f"cache {path.name} is damaged ({why}): making it again", file=sys.stderr)

@@ -23,8 +23,10 @@ class Display:
 
     def advance(self, amount: int = 1, info: str | None = None) -> None:
         """Move on; `info` stays as it was unless a new one is given."""
-        changed = {} if info is None else {"info": info}
-        self.progress.update(self.task, advance=amount, **changed)
+        if info is None:
+            self.progress.update(self.task, advance=amount)
+        else:
+            self.progress.update(self.task, advance=amount, info=info)
 
     def seconds(self) -> float:
         """Since the phase began."""

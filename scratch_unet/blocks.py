@@ -14,14 +14,15 @@ class TimeEmbedding(nn.Module):
     def __init__(self, frequencies: int, width: int) -> None:
         super().__init__()
         self.frequencies = frequencies
-        self.mlp = nn.Sequential(nn.Linear(frequencies, width), nn.SiLU(), nn.Linear(width, width))
+        self.first = nn.Linear(frequencies, width)
+        self.second = nn.Linear(width, width)
 
     def forward(self, timestep: Tensor) -> Tensor:
         half = self.frequencies // 2
         rates = torch.exp(-math.log(10_000) * torch.arange(half, device=timestep.device) / half)
         angles = timestep[:, None] * rates[None]  # (B, F/2)
         waves = torch.cat([angles.sin(), angles.cos()], dim=-1)  # (B, F)
-        return self.mlp(waves.to(self.mlp[0].weight.dtype))
+        return self.second(F.silu(self.first(waves.to(self.first.weight.dtype))))
 
 
 class ResNetBlock(nn.Module):

@@ -191,34 +191,48 @@ def test_two_runs_in_one_folder_do_not_meet(tmp_path, cache):
     assert "is in use by process 12345" in refused.stderr
 
 
+PLUG_IN = "tests.plug_in.build-matched-seed0"
+
+
+def resumable(out, cache):
+    """A run of six short epochs, as a command."""
+    options = [*TINY[:3], *TINY[4:], "--epochs=6", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
+    return ["run", *options, "--cache", cache, "--out", out]
+
+
+def measured(out):
+    return json.loads((out / "records" / f"{PLUG_IN}.json").read_text())["measurements"]
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory, cache):
+    out = tmp_path_factory.mktemp("alone")
+    done = bench(*resumable(out, cache))
+    assert done.returncode == 0, done.stderr
+    return measured(out)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache):
+def test_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache, left_alone):
     """Stopped after its first checkpoint, and run again: the same measurements as a run left alone."""
-    command = [sys.executable, "-m", "bench", "run", *TINY, "--epochs=6", "--cache", str(cache)]
-    command += ["--contestants", "tests.plug_in:build", "--mixed-precision", "no"]
+    command = [sys.executable, "-m", "bench", *map(str, resumable(tmp_path, cache))]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     run = subprocess.Popen(
-        [*command, "--out", str(tmp_path)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    checkpoints = tmp_path / ".work" / "tests.plug_in.build-matched-seed0" / "checkpoints"
+        command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    checkpoints = tmp_path / ".work" / PLUG_IN / "checkpoints"
     deadline = time.time() + 120
     while not list(checkpoints.glob("step-*/manifest.json")) and time.time() < deadline:
         time.sleep(0.02)
     os.killpg(run.pid, kind)
     assert run.wait(60) == status
     assert list(checkpoints.glob("step-*"))
-    done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = bench(*resumable(tmp_path, cache))
     assert done.returncode == 0, done.stderr
-    alone = tmp_path / "alone"
-    subprocess.run([*command, "--out", str(alone)], cwd=ROOT, env=environment, check=True, capture_output=True)
-    first, second = (
-        json.loads((folder / "records" / "tests.plug_in.build-matched-seed0.json").read_text())["measurements"]
-        for folder in (tmp_path, alone)
-    )
-    assert first["attributes"] == second["attributes"]
-    assert first["training"]["loss_per_epoch"] == second["training"]["loss_per_epoch"]
+    resumed = measured(tmp_path)
+    assert resumed["attributes"] == left_alone["attributes"]
+    assert resumed["training"]["loss_per_epoch"] == left_alone["training"]["loss_per_epoch"]
 
 
 def test_data_commands(tmp_path):

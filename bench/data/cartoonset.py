@@ -90,7 +90,7 @@ def archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def parse_rows(text: str, name: str) -> Rows:
     """A CSV's (attribute, variant, cardinality) rows; ValueError names the line that breaks the format."""
-    rows = []
+    rows: list[tuple[str, int, int]] = []
     for number, cells in enumerate(csv.reader(io.StringIO(text), skipinitialspace=True), start=1):
         where = f"{name} line {number}"
         if not cells:

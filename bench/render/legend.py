@@ -44,7 +44,7 @@ def differing(records: list[Record]) -> list[str]:
         lines.append("**Times do not compare throughout:** the records were made on different machines.")
     for name in ("efficientnet-lite0", "inception-v3-compat"):
         distances = filter(None, map(at("distance", name), records))
-        if len({(d["weights_sha256"], d["real"], d["generated"]) for d in distances}) > 1:
+        if len({(d.get("weights_sha256"), d.get("real"), d.get("generated")) for d in distances}) > 1:
             lines.append(f"**Distances do not compare:** {name} was used with other weights or numbers of images.")
     return lines
 

@@ -134,7 +134,10 @@ class Table:
         }
 
     def to_rich(self) -> RichTable:
-        table = RichTable("", *(column.title for column in self.columns), highlight=False)
+        table = RichTable(highlight=False)
+        table.add_column("", no_wrap=True)
+        for column in self.columns:
+            table.add_column(column.title)
         for row in self.rows:
             if row.label != "example":
                 table.add_row(row.label, *(c.text for c in self.cells(row)))
