@@ -103,12 +103,12 @@ PRESETS = {
     "smoke": Sizes(
         image_size=32,
         scale=1 / 8,
-        images=800,
+        images=500,
         epochs=2,
         batch_size=16,
         learning_rate=2e-3,
-        samples=64,
-        judge_steps=300,
+        samples=32,
+        judge_steps=200,
     ),
     # Samples that match their conditions, on two CPU cores under an hour. Small batches: steps teach more than images.
     "laptop": Sizes(
