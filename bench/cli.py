@@ -174,15 +174,19 @@ def run_command(arguments: argparse.Namespace) -> int:
     from bench.runner import run
 
     request = run_request(arguments)
-    done = run(request)
+    undone = run(request)
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
     made = write_table(request.out, records)
     if arguments.json:
-        print_json({"schema_version": 1, "done": done, "table": made.to_json(), "records": [vars(r) for r in records]})
+        print_json(
+            {"schema_version": 1, "done": not undone, "table": made.to_json(), "records": [vars(r) for r in records]}
+        )
     else:
         print_rich(made.to_rich())
         print(f"\n{request.out / 'table.md'} has the table with its legend and pictures.")
-    return 0 if done else 1
+    for name in undone:
+        print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
+    return 1 if undone else 0
 
 
 def run_request(arguments: argparse.Namespace) -> "RunRequest":

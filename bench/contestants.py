@@ -72,7 +72,7 @@ def build_on_meta(name: str, condition_width: int, image_size: int, scale: float
     try:
         with torch.device("meta"):
             return contestant(name).build(condition_width, image_size, scale)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except Exception as error:
         raise BadInput(f"contestant {name}: {error}") from error
 
 

@@ -22,7 +22,8 @@ def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
     found = sorted((out / ".work").glob(f"{run_name(contestant, recipe, '*')}/config.json"))
     if not found:
         raise BadInput(
-            f"'{out}' holds no checkpoint of {contestant} ({recipe}): `python -m bench run --out {out}` makes one"
+            f"'{out}' holds no checkpoint of {contestant} ({recipe}), they are not committed: train it here first, "
+            "with the command that stands below the folder's table and an --out of its own"
         )
     return RunConfig.from_dict(json.loads(found[0].read_text()))
 
@@ -47,7 +48,7 @@ def load_denoiser(out: Path, config: RunConfig, condition_width: int) -> nn.Modu
     """The denoiser of a run's newest checkpoint, with its averaged weights if it keeps an average."""
     checkpoint = load_newest(out / ".work" / config.name / "checkpoints")
     if checkpoint is None:
-        raise BadInput(f"{config.name} has no checkpoint yet: `python -m bench run --out {out}` makes one")
+        raise BadInput(f"{config.name} has no checkpoint yet: let its run finish an epoch first")
     sizes = config.sizes
     denoiser = contestants.build(config.contestant, condition_width, sizes.image_size, sizes.scale, config.seed)
     denoiser.load_state_dict(
@@ -74,7 +75,7 @@ def generate(
     config = find_run(out, contestants.contestant(contestant).name, recipe)
     kept = cache.read(out / ".work" / config.name / ASKED)
     if kept is None:
-        raise BadInput(f"{config.name} has not begun to train: `python -m bench run --out {out}` goes on with it")
+        raise BadInput(f"{config.name} has not begun to train: let its run finish an epoch first")
     schema = Schema.from_json(json.loads(kept[1]["schema"]))
     codes = chosen_codes(schema, kept[0]["codes"], attributes, count, seed)
     condition = torch.from_numpy(schema.binarise(codes.numpy()))

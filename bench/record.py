@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import durable
 from bench.config import RunConfig
 from bench.errors import BadInput
 
@@ -60,3 +61,13 @@ def read_records(out: Path) -> list[Record]:
     if not paths:
         raise BadInput(f"'{out}' holds no records: make some by `python -m bench run --out {out}`")
     return [read_record(path) for path in paths]
+
+
+def write_unless_measured(path: Path, record: Record) -> None:
+    """A failure gets its row, but never the place of something that was measured."""
+    try:
+        measured = read_record(path).status == "done"
+    except BadInput:
+        measured = False
+    if not measured:
+        durable.write_text(path, record.to_json())

@@ -1,13 +1,9 @@
 """From a request to records: what is shared is prepared once, then each contestant and seed has its own process."""
 
-import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,17 +11,18 @@ import torch
 
 from bench import contestants, durable
 from bench.config import RunConfig, Sizes, differences, recipe_for, run_name
-from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
+from bench.cost.probe import Probes, as_record, read_probes, release_memory, settle, write_probes
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
 from bench.environment import choose_device, commit
 from bench.errors import BadInput
+from bench.lock import lock
 from bench.quality.attributes import cached_judge, judge_path
 from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, check_inception_weights
-from bench.record import read_record, read_records, record_path
-from bench.worker import Job, failed_record, write_unless_measured
+from bench.record import read_record, read_records, record_path, write_unless_measured
+from bench.worker import Job, failed_record
 
 
 @dataclass(frozen=True)
@@ -70,28 +67,8 @@ def preflight(request: RunRequest) -> str:
     return device
 
 
-@contextmanager
-def lock(out: Path) -> Iterator[int]:
-    """Keep a second run out of a results folder; yields the descriptor that holds the lock.
-
-    Workers inherit it, so the lock outlives a killed parent for as long as its worker lives.
-    """
-    path = out / ".work" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise BadInput(f"'{out}' is in use by process {file.read() or '?'}: wait, or use another --out") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield file.fileno()
-
-
-def run(request: RunRequest) -> bool:
-    """All contestants with all seeds, each to its record; whether every one of them is done."""
+def run(request: RunRequest) -> list[str]:
+    """All contestants with all seeds, each to its record; the names of the runs that are not done."""
     device = preflight(request)
     code = commit()  # before anything is written: records tell of the code, not of what it wrote
     with lock(request.out) as locked:
@@ -99,13 +76,11 @@ def run(request: RunRequest) -> bool:
         avatars_path = cache_path(data, request.cache)
         avatars = load(data, avatars_path)
         parts = split(avatars)
-        if len(parts.train) < request.sizes.batch_size:
-            raise BadInput(f"{len(parts.train)} training images do not fill a batch of {request.sizes.batch_size}")
+        check_enough(parts, request.sizes.batch_size)
         if request.fresh:
             forget(request)
         configs = configure(request, avatars, parts.train, device)
-        for config in configs:
-            check_unchanged(request.out, config)
+        begin(request.out, configs)
         judge = prepare_judge(request, parts, device)
         release_memory()
         probes = read_probes(request.out)
@@ -125,13 +100,14 @@ def run(request: RunRequest) -> bool:
                 probe=as_record(probes.seconds.get(config.contestant, {})),
             )
             run_in_process(job, locked)
-        return all(finished(request, config) for config in configs)
+        return [config.name for config in configs if not finished(request, config)]
 
 
-def release_memory() -> None:
-    """Give the device back what the probe and the judge held: the workers need it."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def check_enough(parts: Split, batch_size: int) -> None:
+    if len(parts.train) < batch_size:
+        raise BadInput(f"{len(parts.train)} training images do not fill a batch of {batch_size}: lower --batch-size")
+    if len(parts.held_out) < 2:
+        raise BadInput(f"{len(parts.train) + len(parts.held_out)} images are too few: a tenth, at least 2, is held out")
 
 
 def forget(request: RunRequest) -> None:
@@ -201,18 +177,19 @@ def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
     return replace(draft, mixed_precision=precision, memory_format=begun["memory_format"])
 
 
-def check_unchanged(out: Path, config: RunConfig) -> None:
-    """BadInput that lists the fields if this run was begun with another configuration."""
-    path = config_path(out, config)
-    if not path.exists():
-        durable.write_text(path, json.dumps(config.as_dict()))
-        return
-    changed = differences(json.loads(path.read_text()), json.loads(json.dumps(config.as_dict())))
-    if changed:
-        raise BadInput(
-            f"{config.name} in '{out}' was begun with another configuration ({'; '.join(changed)}): "
-            "pass --fresh, or another --out"
-        )
+def begin(out: Path, configs: list[RunConfig]) -> None:
+    """Note each run's configuration; BadInput, before any is noted, if one was begun with another."""
+    for config in configs:
+        path = config_path(out, config)
+        before = json.loads(path.read_text()) if path.exists() else config.as_dict()
+        changed = differences(json.loads(json.dumps(before)), json.loads(json.dumps(config.as_dict())))
+        if changed:
+            raise BadInput(
+                f"{config.name} in '{out}' was begun with another configuration ({'; '.join(changed)}): "
+                "pass --fresh, or another --out"
+            )
+    for config in configs:
+        durable.write_text(config_path(out, config), json.dumps(config.as_dict()))
 
 
 def finished(request: RunRequest, config: RunConfig) -> bool:
@@ -254,7 +231,7 @@ def run_in_process(job: Job, locked: int) -> None:
     if status in (-signal.SIGINT, 130):
         raise KeyboardInterrupt
     if status == 2:
-        raise BadInput("the run above was refused")
+        write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, "refused: see its message"))
     if status < 0:
         why = f"killed by {signal.Signals(-status).name}"
         why += " (out of memory?)" if -status == signal.SIGKILL else ""

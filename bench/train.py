@@ -128,10 +128,11 @@ class Trainer:
         )
         self.accelerator.backward(loss)
         self.optimizer.step()
-        self.lr_schedule.step()
         self.optimizer.zero_grad()
-        if self.ema is not None:
-            self.ema.step(self.parameters)
+        if not self.accelerator.optimizer_step_was_skipped:  # as fp16 does where a gradient overflows
+            self.lr_schedule.step()
+            if self.ema is not None:
+                self.ema.step(self.parameters)
         return loss.detach()
 
     def run_epoch(self, on_step: Callable[[int, Tensor], None]) -> None:
@@ -185,6 +186,7 @@ class Trainer:
                 for key, value in self.lr_schedule.state_dict().items()
                 if key in ("last_epoch", "_step_count", "base_lrs", "_last_lr")
             },
+            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             "ema_steps": None if self.ema is None else self.ema.optimization_step,
         }
         return Checkpoint({k: v.detach().cpu().clone() for k, v in tensors.items()}, state)
@@ -207,6 +209,8 @@ class Trainer:
             self.ema.shadow_params = [parts["ema"][str(i)] for i in range(len(parts["ema"]))]
             self.ema.to(self.accelerator.device)
             self.ema.optimization_step = checkpoint.state["ema_steps"]
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
         self.log = TrainingLog(**checkpoint.state["log"])
         self.log.resumed_at_epochs.append(self.log.epochs_done)
 

@@ -24,7 +24,7 @@ from bench.errors import BadInput, RunFailed
 from bench.quality.attributes import load_judge, measure_attributes
 from bench.quality.distance import measure_distance
 from bench.quality.features import EFFICIENTNET, INCEPTION
-from bench.record import Record, read_record, record_path
+from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
 from bench.sampling import draw
 from bench.train import Trainer
@@ -199,10 +199,15 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
 
 def costs(run: RunConfig, width: int) -> dict[str, Any]:
     """What the contestant costs here and at full scale, and what its UNet is made of."""
+    try:
+        full_cost = published_cost(run.contestant)
+    except (BadInput, RuntimeError, ValueError) as error:  # a user's model that has no such size
+        print(f"{run.contestant} has no full-scale figures: {error}", file=sys.stderr)
+        full_cost = None
     return {
         "blocks": contestants.contestant(run.contestant).blocks,
         "cost": static_cost(run.contestant, width, run.sizes.image_size, run.sizes.scale),
-        "full_cost": published_cost(run.contestant),
+        "full_cost": full_cost,
     }
 
 
@@ -241,16 +246,6 @@ def main() -> int:
     durable.write_text(path, record.to_json())
     durable.write_text(job.folder / "finished.json", record.to_json())
     return 0
-
-
-def write_unless_measured(path: Path, record: Record) -> None:
-    """A failure gets its row, but never the place of something that was measured."""
-    try:
-        measured = read_record(path).status == "done"
-    except BadInput:
-        measured = False
-    if not measured:
-        durable.write_text(path, record.to_json())
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The probe that chooses memory layout and precision: a few timed training steps of each."""
 
+import gc
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -35,7 +36,16 @@ def seconds_per_step(config: RunConfig, train: AvatarSet) -> float:
         trainer.step(batch)
         synchronise(device)
         seconds.append(time.perf_counter() - started)
+    del trainer, denoiser, batch
+    release_memory()
     return min(seconds[1:])
+
+
+def release_memory() -> None:
+    """Give the device back what is no longer held here: the next contestant needs it."""
+    gc.collect()  # accelerate's wrappers refer to themselves
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[str, dict[str, float]]:

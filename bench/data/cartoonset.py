@@ -7,7 +7,9 @@ import csv
 import functools
 import io
 import json
+import lzma
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
@@ -84,7 +86,7 @@ def archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
                     content = archive.extractfile(member)
                     assert content is not None  # a regular file has content
                     yield str(name), content.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise BadInput(f"data '{path}' cannot be read as an archive ({error}): download it again") from error
 
 
@@ -166,8 +168,9 @@ def check_pairs(found: Scan) -> None:
     if shapes:
         usual = max(set(shapes.values()), key=list(shapes.values()).count)
         for stem in sorted(stem for stem, shape in shapes.items() if shape != usual):
-            odd = sorted(set(shapes[stem]) ^ set(usual))[0]
-            found.report(stem, f"{stem}.csv: attribute {odd[0]} (cardinality {odd[1]}) is not as in the other files")
+            odd = sorted(set(shapes[stem]) ^ set(usual))
+            what = f"attribute {odd[0][0]} (cardinality {odd[0][1]}) is" if odd else "the order of its attributes is"
+            found.report(stem, f"{stem}.csv: {what} not as in the other files")
 
 
 def schema_of(found: Scan, rows: Rows) -> Schema:

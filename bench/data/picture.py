@@ -31,7 +31,7 @@ def decode(png: bytes, size: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
             return resize(centre_crop(composite(picture)), size)
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot be decoded ({error})") from error
 
 

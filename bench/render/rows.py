@@ -68,10 +68,10 @@ def both(small: Callable[[Record], Any], full: Callable[[Record], Any], write: C
 
     def read(record: Record) -> str | None:
         here, there = small(record), full(record)
-        if here is None or there is None:
+        if here is None:
             return None
-        same = record.run.sizes.scale == 1
-        return write(here) if same else f"{write(here)} ({write(there)} at full scale)"
+        alone = there is None or record.run.sizes.scale == 1
+        return write(here) if alone else f"{write(here)} ({write(there)} at full scale)"
 
     return read
 

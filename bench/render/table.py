@@ -78,9 +78,9 @@ def cell(row: Row, column: Column) -> Cell:
     failed = [record.error for record in column.records if record.status == "failed"]
     if not values or len(failed) == len(column.records):
         return Cell(f"failed: {failed[0]}" if len(failed) == len(column.records) else MISSING)
-    if isinstance(values[0], str):
-        return Cell(values[0], values[0], seeds=len(values))
     lost = f" ({len(failed)} of {len(column.records)} seeds failed)" if failed else ""
+    if isinstance(values[0], str):
+        return Cell(values[0] + lost, values[0], seeds=len(values))
     mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
     if len(values) == 1 or isinstance(mean, int):
         return Cell(row.write(mean) + lost, mean, seeds=len(values))
