@@ -12,9 +12,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bench.config import PRESETS, RECIPES, Sizes
-from bench.data.schema import known
-from bench.errors import BadInput, RunFailed
+from bench.config import PRESETS, RECIPES, Sizes, contestant_names
+from bench.errors import BadInput, RunFailed, known
 
 if TYPE_CHECKING:
     from bench.runner import RunRequest
@@ -94,6 +93,12 @@ def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
     anatomy.add_argument("--contestants", default="all")
     anatomy.add_argument("--image-size", type=positive_int, default=64)
     anatomy.add_argument("--batch-size", type=positive_int, default=128)
+    anatomy.add_argument("--mixed-precision", default="no", choices=("no", "bf16"))
+    anatomy.add_argument("--gradient-checkpointing", action="store_true", help="compute activations again, keep fewer")
+    anatomy.add_argument("--memory", type=memory_size, metavar="24GiB", help="find the largest batch that fits")
+    anatomy.add_argument("--peak", type=rate, metavar="GFLOP/s", help="for the time floor: a number, or 'measured'")
+    anatomy.add_argument("--check", action="store_true", help="hold the predicted peak against real, scaled steps")
+    anatomy.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the memory by kind and level")
     anatomy.add_argument("--json", action="store_true")
 
 
@@ -140,6 +145,20 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
     return value
+
+
+def memory_size(text: str) -> int:
+    """`24GiB` or `16GB` to bytes."""
+    units = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MG]i?B)", text)
+    if not match or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an amount of memory like 24GiB or 16GB")
+    return round(float(match[1]) * units[match[2]])
+
+
+def rate(text: str) -> float | str:
+    """A rate in GFLOP/s to FLOP/s, or `measured`."""
+    return text if text == "measured" else 1e9 * positive_float(text)
 
 
 def integers(text: str) -> list[int]:
@@ -241,15 +260,27 @@ def table_command(arguments: argparse.Namespace) -> int:
 
 
 def anatomy_command(arguments: argparse.Namespace) -> int:
-    from bench import contestants
-    from bench.cost.anatomy import anatomy
-    from bench.render.anatomy import anatomy_table
+    from bench.cost.anatomy import Question, anatomy
+    from bench.render.anatomy import anatomy_table, draw_anatomy, notes
 
-    document = anatomy(contestants.names(arguments.contestants), arguments.image_size, arguments.batch_size)
+    question = Question(
+        contestant_names(arguments.contestants),
+        arguments.image_size,
+        arguments.batch_size,
+        arguments.mixed_precision,
+        arguments.gradient_checkpointing,
+        arguments.memory,
+        arguments.peak,
+        arguments.check,
+    )
+    document = anatomy(question)
+    if arguments.plot is not None:
+        draw_anatomy(document, arguments.plot)
     if arguments.json:
         print_json(document)
     else:
         print_rich(anatomy_table(document))
+        print("\n".join(f"- {note}" for note in notes(document)))
     return 0
 
 

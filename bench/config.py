@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.errors import BadInput
+from bench.errors import BadInput, known
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,15 @@ SOURCE_OPTIMISATION = {
 }
 
 RECIPES = {"matched": MATCHED, "source": SOURCE}
+CONTESTANTS = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")  # in the order of the table's columns
+
+
+def contestant_names(text: str) -> list[str]:
+    """`scratch,diffusers-32` or `all` to names, each once; BadInput for one that is neither ours nor a user's path."""
+    chosen = CONTESTANTS if text == "all" else [part.strip() for part in text.split(",") if part.strip()]
+    if not chosen:
+        raise BadInput(f"no contestant named: choose from {', '.join(CONTESTANTS)}")
+    return [name if ":" in name else known(name, CONTESTANTS, "contestant") for name in dict.fromkeys(chosen)]
 
 
 def recipe_for(name: str, contestant: str) -> Recipe:

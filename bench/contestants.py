@@ -10,7 +10,7 @@ from torch import nn
 
 import diffusers_unet
 import scratch_unet
-from bench.data.schema import known
+from bench.config import contestant_names
 from bench.errors import BadInput
 
 Builder = Callable[[int, int, float], nn.Module]  # (condition_width, image_size, scale)
@@ -43,7 +43,7 @@ PLUG_IN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 def contestant(name: str) -> Contestant:
     """One of ours, or `package.module:function`; BadInput with the nearest names otherwise."""
     if ":" not in name:
-        return OURS[known(name, tuple(OURS), "contestant")]
+        return OURS[contestant_names(name)[0]]
     if not PLUG_IN.fullmatch(name):
         raise BadInput(f"contestant '{name}' is not of the form package.module:function")
     module, _, function = name.partition(":")
@@ -54,11 +54,8 @@ def contestant(name: str) -> Contestant:
 
 
 def names(text: str) -> list[str]:
-    """`scratch,diffusers-32` or `all` to checked names, each once."""
-    chosen = list(OURS) if text == "all" else [part.strip() for part in text.split(",") if part.strip()]
-    if not chosen:
-        raise BadInput(f"no contestant named: choose from {', '.join(OURS)}")
-    return [contestant(name).name for name in dict.fromkeys(chosen)]
+    """`scratch,diffusers-32` or `all` to names of contestants that can be loaded, each once."""
+    return [contestant(name).name for name in contestant_names(text)]
 
 
 def build(name: str, condition_width: int, image_size: int, scale: float, seed: int = 0) -> nn.Module:
@@ -67,13 +64,18 @@ def build(name: str, condition_width: int, image_size: int, scale: float, seed: 
     return contestant(name).build(condition_width, image_size, scale)
 
 
-def build_on_meta(name: str, condition_width: int, image_size: int, scale: float) -> nn.Module:
-    """The model without memory for its weights; BadInput if it cannot be of this size."""
+def try_build(name: str, condition_width: int, image_size: int, scale: float) -> nn.Module:
+    """The model on the current default device; BadInput if it cannot be of this size."""
     try:
-        with torch.device("meta"):
-            return contestant(name).build(condition_width, image_size, scale)
+        return contestant(name).build(condition_width, image_size, scale)
     except Exception as error:
         raise BadInput(f"contestant {name}: {error}") from error
+
+
+def build_on_meta(name: str, condition_width: int, image_size: int, scale: float) -> nn.Module:
+    """The model without memory for its weights; BadInput if it cannot be of this size."""
+    with torch.device("meta"):
+        return try_build(name, condition_width, image_size, scale)
 
 
 def check(name: str, image_size: int, scale: float, condition_width: int = 2) -> None:

@@ -1,5 +1,7 @@
 """The two ways a command ends badly, and the exit status of each."""
 
+import difflib
+
 
 class BadInput(Exception):  # noqa: N818 - the name a user's mistake deserves
     """Bad usage or bad input: exit 2, with one line that names the thing and the remedy."""
@@ -7,3 +9,12 @@ class BadInput(Exception):  # noqa: N818 - the name a user's mistake deserves
 
 class RunFailed(Exception):  # noqa: N818
     """A contestant's run failed: its record says why, the command exits 1."""
+
+
+def known(name: str, names: tuple[str, ...] | list[str], what: str) -> str:
+    """The name itself if it is one of `names`; BadInput that offers the nearest ones otherwise."""
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)
+    shown = ", ".join(near[:12]) + (", …" if len(near) > 12 else "")
+    raise BadInput(f"unknown {what} '{name}': try {shown}")

@@ -11,7 +11,8 @@ import torch
 
 from bench import contestants, durable
 from bench.config import RunConfig, Sizes, differences, recipe_for, run_name
-from bench.cost.probe import Probes, as_record, read_probes, release_memory, settle, write_probes
+from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
+from bench.cost.trial import release_memory
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
 from bench.display import display

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from bench.batches import MEMORY_FORMATS
 from bench.config import RunConfig
 from bench.data.dataset import to_pixels
 from bench.diffusion import sample
 from bench.errors import RunFailed
-from bench.train import MEMORY_FORMATS
 
 BATCH = 64
 

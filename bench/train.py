@@ -15,32 +15,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import randomness
+from bench.batches import MEMORY_FORMATS, Batch, epoch_batches, prepared_ahead
 from bench.checkpoint import Checkpoint
 from bench.config import Optimisation, RunConfig
-from bench.data.dataset import AvatarSet, to_model_space
+from bench.data.dataset import AvatarSet
 from bench.diffusion import noise_schedule, training_loss
 from bench.errors import RunFailed
 
+Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
+
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What every contestant meets at one step: images and noise (B, 3, H, W), condition (B, D), timestep (B,)."""
-
-    images: Tensor
-    noise: Tensor
-    timestep: Tensor
-    condition: Tensor  # a row of zeros where it was dropped
-
-    def to(self, device: torch.device, memory_format: torch.memory_format) -> "Batch":
-        return Batch(
-            self.images.to(device, memory_format=memory_format),
-            self.noise.to(device, memory_format=memory_format),
-            self.timestep.to(device),
-            self.condition.to(device),
-        )
 
 
 @dataclass
@@ -55,33 +39,16 @@ class TrainingLog:
     resumed_at_epochs: list[int] = field(default_factory=list)
 
 
+def no_lap(_part: str) -> None:
+    """Training is not timed by parts: waiting for the device at each would slow it."""
+
+
 def accelerator_for(config: RunConfig) -> Accelerator:
     """accelerate's view of the device and precision that the run asks for."""
     AcceleratorState._reset_state(True)  # it is one for the whole process, but a probe tries several precisions
     # The default runs convolutions in TF32 and matrix products not, which would favour the more convolutional model.
     torch.set_float32_matmul_precision("high")
     return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
-
-
-def epoch_batches(train: AvatarSet, config: RunConfig, epoch: int) -> Iterator[Batch]:
-    """The batches of an epoch, a pure function of (seed, epoch, position) and the same for every contestant.
-
-    The images left over by the last whole batch wait for another epoch's order.
-    """
-    seed, size, length = config.seed, config.sizes.batch_size, len(train)
-    order = randomness.epoch_order(seed, epoch, length)
-    timesteps = (randomness.uniform(seed, "timestep", epoch, length) * config.recipe.timesteps).long()
-    kept = randomness.uniform(seed, "dropout", epoch, length) >= config.recipe.condition_dropout
-    shape = tuple(train.images.shape[1:])
-    for start in range(0, length - size + 1, size):
-        places = slice(start, start + size)
-        rows = order[places]
-        yield Batch(
-            images=to_model_space(train.images[rows]),
-            noise=randomness.normal(seed, "noise", epoch, range(start, start + size), shape),
-            timestep=timesteps[places],
-            condition=train.conditions[rows] * kept[places, None],
-        )
 
 
 def learning_rate_schedule(
@@ -108,7 +75,10 @@ class Trainer:
         plan = config.recipe.optimisation
         denoiser = denoiser.to(memory_format=self.memory_format)
         optimizer = OPTIMIZERS[plan.optimizer](
-            denoiser.parameters(), lr=config.sizes.learning_rate, weight_decay=plan.weight_decay
+            denoiser.parameters(),
+            lr=config.sizes.learning_rate,
+            weight_decay=plan.weight_decay,
+            fused=True,  # one pass over all parameters, and no copies of them
         )
         self.denoiser, self.optimizer = self.accelerator.prepare(denoiser, optimizer)
         # Not prepared: accelerate would step the schedule once per process.
@@ -120,20 +90,37 @@ class Trainer:
         self.ema = None if decay is None else EMAModel(self.parameters, decay=decay, foreach=True)
         self.log = TrainingLog(images_per_epoch=steps * config.sizes.batch_size)
 
-    def step(self, batch: Batch) -> Tensor:
+    def step(self, batch: Batch, lap: Lap = no_lap) -> Tensor:
         """One update of the weights; the loss, not yet waited for."""
         self.denoiser.train()
         loss = training_loss(
             self.denoiser, self.noise_schedule, batch.images, batch.condition, batch.noise, batch.timestep
         )
+        lap("forward")
         self.accelerator.backward(loss)
+        lap("backward")
         self.optimizer.step()
         self.optimizer.zero_grad()
+        lap("optimiser")
         if not self.accelerator.optimizer_step_was_skipped:  # as fp16 does where a gradient overflows
             self.lr_schedule.step()
+            lap("else")
             if self.ema is not None:
                 self.ema.step(self.parameters)
+        lap("ema")
         return loss.detach()
+
+    def steps(self, lap: Lap = no_lap) -> Iterator[Tensor]:
+        """The steps of the next epoch, each yielding its loss."""
+        device, layout = self.accelerator.device, self.memory_format
+        drawn = epoch_batches(self.train, self.config, self.log.epochs_done)
+        batches: Iterator[Batch] = (batch.to(device, layout) for batch in drawn)
+        if device.type != "cpu":  # there a thread would only take its time from the training
+            batches = prepared_ahead(batches)
+        for batch in batches:
+            lap("data")
+            yield self.step(batch, lap)
+            lap("else")
 
     def run_epoch(self, on_step: Callable[[int, Tensor], None]) -> None:
         """One pass over the data, timed from the first batch to the last update."""
@@ -143,9 +130,9 @@ class Trainer:
         torch.manual_seed(randomness.generator(self.config.seed, "contestant", self.log.epochs_done).initial_seed())
         synchronise(device)
         started = time.perf_counter()
-        for index, batch in enumerate(epoch_batches(self.train, self.config, self.log.epochs_done)):
-            losses.append(self.step(batch.to(device, self.memory_format)))
-            on_step(index, losses[-1])
+        for index, loss in enumerate(self.steps()):
+            losses.append(loss)
+            on_step(index, loss)
         synchronise(device)
         seconds = time.perf_counter() - started
         mean = torch.stack(losses).mean().item()

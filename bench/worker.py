@@ -15,7 +15,7 @@ from torch import Tensor
 from bench import cache, contestants, durable
 from bench.checkpoint import load_newest, save_checkpoint
 from bench.config import RunConfig
-from bench.cost.anatomy import published_cost, static_cost
+from bench.cost.costs import costs, step_costs
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import read_cache
 from bench.display import Display, display
@@ -145,8 +145,10 @@ def work(job: Job) -> Record:
     parts = split(avatars)
     cost = costs(job.run, avatars.schema.width)  # first: what cannot be accounted must not fail after training
     write_asked(job.folder, parts.held_out)
-    trainer = resumed_trainer(job, parts.train)
     with display(job.run.contestant) as show:
+        show.phase("timing its steps", 1)
+        cost |= step_costs(job.run, parts.train, cost)
+        trainer = resumed_trainer(job, parts.train)
         strips = train(trainer, job, parts, show)
         asked = asked_of(parts, job.run.sizes.samples)
         generated, seconds = generate(trainer, job, asked, show)
@@ -194,20 +196,6 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
         "leaked": parts.leaked,
         "skipped": avatars.skipped,
         "schema": avatars.schema.to_json(),
-    }
-
-
-def costs(run: RunConfig, width: int) -> dict[str, Any]:
-    """What the contestant costs here and at full scale, and what its UNet is made of."""
-    try:
-        full_cost = published_cost(run.contestant)
-    except (BadInput, RuntimeError, ValueError) as error:  # a user's model that has no such size
-        print(f"{run.contestant} has no full-scale figures: {error}", file=sys.stderr)
-        full_cost = None
-    return {
-        "blocks": contestants.contestant(run.contestant).blocks,
-        "cost": static_cost(run.contestant, width, run.sizes.image_size, run.sizes.scale),
-        "full_cost": full_cost,
     }
 
 

@@ -20,6 +20,8 @@ CONTEXT_WIDTH = 1280
 class DiffusersDenoiser(ModelMixin, ConfigMixin):
     """Tau + UNet behind the contract: noisy (B, 3, H, W), timestep (B,), condition (B, D) -> (B, 3, H, W)."""
 
+    _supports_gradient_checkpointing = True
+
     @register_to_config
     def __init__(
         self,

@@ -6,6 +6,8 @@ with four-head cross attention at 16×16 and 8×8 on the way down, and at 8×8 (
 The source publishes its total (76,464,439) and this path, not its blocks; the rest is ours.
 """
 
+from collections.abc import Callable
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -28,6 +30,8 @@ TIME_WIDTH = 256
 class Stage(nn.Module):
     """ResNet blocks at one resolution, then cross attention where `context_width` is given."""
 
+    _gradient_checkpointing_func: Callable[..., Tensor]  # set by ModelMixin's `enable_gradient_checkpointing`
+
     def __init__(
         self,
         blocks: list[ResNetBlock],
@@ -37,13 +41,20 @@ class Stage(nn.Module):
         groups: int,
     ) -> None:
         super().__init__()
+        self.gradient_checkpointing = False
         self.blocks = nn.ModuleList(blocks)
         self.attention = CrossAttention(channels, context_width, heads, groups) if context_width else None
 
     def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
         for block in self.blocks:
-            x = block(x, time)
-        return x if self.attention is None else self.attention(x, context)
+            x = self.run(block, x, time)
+        return x if self.attention is None else self.run(self.attention, x, context)
+
+    def run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+        """The module's output; with gradient checkpointing, what is inside is computed again in the backward pass."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(module, *inputs)
+        return module(*inputs)
 
 
 class UNet(nn.Module):
@@ -116,6 +127,8 @@ class UNet(nn.Module):
 
 class ScratchDenoiser(ModelMixin, ConfigMixin):
     """Tau + UNet behind the contract: noisy (B, 3, H, W), timestep (B,), condition (B, D) -> (B, 3, H, W)."""
+
+    _supports_gradient_checkpointing = True
 
     @register_to_config
     def __init__(self, condition_width: int, image_size: int = 64, scale: float = 1.0) -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from bench.cost.activations import activation_bytes, flops
 from torch import nn
 from torch.nn import functional as F
 
-from bench.cost.activations import activation_bytes, flops
 from bench.cost.parameters import count_parameters, training_bytes
 from bench.cost.probe import choose
 

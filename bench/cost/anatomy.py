@@ -1,68 +1,185 @@
-"""What a model costs, read off the built module on the meta device: any size on any machine."""
+"""The document of `bench anatomy`: accounts of full-size training steps, what they leave room for, and how long."""
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from typing import Any
-
-import torch
-
-from bench import contestants
-from bench.cost.activations import activation_bytes, attentions, example_inputs, flops
-from bench.cost.parameters import count_parameters, training_bytes
 
 SCHEMA_VERSION = 1
 MIB = 2**20
+# The source's sum over all modules, in its MB of 2^20 bytes; it says so of its from-scratch model, at this setting.
+SOURCE_HOOK_SUM_MIB = {"contestant": "scratch", "image_size": 64, "batch_size": 128, "mib": 18_319}
 
 
-def static_cost(name: str, condition_width: int, image_size: int, scale: float) -> dict[str, Any]:
-    """Parameters, bytes kept for them, attentions and FLOPs per image of a contestant at a size."""
-    denoiser = contestants.build_on_meta(name, condition_width, image_size, scale)
-    with torch.device("meta"):
-        inputs = example_inputs(condition_width, image_size, batch_size=1)
-        return {
-            "condition_width": condition_width,
-            "image_size": image_size,
-            "scale": scale,
-            "parameters": count_parameters(denoiser),
-            **training_bytes(denoiser),
-            "attention": attentions(denoiser, condition_width, image_size),
-            "flops_per_image": flops(denoiser, inputs),
-        }
+@dataclass(frozen=True)
+class Question:
+    """What is asked of `bench anatomy`."""
+
+    names: list[str]
+    image_size: int
+    batch_size: int
+    mixed_precision: str = "no"
+    gradient_checkpointing: bool = False
+    memory_bytes: int | None = None  # how much there is, to find the largest batch for
+    peak: float | str | None = None  # FLOP/s as stated, or "measured": here and now
+    check: bool = False  # hold predictions against real steps of scaled models
 
 
-def published_cost(name: str) -> dict[str, Any]:
-    """The same at the size that the source publishes: scale 1, 64×64, Cartoon Set's 217-wide condition."""
-    return static_cost(name, contestants.PUBLISHED_CONDITION_WIDTH, contestants.PUBLISHED_IMAGE_SIZE, 1.0)
-
-
-def anatomy(names: list[str], image_size: int, batch_size: int) -> dict[str, Any]:
-    """The document of `bench anatomy --json`."""
-    rows = [contestant_anatomy(name, image_size, batch_size) for name in names]
-    return {
+def anatomy(question: Question) -> dict[str, Any]:
+    """Everything that is asked of all contestants; they are accounted side by side, in processes of their own."""
+    workers = min(os.cpu_count() or 1, len(question.names))
+    # Spawned before torch is imported here: importing it is half the time, and every process has to.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
+        rows = list(processes.map(describe, [(name, question) for name in question.names]))
+    document = {
         "schema_version": SCHEMA_VERSION,
-        "batch_size": batch_size,
-        "image_size": image_size,
+        "batch_size": question.batch_size,
+        "image_size": question.image_size,
+        "mixed_precision": question.mixed_precision,
+        "gradient_checkpointing": question.gradient_checkpointing,
         "contestants": rows,
     }
+    if question.peak is not None:
+        with_time_floor(document, question)
+    if question.check:
+        from bench.cost.check import check_predictions
+
+        checked = check_predictions(question.names)
+        for row in rows:
+            row["prediction_checked"] = checked[row["name"]]
+    return document
 
 
-def contestant_anatomy(name: str, image_size: int, batch_size: int) -> dict[str, Any]:
-    width = contestants.PUBLISHED_CONDITION_WIDTH
-    cost = static_cost(name, width, image_size, 1.0)
-    denoiser = contestants.build_on_meta(name, width, image_size, 1.0)
-    with torch.device("meta"):
-        activations = activation_bytes(denoiser, example_inputs(width, image_size, batch_size))
-    kept = cost["weights_bytes"] + cost["adam_bytes"] + cost["gradients_bytes"]
+def describe(asked: tuple[str, Question]) -> dict[str, Any]:
+    """One contestant's entry in the document."""
+    from bench.cost.account import account, one_token, published
+
+    name, question = asked
+    setting = replace(
+        published(question.batch_size),
+        image_size=question.image_size,
+        mixed_precision=question.mixed_precision,
+        gradient_checkpointing=question.gradient_checkpointing,
+    )
+
+    def peak_of(batch_size: int) -> int:
+        return account(name, replace(setting, batch_size=batch_size))["predicted_peak"]["bytes"]
+
+    cost = account(name, setting)
+    room = None
+    if question.memory_bytes is not None and not cost["untraced"]:
+        batch_size = largest_batch(peak_of, question.memory_bytes, question.batch_size)
+        room = {"memory_mib": question.memory_bytes / MIB, "batch_size": batch_size}
     return {
         "name": name,
         "parameters": cost["parameters"],
-        "memory_mib": {
-            "weights": cost["weights_bytes"] / MIB,
-            "adam": cost["adam_bytes"] / MIB,
-            "gradients": cost["gradients_bytes"] / MIB,
-            "activations_hook_sum": activations["hook_sum_bytes"] / MIB,
-            "activations_saved": activations["saved_bytes"] / MIB,
-            # what is kept; the largest transient of a step comes on top
-            "predicted_peak": (kept + activations["saved_bytes"]) / MIB,
-        },
-        "gflop_per_image": {kind: count / 1e9 for kind, count in cost["flops_per_image"].items()},
+        "memory_mib": memory_mib(cost),
+        "source_hook_sum": source_hook_sum(name, question, cost),
+        "levels": by_level(cost),
+        **step_figures(cost),
         "attention": cost["attention"],
+        "one_token_contexts": one_token(cost["attention"]),
+        "largest_batch": room,
+        "time_floor": None,
+        "prediction_checked": None,
+        "untraced": cost["untraced"],
     }
+
+
+def step_figures(cost: dict[str, Any]) -> dict[str, Any]:
+    """GFLOP per image, arithmetic intensity and the largest transient; None where the step could not be followed."""
+    flops, peak = cost["flops_per_image"], cost["predicted_peak"]
+    if flops is None:
+        return dict.fromkeys(("gflop_per_image", "flop_per_byte", "largest_transient"))
+    forward = {kind: flops[f"forward_{kind}"] for kind in ("conv", "linear", "attention")}
+    return {
+        "gflop_per_image": {kind: count / 1e9 for kind, count in (flops | forward).items()},
+        "flop_per_byte": flops["training"] * cost["batch_size"] / cost["traffic_bytes_per_step"],
+        "largest_transient": {"mib": peak["transient_bytes"] / MIB, "operation": peak["operation"]},
+    }
+
+
+def memory_mib(cost: dict[str, Any]) -> dict[str, float | None]:
+    """MiB by kind; None for what only the step could have told."""
+    activations, peak = cost["activations"] or {}, cost["predicted_peak"] or {}
+    found = {
+        "weights": cost["weights_bytes"],
+        "adam": cost["adam_bytes"],
+        "gradients": cost["gradients_bytes"],
+        "ema": cost["ema_bytes"],
+        "activations_hook_sum": activations.get("hook_sum_bytes"),
+        "activations_saved": activations.get("saved_bytes"),
+        "predicted_peak": peak.get("bytes"),
+    }
+    return {kind: None if count is None else count / MIB for kind, count in found.items()}
+
+
+KEPT = ("weights", "gradients", "adam", "ema")
+
+
+def by_level(cost: dict[str, Any]) -> list[dict[str, Any]]:
+    """Parameters and memory of every level; all bytes kept for parameters are four to each."""
+    share = {kind: cost[f"{kind}_bytes"] / cost["parameters"]["total"] / MIB for kind in KEPT}
+    return [
+        {
+            "level": level,
+            "parameters": here["parameters"],
+            "memory_mib": {kind: here["parameters"] * each for kind, each in share.items()}
+            | {"activations_saved": here["saved_bytes"] / MIB},
+        }
+        for level, here in (cost["levels"] or {}).items()
+    ]
+
+
+def source_hook_sum(name: str, question: Question, cost: dict[str, Any]) -> dict[str, float] | None:
+    """The source's figure and the ratio to it, where it has one for just this setting."""
+    theirs = SOURCE_HOOK_SUM_MIB
+    same = (name, question.image_size, question.batch_size, question.mixed_precision) == (
+        theirs["contestant"], theirs["image_size"], theirs["batch_size"], "no"
+    )  # fmt: skip
+    if not same or cost["activations"] is None:
+        return None
+    return {"mib": theirs["mib"], "ratio": cost["activations"]["hook_sum_bytes"] / MIB / theirs["mib"]}
+
+
+def largest_batch(peak_of: Callable[[int], int], memory: int, start: int) -> int:
+    """The largest batch whose peak fits; 0 if none does. `start` is the first guess."""
+    fits, too_large = 1, max(start, 2)
+    peaks = {size: peak_of(size) for size in (fits, too_large)}
+    if peaks[fits] > memory:
+        return 0
+    while peaks[too_large] <= memory:
+        fits, too_large = too_large, 2 * too_large
+        peaks[too_large] = peak_of(too_large)
+    while too_large - fits > 1:
+        # A peak grows evenly with the batch, or faster at large ones: the straight line never guesses too high.
+        share = (memory - peaks[fits]) / (peaks[too_large] - peaks[fits])
+        guess = min(max(fits + int(share * (too_large - fits)), fits + 1), too_large - 1)
+        peaks[guess] = peak_of(guess)
+        if peaks[guess] <= memory:
+            fits = guess
+        else:
+            too_large = guess
+    return fits
+
+
+def with_time_floor(document: dict[str, Any], question: Question) -> None:
+    """Add the least seconds that the arithmetic takes at a peak rate, stated or measured here."""
+    if question.peak == "measured":
+        from bench.cost.machine import best, machine_peaks
+        from bench.environment import choose_device
+
+        document["machine_peak"] = machine_peaks(choose_device("auto"), question.mixed_precision)
+        rate = best(document["machine_peak"])
+    else:
+        rate = float(question.peak or 0)
+    for entry in document["contestants"]:
+        if entry["gflop_per_image"] is not None:
+            seconds = entry["gflop_per_image"]["training"] * 1e9 / rate
+            entry["time_floor"] = {
+                "gflop_per_second": rate / 1e9,
+                "seconds_per_image": seconds,
+                "seconds_per_step": seconds * question.batch_size,
+            }

@@ -1,6 +1,5 @@
 """The probe that chooses memory layout and precision: a few timed training steps of each."""
 
-import gc
 import json
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -9,11 +8,13 @@ from typing import Any
 
 import torch
 
-from bench import contestants, durable
+from bench import durable
+from bench.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import RunConfig
+from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
 from bench.display import display
-from bench.train import MEMORY_FORMATS, Trainer, epoch_batches, synchronise
+from bench.train import synchronise
 
 STEPS = 2
 LARGEST_BATCH = 16  # a probe need not fill the device
@@ -23,29 +24,18 @@ WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth t
 def seconds_per_step(config: RunConfig, train: AvatarSet) -> float:
     """The fastest of a few training steps after one that warms up."""
     config = replace(config, sizes=replace(config.sizes, batch_size=min(config.sizes.batch_size, LARGEST_BATCH)))
-    denoiser = contestants.build(
-        config.contestant, train.schema.width, config.sizes.image_size, config.sizes.scale, config.seed
-    )
-    trainer = Trainer(denoiser, config, train)
-    device = trainer.accelerator.device
-    batch = next(epoch_batches(train, config, 0)).to(device, MEMORY_FORMATS[config.memory_format])
     seconds = []
-    for _ in range(STEPS + 1):
-        synchronise(device)
-        started = time.perf_counter()
-        trainer.step(batch)
-        synchronise(device)
-        seconds.append(time.perf_counter() - started)
-    del trainer, denoiser, batch
-    release_memory()
+    with trial(config, train) as trainer:
+        device = trainer.accelerator.device
+        batch = next(epoch_batches(train, config, 0)).to(device, trainer.memory_format)
+        for _ in range(STEPS + 1):
+            synchronise(device)
+            started = time.perf_counter()
+            trainer.step(batch)
+            synchronise(device)
+            seconds.append(time.perf_counter() - started)
+        del batch
     return min(seconds[1:])
-
-
-def release_memory() -> None:
-    """Give the device back what is no longer held here: the next contestant needs it."""
-    gc.collect()  # accelerate's wrappers refer to themselves
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[str, dict[str, float]]:

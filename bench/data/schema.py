@@ -1,12 +1,11 @@
 """What can be asked of an avatar: its attributes, their variants, and the binarised condition."""
 
-import difflib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bench.errors import BadInput
+from bench.errors import BadInput, known
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,3 @@ class Schema:
     @classmethod
     def from_json(cls, rows: list[dict[str, Any]]) -> "Schema":
         return cls(tuple(Attribute(r["name"], tuple(r["variants"]), r["hidden"]) for r in rows))
-
-
-def known(name: str, names: tuple[str, ...] | list[str], what: str) -> str:
-    """The name itself if it is one of `names`; BadInput that offers the nearest ones otherwise."""
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)
-    shown = ", ".join(near[:12]) + (", …" if len(near) > 12 else "")
-    raise BadInput(f"unknown {what} '{name}': try {shown}")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from bench.record import Record
-from bench.render.rows import at
+from bench.render.row import at
 
 MISSING = "–"
 COMPARABLE = ("data_hash", "sizes", "device", "preset", "mixed_precision") + tuple(

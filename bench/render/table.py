@@ -10,12 +10,13 @@ import pandas as pd
 from rich.table import Table as RichTable
 
 from bench import durable
+from bench.config import CONTESTANTS
 from bench.record import Record
 from bench.render.legend import MISSING, legend
-from bench.render.rows import MEASURED_ROWS, SOURCE_ROWS, Row, attribute_rows
+from bench.render.row import Row
+from bench.render.rows import MEASURED_ROWS, SOURCE_ROWS, attribute_rows
 
 SCHEMA_VERSION = 1
-ORDER = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Column:
 def place(record: Record) -> int:
     """The source's order of contestants; a user's own come after them."""
     name = record.run.contestant
-    return ORDER.index(name) if name in ORDER else len(ORDER)
+    return CONTESTANTS.index(name) if name in CONTESTANTS else len(CONTESTANTS)
 
 
 def columns(records: list[Record]) -> list[Column]:

@@ -1,0 +1,115 @@
+"""What a contestant costs to train, read off its training step without the memory for it: any size, any machine."""
+
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench import contestants
+from bench.batches import MEMORY_FORMATS
+from bench.config import MATCHED, Recipe
+from bench.cost.levels import finest_first
+from bench.cost.parameters import count_parameters, parameters_by_level, training_bytes
+from bench.cost.trace import Trace, trace_step, without_memory
+from bench.diffusion import noise_schedule, training_loss
+from bench.errors import BadInput
+
+FROM_TRACE = ("activations", "predicted_peak", "flops_per_image", "traffic_bytes_per_step", "levels")
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The training step to be accounted for."""
+
+    condition_width: int
+    image_size: int
+    scale: float
+    batch_size: int
+    mixed_precision: str = "no"
+    memory_format: str = "channels_last"
+    gradient_checkpointing: bool = False
+    averaged: bool = True  # an average of the weights is kept
+
+
+def published(batch_size: int) -> Setting:
+    """The size that the source publishes: scale 1, 64×64, Cartoon Set's 217-wide condition."""
+    return Setting(contestants.PUBLISHED_CONDITION_WIDTH, contestants.PUBLISHED_IMAGE_SIZE, 1.0, batch_size)
+
+
+def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, Any]:
+    """Parameters, bytes kept for them, activations, predicted peak, FLOPs and attentions of a training step.
+
+    A model that cannot be followed without memory (one that reads its tensors' values, say) has None for what
+    only the step could have told, and `untraced` says why.
+    """
+    with without_memory():
+        denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
+        kept = training_bytes(denoiser, setting.averaged)
+        counted = asdict(setting) | {"parameters": count_parameters(denoiser), **kept, "untraced": None}
+        try:
+            traced = trace(denoiser, setting, recipe)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(f"{name}: its training step cannot be accounted: {why}", file=sys.stderr)
+            return counted | dict.fromkeys(FROM_TRACE) | {"attention": [], "untraced": why}
+        return counted | from_trace(traced, denoiser, setting, sum(kept.values()) - kept["gradients_bytes"])
+
+
+def trace(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> Trace:
+    """The harness' training step, forward and backward, on tensors without memory."""
+    layout = MEMORY_FORMATS[setting.memory_format]
+    for parameter in denoiser.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.to(memory_format=layout)  # `Module.to` would swap what cannot be swapped
+    if setting.gradient_checkpointing:
+        checkpoint_gradients(denoiser)
+    shape = (setting.batch_size, 3, setting.image_size, setting.image_size)
+    images, noise = (torch.zeros(shape).to(memory_format=layout) for _ in range(2))
+    timestep = torch.zeros(setting.batch_size, dtype=torch.long)
+    condition = torch.zeros(setting.batch_size, setting.condition_width)
+    schedule = noise_schedule(recipe)
+    precision = AUTOCAST.get(setting.mixed_precision)
+
+    def loss() -> torch.Tensor:
+        with torch.autocast("cpu", dtype=precision, enabled=precision is not None):
+            return training_loss(denoiser, schedule, images, condition, noise, timestep)
+
+    return trace_step(denoiser, loss, (images, noise, timestep, condition), from_image=(images, noise))
+
+
+def checkpoint_gradients(denoiser: nn.Module) -> None:
+    """Have the denoiser compute its activations again in the backward pass; BadInput if it does not know how to."""
+    enable = getattr(denoiser, "enable_gradient_checkpointing", None)
+    if enable is None:
+        raise BadInput("it has no `enable_gradient_checkpointing()`")
+    enable()
+
+
+def from_trace(traced: Trace, denoiser: nn.Module, setting: Setting, kept: int) -> dict[str, Any]:
+    """The part of an account that the step has told; `kept` are the bytes of weights, moments and average."""
+    parameters = parameters_by_level(denoiser, traced.levels)
+    saved, peak = traced.saved_by_level, traced.peak
+    return {
+        "activations": {"hook_sum_bytes": traced.hook_sum_bytes, "saved_bytes": traced.saved_bytes},
+        "predicted_peak": {
+            "bytes": kept + peak.bytes,
+            "kept_bytes": kept,
+            **{f"{kind}_bytes": peak.kinds.get(kind, 0) for kind in ("gradients", "saved", "batch", "transient")},
+            "operation": peak.operation,
+        },
+        "flops_per_image": {kind: count / setting.batch_size for kind, count in traced.flops.items()},
+        "traffic_bytes_per_step": traced.traffic_bytes,
+        "levels": {
+            level: {"parameters": parameters.get(level, 0), "saved_bytes": saved.get(level, 0)}
+            for level in finest_first(parameters.keys() | saved.keys())
+        },
+        "attention": traced.attention,
+    }
+
+
+def one_token(attention: list[dict[str, Any]]) -> list[str]:
+    """Where cross attention has a single token to attend to: its softmax is 1 whatever the query, heads or not."""
+    return [here["where"] for here in attention if here["kind"] == "cross" and here["context_tokens"] == 1]

@@ -1,0 +1,57 @@
+"""What a run's record says of cost: accounted at its own size and at the published one, and measured here."""
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+from bench import contestants
+from bench.config import PRESETS, RunConfig
+from bench.cost.account import Setting, account, published
+from bench.cost.check import compare
+from bench.cost.machine import machine_peaks
+from bench.cost.memory import measured_peak
+from bench.cost.timing import WARM_UP, time_steps
+from bench.cost.trial import trial
+from bench.data.dataset import AvatarSet
+from bench.errors import BadInput
+
+
+def costs(run: RunConfig, width: int) -> dict[str, Any]:
+    """What the contestant costs here and at full scale, accounted and not measured, and what its UNet is made of."""
+    averaged = run.recipe.ema_decay is not None
+    here = Setting(
+        width,
+        run.sizes.image_size,
+        run.sizes.scale,
+        run.sizes.batch_size,
+        run.mixed_precision,
+        run.memory_format,
+        averaged=averaged,
+    )
+    full = replace(published(PRESETS["full"].batch_size), averaged=averaged)
+    try:
+        full_cost = account(run.contestant, full, run.recipe)
+    except BadInput as error:  # a user's model that has no such size
+        print(f"{run.contestant} has no full-scale figures: {error}", file=sys.stderr)
+        full_cost = None
+    return {
+        "blocks": contestants.contestant(run.contestant).blocks,
+        "cost": account(run.contestant, here, run.recipe),
+        "full_cost": full_cost,
+    }
+
+
+def step_costs(run: RunConfig, train: AvatarSet, cost: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of a training step by its parts, its peak of memory beside the predicted one, the machine's best rates.
+
+    Measured on a trainer of its own, before training: nothing of it is in an epoch's seconds.
+    """
+    with trial(run, train) as trainer:
+        seconds = time_steps(trainer)
+        peak = measured_peak(trainer)
+    predicted = cost["cost"]["predicted_peak"]
+    return {
+        "machine_peak": machine_peaks(run.device, run.mixed_precision),
+        "step": {"warm_up_steps": WARM_UP, "seconds": seconds},
+        "peak_memory": compare(predicted and predicted["bytes"], peak),
+    }

@@ -1,0 +1,66 @@
+"""Where a forward pass is: the module being run, the bytes that modules put out, and each module's level."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from bench.cost.levels import REST, TAU, square
+
+Place = tuple[str, int | None]  # a module's name, and the height of the image at hand if it is one
+
+
+class ModuleWatch:
+    """Watches the modules of a denoiser while it is entered as a context."""
+
+    def __init__(self, denoiser: nn.Module) -> None:
+        self.modules = dict(denoiser.named_modules())
+        self.output_bytes = 0  # of every module: the source's measure of activations
+        self.stack: list[str] = []
+        self.heights: dict[str, set[int]] = {name: set() for name in self.modules}  # of its images, children's too
+        self.hooks: list[Any] = []
+
+    @property
+    def innermost(self) -> str:
+        return self.stack[-1] if self.stack else ""
+
+    def __enter__(self) -> "ModuleWatch":
+        for name, module in self.modules.items():
+            self.hooks.append(module.register_forward_pre_hook(lambda *_, name=name: self.stack.append(name)))
+            self.hooks.append(module.register_forward_hook(self.leave))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def leave(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        name = self.stack.pop()
+        if isinstance(output, Tensor):
+            self.output_bytes += output.numel() * output.element_size()
+        image = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.dim() == 4), None)
+        if image is not None:
+            for outer in self.lineage(name):
+                self.heights[outer].add(image.shape[-2])
+
+    def lineage(self, name: str) -> list[str]:
+        """A module's name, its parent's, and so on to the root's, which is empty."""
+        parts = name.split(".") if name else []
+        return [".".join(parts[:count]) for count in range(len(parts), -1, -1)]
+
+    def place(self, tensor: Tensor) -> Place:
+        return self.innermost, tensor.shape[-2] if tensor.dim() == 4 else None
+
+    def level(self, place: Place) -> str:
+        """`64×64` for what works at that resolution, `tau`, or `rest`.
+
+        A module is of the resolution that its images have, or else the images of the smallest module around it
+        that keeps to one resolution; a tensor between modules is of its own.
+        """
+        name, height = place
+        if name.split(".")[0] == TAU:
+            return TAU
+        heights = next((self.heights[n] for n in self.lineage(name) if self.heights[n]), set())
+        if len(heights) == 1:
+            return square(*heights)
+        return REST if height is None or height not in self.heights[""] else square(height)

@@ -1,0 +1,221 @@
+"""One training step, watched operation by operation: FLOPs, bytes saved, bytes alive, attentions.
+
+Under `without_memory` the same step runs on fake tensors: shapes and lifetimes as on a CPU, no memory, no arithmetic.
+(The meta device will not do: there attention falls back to its written-out form, which saves far more.)
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from bench.cost.modules import ModuleWatch, Place
+
+# A product of two batches of matrices is attention's, written out; a layer's weight is a single matrix.
+FLOP_KINDS = {"conv": ("convolution",), "linear": ("mm", "addmm"), "attention": ("attention", "bmm", "baddbmm")}
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Tensors made in here have a shape, a layout and a lifetime, and no memory."""
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cpu"):
+        yield
+
+
+@dataclass
+class Peak:
+    """The bytes alive when most were, by kind, and the operation that was then being done."""
+
+    bytes: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)  # gradients, saved, batch, transient
+    operation: str = ""
+
+
+@dataclass
+class Trace:
+    """What one training step showed; parameters and what the optimiser keeps are not in its bytes."""
+
+    hook_sum_bytes: int
+    saved_bytes: int
+    saved_by_level: dict[str, int]
+    levels: dict[str, str]  # of every module
+    flops: dict[str, int]
+    traffic_bytes: int  # what the operations read and wrote
+    peak: Peak
+    attention: list[dict[str, Any]]
+
+
+class Bytes(TorchDispatchMode):
+    """Follows every storage from its first operation to its end, and counts what each operation costs."""
+
+    def __init__(self, known: Sequence[Tensor], batch: Sequence[Tensor], from_image: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.size: dict[int, int] = {}
+        self.kind: dict[int, str] = {}
+        self.ends: dict[int, weakref.ref] = {}  # their callbacks tell when a storage is gone
+        self.alive: Counter[str] = Counter()
+        self.total, self.traffic = 0, 0
+        self.peak = Peak()
+        self.flops: Counter[str] = Counter()
+        self.image: set[int] = {key(tensor) for tensor in from_image}  # what depends on the noisy image
+        for tensor in known:
+            self.meet(tensor, "kept", size=0)
+        for tensor in batch:
+            self.meet(tensor, "batch")
+
+    def meet(self, tensor: Tensor, kind: str, size: int | None = None) -> int:
+        """Take note of a tensor's storage; its key."""
+        storage = tensor.untyped_storage()
+        here = storage._cdata
+        if here not in self.size:
+            self.size[here] = storage.nbytes() if size is None else size
+            self.kind[here] = kind
+            self.alive[kind] += self.size[here]
+            self.total += self.size[here]
+            self.ends[here] = weakref.ref(storage, lambda _: self.forget(here))
+        return here
+
+    def forget(self, here: int) -> None:
+        size = self.size.pop(here)
+        self.alive[self.kind.pop(here)] -= size
+        self.total -= size
+        self.image.discard(here)
+        del self.ends[here]
+
+    def turn(self, tensor: Tensor, kind: str) -> int:
+        """Count a living storage as another kind from now on; the bytes that were not of it before."""
+        here = self.meet(tensor, kind)
+        before = self.kind[here]
+        if before in (kind, "kept"):
+            return 0
+        self.alive[before] -= self.size[here]
+        self.alive[kind] += self.size[here]
+        self.kind[here] = kind
+        return self.size[here]
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if function is torch.ops.prim.device.default:  # a question, and by far the commonest
+            return result
+        read, written = tensors(args), tensors(result)
+        from_image = any(key(tensor) in self.image for tensor in read)
+        for tensor in written:
+            here = self.meet(tensor, "transient")
+            if from_image:
+                self.image.add(here)
+        packet = function._overloadpacket
+        if packet in flop_registry:
+            self.flops[str(packet)] += flop_registry[packet](*args, **(kwargs or {}), out_val=result)
+        if not function.is_view:
+            self.traffic += sum(tensor.numel() * tensor.element_size() for tensor in (*read, *written))
+        if self.total > self.peak.bytes:
+            self.peak = Peak(self.total, dict(self.alive), f"{packet} on {tuple(read[0].shape) if read else ()}")
+        return result
+
+
+def tensors(values: Any) -> list[Tensor]:
+    """The tensors among an operation's arguments or results, also in lists of them; pytree would take longer."""
+    if isinstance(values, Tensor):
+        return [values]
+    return [tensor for value in values for tensor in tensors(value)] if isinstance(values, (tuple, list)) else []
+
+
+def key(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+class Attentions(TorchFunctionMode):
+    """Notes the shapes of every `scaled_dot_product_attention` under it: (B, heads, tokens, head width)."""
+
+    def __init__(self, watch: ModuleWatch, memory: Bytes) -> None:
+        super().__init__()
+        self.watch, self.memory = watch, memory
+        self.found: list[dict[str, Any]] = []
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if function is F.scaled_dot_product_attention:
+            names = dict(zip(("query", "key"), args, strict=False)) | (kwargs or {})
+            query, keys = names["query"], names["key"]
+            self.found.append(
+                {
+                    "where": self.watch.innermost,
+                    "query_tokens": query.shape[-2],
+                    "context_tokens": keys.shape[-2],
+                    "heads": query.shape[1],
+                    "head_width": query.shape[-1],
+                    # Token counts do not tell: 16×16 pixels may meet 256 context tokens.
+                    "kind": "self" if key(keys) in self.memory.image else "cross",
+                }
+            )
+        return function(*args, **(kwargs or {}))
+
+
+def trace_step(
+    denoiser: nn.Module,
+    loss: Callable[[], Tensor],  # the step's forward pass, to a scalar
+    batch: Sequence[Tensor],  # alive throughout the step
+    from_image: Sequence[Tensor],  # those of it that hold images
+) -> Trace:
+    """Run one forward and backward pass and account for it; gradients are dropped afterwards."""
+    denoiser.zero_grad(set_to_none=True)
+    kept = [*denoiser.parameters(), *denoiser.buffers()]
+    memory, watch = Bytes(kept, batch, from_image), ModuleWatch(denoiser)
+    attentions = Attentions(watch, memory)
+    saved: Counter[Place] = Counter()
+
+    def pack(tensor: Tensor) -> Tensor:
+        saved[watch.place(tensor)] += memory.turn(tensor, "saved")
+        return tensor
+
+    def on_gradient(parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            memory.turn(parameter.grad, "gradients")
+
+    hooks = [p.register_post_accumulate_grad_hook(on_gradient) for p in denoiser.parameters() if p.requires_grad]
+    try:
+        with memory:
+            with watch, attentions, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+                value = loss()
+            forward = Counter(memory.flops)
+            value.backward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        denoiser.zero_grad(set_to_none=True)
+    by_level: Counter[str] = Counter()
+    for place, size in saved.items():
+        by_level[watch.level(place)] += size
+    return Trace(
+        hook_sum_bytes=watch.output_bytes,
+        saved_bytes=sum(saved.values()),
+        saved_by_level=dict(by_level),
+        levels={name: watch.level((name, None)) for name in watch.modules},
+        flops=by_kind("forward", forward) | by_kind("training", memory.flops),
+        traffic_bytes=memory.traffic,
+        peak=memory.peak,
+        attention=attentions.found,
+    )
+
+
+def by_kind(what: str, operations: Counter[str]) -> dict[str, int]:
+    """FLOPs of the operations in all and by kind: `forward`, `forward_conv` and so on."""
+    kinds = {
+        f"{what}_{kind}": sum(count for operation, count in operations.items() if matches(operation, words))
+        for kind, words in FLOP_KINDS.items()
+    }
+    return {what: operations.total(), **kinds}
+
+
+def matches(operation: str, words: tuple[str, ...]) -> bool:
+    name = operation.removeprefix("aten.").split(".")[0]
+    return any(name == word or (len(word) > 5 and word in name) for word in words)

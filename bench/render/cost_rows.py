@@ -1,0 +1,134 @@
+"""The rows of cost: parameters, memory, arithmetic and speed."""
+
+import statistics
+from collections.abc import Callable
+
+from bench.record import Record
+from bench.render.anatomy import head_shapes
+from bench.render.row import Row, at, decimals, mib, share
+
+WHERE = (("cost", "here"), ("full_cost", "full scale"))
+PARTS = ("data", "forward", "backward", "optimiser", "ema", "else")
+
+
+def median_epoch(record: Record) -> float | None:
+    """Seconds of an epoch of training; one that warms up, first or after a resume, counts only if no other is there."""
+    seconds = at("training", "seconds_per_epoch")(record)
+    if not seconds:
+        return None
+    cold = {0, *(at("training", "resumed_at_epochs")(record) or [])}
+    return statistics.median([s for epoch, s in enumerate(seconds) if epoch not in cold] or seconds)
+
+
+def images_per_second(record: Record) -> float | None:
+    seconds = median_epoch(record)
+    return None if seconds is None else at("training", "images_per_epoch")(record) / seconds
+
+
+def giga(read: Callable[[Record], float | None]) -> Callable[[Record], float | None]:
+    """A reader of the same in units of 10^9."""
+
+    def scaled(record: Record) -> float | None:
+        value = read(record)
+        return None if value is None else value / 1e9
+
+    return scaled
+
+
+def achieved(record: Record) -> float | None:
+    """FLOP/s of training: arithmetic counted, over seconds measured."""
+    flops, speed = at("cost", "flops_per_image", "training")(record), images_per_second(record)
+    return None if flops is None or speed is None else flops * speed
+
+
+def peak_rate(record: Record) -> float | None:
+    """The machine's best FLOP/s, of a matrix product or of a convolution."""
+    rates = at("machine_peak")(record)
+    return None if not rates else max(rates["gemm_flop_per_second"], rates["convolution_flop_per_second"])
+
+
+def share_of_peak(record: Record) -> float | None:
+    rate, peak = achieved(record), peak_rate(record)
+    return None if rate is None or peak is None else rate / peak
+
+
+def shapes(cost: str) -> Callable[[Record], str | None]:
+    """Every shape of heads that occurs, with the tokens that it attends from and to."""
+
+    def read(record: Record) -> str | None:
+        found = [here for here in at(cost, "attention")(record) or [] if "head_width" in here]
+        return "; ".join(head_shapes(found)) or None
+
+    return read
+
+
+def step_seconds(record: Record) -> float | None:
+    seconds = at("step", "seconds", "total")(record)
+    return statistics.median(seconds) if seconds else None
+
+
+def step_spread(record: Record) -> str | None:
+    """The middle half of the steps timed."""
+    seconds = at("step", "seconds", "total")(record)
+    if not seconds:
+        return None
+    lower, _, upper = statistics.quantiles(seconds, n=4)
+    return f"{lower:.4f} to {upper:.4f} s"
+
+
+def step_parts(record: Record) -> str | None:
+    """The parts of the median step, each as a share of them all."""
+    seconds = at("step", "seconds")(record)
+    if not seconds:
+        return None
+    medians = {part: statistics.median(seconds[part]) for part in PARTS}
+    return ", ".join(f"{part} {share(value / sum(medians.values()))}" for part, value in medians.items())
+
+
+COST_ROWS = [
+    *(
+        Row(f"{part} parameters, {where}", at(cost, "parameters", key), "{:,}".format, meaning=meaning)
+        for cost, where in WHERE
+        for part, key, meaning in (
+            ("all", "total", "trainable parameters, Tau included"),
+            ("Unet", "unet", "without the conditioner"),
+            ("Tau", "tau", "the conditioner's share"),
+        )
+    ),
+    *(
+        Row(f"{part}, {where}", at(cost, *path), mib, "lower", meaning, "bytes")
+        for cost, where in WHERE
+        for part, path, meaning in (
+            ("weights", ("weights_bytes",), "bytes of the fp32 weights"),
+            ("Adam", ("adam_bytes",), "bytes of the optimiser's two moments"),
+            ("gradients", ("gradients_bytes",), "bytes of the gradients"),
+            ("average", ("ema_bytes",), "bytes of the averaged weights"),
+            ("activations", ("activations", "saved_bytes"), "bytes that autograd saves in a step, each storage once"),
+            ("predicted peak", ("predicted_peak", "bytes"), "all tensors alive when most are, in a training step"),
+        )
+    ),
+    Row("measured peak, here", at("peak_memory", "measured_bytes"), mib, "lower",
+        "the same as the allocator saw it in a real step", "bytes"),
+    Row("… error of the prediction", at("peak_memory", "prediction_error"), lambda error: f"{100 * error:+.1f} %", None,
+        "predicted over measured peak, less one"),
+    Row("forward GFLOP per image", giga(at("cost", "flops_per_image", "forward")), decimals(3), "lower",
+        "arithmetic of one prediction, counted and not timed"),
+    Row("training GFLOP per image", giga(at("cost", "flops_per_image", "training")), decimals(3), "lower",
+        "the same, with the backward pass"),
+    Row("forward GFLOP per image, full scale", giga(at("full_cost", "flops_per_image", "forward")), decimals(1),
+        "lower", "arithmetic of one prediction, counted and not timed"),
+    *(Row(f"heads × width, {where}", shapes(cost), meaning="of every attention, as it runs") for cost, where in WHERE),
+    Row("images/s in training", images_per_second, decimals(1), "higher", "images of an epoch over its seconds"),
+    Row("achieved GFLOP/s in training", giga(achieved), decimals(1), "higher",
+        "training GFLOP per image times images/s"),
+    Row("share of peak", share_of_peak, share, "higher",
+        "achieved over the machine's best rate, measured in the same run"),
+    Row("… that peak: GEMM, GFLOP/s", giga(at("machine_peak", "gemm_flop_per_second")), decimals(0), None,
+        "a large matrix product on this machine"),
+    Row("… and convolution, GFLOP/s", giga(at("machine_peak", "convolution_flop_per_second")), decimals(0), None,
+        "a large 3×3 convolution on this machine"),
+    Row("seconds per training step", step_seconds, decimals(4), "lower",
+        "median of steps timed one by one, the device waited for after each part", "seconds"),
+    Row("… middle half", step_spread, meaning="from the first to the third quartile of those steps"),
+    Row("… its parts", step_parts, meaning="medians of the parts of a step, as shares of their sum"),
+]  # fmt: skip
