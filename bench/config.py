@@ -74,6 +74,7 @@ SOURCE_OPTIMISATION = {
 
 RECIPES = {"matched": MATCHED, "source": SOURCE}
 CONTESTANTS = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")  # in the order of the table's columns
+DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the source's table
 
 
 def contestant_names(text: str) -> list[str]:

@@ -24,3 +24,15 @@ def build_broken(condition_width: int, image_size: int, scale: float) -> nn.Modu
     model = Plain(condition_width)
     nn.init.constant_(model.last.weight, float("nan"))
     return model
+
+
+class Curious(Plain):
+    """Reads a tensor's value: it cannot be followed without memory."""
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        prediction = super().forward(noisy, timestep, condition)
+        return prediction if prediction.mean().item() < 1e9 else -prediction
+
+
+def build_curious(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Curious(condition_width)

@@ -1,13 +1,28 @@
 """The accountants, against models small enough to count by hand."""
 
+import contextlib
+from dataclasses import replace
+
 import pytest
 import torch
-from bench.cost.activations import activation_bytes, flops
 from torch import nn
 from torch.nn import functional as F
 
-from bench.cost.parameters import count_parameters, training_bytes
+from bench.cost.account import Setting, account, one_token
+from bench.cost.check import compare
+from bench.cost.machine import best, machine_peaks
+from bench.cost.memory import measured_peak
+from bench.cost.parameters import count_parameters, parameters_by_level, training_bytes
 from bench.cost.probe import choose
+from bench.cost.trace import trace_step, without_memory
+from bench.cost.trial import trial
+from tests.conftest import CONTESTANTS, TINY
+
+DEVICES = {
+    "fake": without_memory,
+    "meta": lambda: torch.device("meta"),
+    "cpu": contextlib.nullcontext,
+}
 
 
 class TwoLayers(nn.Module):
@@ -21,35 +36,68 @@ class TwoLayers(nn.Module):
         return self.last(self.act(self.first(noisy)))
 
 
-def inputs(batch, size=8, device="meta"):
-    with torch.device(device):
-        return torch.zeros(batch, 3, size, size), torch.zeros(batch, dtype=torch.long), torch.zeros(batch, 5)
+def traced(device, batch=1, size=8):
+    with DEVICES[device]():
+        model = TwoLayers()
+        inputs = torch.zeros(batch, 3, size, size), torch.zeros(batch, dtype=torch.long), torch.zeros(batch, 5)
+        return trace_step(model, lambda: model(*inputs).sum(), inputs, inputs[:1])
 
 
 def test_parameters_and_their_bytes_by_hand():
     model = TwoLayers()
     assert count_parameters(model) == {"total": 31, "unet": None, "tau": None}
-    assert training_bytes(model) == {"weights_bytes": 124, "adam_bytes": 248, "gradients_bytes": 124}
+    kept = {"weights_bytes": 124, "adam_bytes": 248, "gradients_bytes": 124}
+    assert training_bytes(model, averaged=True) == kept | {"ema_bytes": 124}
+    assert training_bytes(model, averaged=False) == kept | {"ema_bytes": 0}
+    model.first.requires_grad_(False)
+    assert training_bytes(model, averaged=True) == {
+        "weights_bytes": 124, "adam_bytes": 2 * 60, "gradients_bytes": 60, "ema_bytes": 124,
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("batch", [1, 6])
 def test_activations_by_hand(device, batch):
-    model = TwoLayers().to(device)
-    pixels = batch * 8 * 8 * 4  # bytes a channel takes
-    found = activation_bytes(model, inputs(batch, device=device))
-    assert found["hook_sum_bytes"] == pixels * (4 + 4 + 3 + 3)  # two layers, the ReLU, and the model itself
-    assert found["saved_bytes"] == pixels * (3 + 4)  # the input, and the ReLU's output, which two layers share
+    channel = batch * 8 * 8 * 4  # bytes
+    found = traced(device, batch)
+    assert found.hook_sum_bytes == channel * (4 + 4 + 3 + 3)  # two layers, the ReLU, and the model itself
+    assert found.saved_bytes == channel * (3 + 4)  # the input, and the ReLU's output, which two layers share
+    assert found.saved_by_level == {"8×8": found.saved_bytes}
 
 
-@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("batch", [1, 6])
+def test_the_peak_by_hand(device, batch):
+    """It is reached in the ReLU's backward pass: its output, both gradients, and the input are alive."""
+    channel = batch * 8 * 8 * 4
+    peak = traced(device, batch).peak
+    scalars = batch * 8 + batch * 5 * 4 + 4  # timestep, condition, loss
+    gradients = 4 * (4 * 3 + 3)  # of the last layer
+    assert 0 <= peak.bytes - (channel * (3 + 4 + 4 + 4) + scalars + gradients) <= 4  # the gradient of the loss
+    assert peak.kinds["gradients"] == gradients
+    assert peak.kinds["saved"] == channel * (3 + 4)
+    assert "threshold_backward" in peak.operation
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_flops_by_hand(device):
-    found = flops(TwoLayers().to(device), inputs(1, device=device))
+    found = traced(device).flops
     forward = 2 * 64 * (3 * 4 + 4 * 3)
-    assert found["forward"] == found["conv"] == forward
-    assert found["linear"] == found["attention"] == 0
+    assert found["forward"] == found["forward_conv"] == forward
+    assert found["forward_linear"] == found["forward_attention"] == 0
     # backward: both layers' weights, and the second one's input; the images need no gradient
-    assert found["training"] == forward + forward + 2 * 64 * 4 * 3
+    assert found["training"] == found["training_conv"] == forward + forward + 2 * 64 * 4 * 3
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_traffic_by_hand(device):
+    """Of a product of 4×8 and 8×2 matrices in a sum: each operation reads its arguments and writes its result."""
+    with DEVICES[device]():
+        left, right = torch.zeros(4, 8), nn.Linear(8, 2, bias=False)
+        found = trace_step(right, lambda: right(left).sum(), (left,), ())
+    product = 32 + 16 + 8
+    gradient = 8 + 32 + 16  # of the weight
+    assert found.traffic_bytes == 4 * (product + (8 + 1) + (1 + 1) + gradient)  # the ones are made like the sum
 
 
 class Attend(nn.Module):
@@ -65,15 +113,103 @@ class Attend(nn.Module):
         return F.scaled_dot_product_attention(q, k, v)
 
 
-@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("device", DEVICES)
 def test_attention_counts_as_much_as_the_same_by_hand(device):
     """FlopCounterMode has counted 0 for it on a CPU, in torch 2.13."""
-    tensors = [torch.zeros(2, 4, tokens, 8, device=device) for tokens in (64, 16, 16)]
+
+    def found(by_hand):
+        with DEVICES[device]():
+            tensors = [torch.zeros(2, 4, tokens, 8) for tokens in (64, 16, 16)]
+            model = Attend(by_hand)
+            return trace_step(model, lambda: model(*tensors).sum(), tensors, tensors[:1])
+
     expected = 2 * (2 * 4 * 64 * 16 * 8) * 2
-    by_hand = flops(Attend(True).to(device), tensors)
-    assert by_hand["forward"] == by_hand["attention"] == expected
-    found = flops(Attend(False).to(device), tensors)
-    assert found["forward"] == found["attention"] == expected
+    for by_hand in (True, False):
+        assert found(by_hand).flops["forward"] == found(by_hand).flops["forward_attention"] == expected
+    (attention,) = found(False).attention
+    assert attention == {
+        "where": "", "query_tokens": 64, "context_tokens": 16, "heads": 4, "head_width": 8, "kind": "cross"
+    }  # fmt: skip
+
+
+UNLIKE = ("scratch", "diffusers-32")  # the other two are built as the latter is
+
+
+def setting(batch=8, **more):
+    return Setting(condition_width=9, image_size=16, scale=TINY, batch_size=batch, **more)
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_activations_and_peak_grow_evenly_with_the_batch(name):
+    small, middle, large = (account(name, setting(batch)) for batch in (16, 32, 48))
+    for read in (
+        lambda cost: cost["activations"]["hook_sum_bytes"],
+        lambda cost: cost["activations"]["saved_bytes"],
+        lambda cost: cost["predicted_peak"]["bytes"],
+    ):
+        assert read(large) - read(middle) == read(middle) - read(small) > 0
+    assert small["flops_per_image"] == large["flops_per_image"]
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_checkpointing_saves_less_and_computes_more_and_bf16_halves_what_modules_put_out(name):
+    plain = account(name, setting(32))
+    checkpointed = account(name, setting(32, gradient_checkpointing=True))
+    assert checkpointed["activations"]["saved_bytes"] < 0.5 * plain["activations"]["saved_bytes"]
+    assert checkpointed["predicted_peak"]["bytes"] < plain["predicted_peak"]["bytes"]
+    assert checkpointed["flops_per_image"]["forward"] == plain["flops_per_image"]["forward"]
+    assert checkpointed["flops_per_image"]["training"] > plain["flops_per_image"]["training"]
+    half = account(name, setting(32, mixed_precision="bf16"))
+    assert half["activations"]["hook_sum_bytes"] < 0.6 * plain["activations"]["hook_sum_bytes"]
+    assert half["weights_bytes"] == plain["weights_bytes"]
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_levels_hold_every_parameter_and_every_saved_byte(name):
+    cost = account(name, setting())
+    levels = cost["levels"]
+    depth = 4 if name == "scratch" else 3
+    assert list(levels) == [f"{16 // 2**i}×{16 // 2**i}" for i in range(depth)] + ["tau", "rest"]
+    assert sum(here["parameters"] for here in levels.values()) == cost["parameters"]["total"]
+    assert sum(here["saved_bytes"] for here in levels.values()) == cost["activations"]["saved_bytes"]
+    assert levels["tau"]["parameters"] == cost["parameters"]["tau"]
+
+
+def test_parameters_by_level_by_hand():
+    assert parameters_by_level(TwoLayers(), {"first": "a", "last": "b"}) == {"a": 16, "b": 15}
+
+
+@pytest.mark.parametrize("batch", [4, 12])
+@pytest.mark.parametrize("name", UNLIKE)
+def test_the_predicted_peak_is_what_the_allocator_sees(name, batch, config, avatars):
+    """At 32×32: the workspace of convolutions, which no tensor tells of, weighs more on smaller images."""
+    larger = replace(avatars, images=avatars.images.repeat(1, 1, 2, 2))
+    sizes = replace(config.sizes, batch_size=batch, image_size=32, scale=1 / 8)
+    with trial(replace(config, contestant=name, sizes=sizes), larger) as trainer:
+        measured = measured_peak(trainer)
+    predicted = account(name, Setting(avatars.schema.width, 32, 1 / 8, batch))["predicted_peak"]["bytes"]
+    assert abs(compare(predicted, measured)["prediction_error"]) < 0.1
+
+
+def test_one_context_token_is_noticed():
+    attention = [
+        {"where": where, "kind": kind, "context_tokens": tokens}
+        for where, kind, tokens in (("a", "cross", 1), ("b", "self", 1), ("c", "cross", 2))
+    ]
+    assert one_token(attention) == ["a"]
+
+
+def test_a_step_that_cannot_be_followed_says_why(capsys):
+    cost = account("tests.plug_in:build_curious", setting())
+    assert cost["parameters"]["total"] > 0
+    assert cost["predicted_peak"] is None
+    assert "DataDependentOutput" in cost["untraced"]
+    assert "tests.plug_in:build_curious" in capsys.readouterr().err
+
+
+def test_the_machines_peaks_are_rates():
+    peaks = machine_peaks("cpu", "no")
+    assert best(peaks) == max(peaks["gemm_flop_per_second"], peaks["convolution_flop_per_second"]) > 1e8
 
 
 def test_the_probe_takes_one_precision_for_all_and_each_ones_faster_layout():

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from bench import contestants, randomness
+from bench.batches import epoch_batches, prepared_ahead
 from bench.config import MATCHED, recipe_for
 from bench.diffusion import sample
-from bench.train import Trainer, epoch_batches
+from bench.train import Trainer
 from tests.conftest import CONTESTANTS
 
 
@@ -17,7 +18,7 @@ def met_by(name, config, train, monkeypatch):
     met = []
     denoiser = contestants.build(name, train.schema.width, config.sizes.image_size, config.sizes.scale)
     trainer = Trainer(denoiser, replace(config, contestant=name), train)
-    monkeypatch.setattr(trainer, "step", lambda batch: met.append(batch) or torch.zeros(()))
+    monkeypatch.setattr(trainer, "step", lambda batch, lap: met.append(batch) or torch.zeros(()))
     for _ in range(2):
         trainer.run_epoch(lambda index, loss: None)
     return met
@@ -49,6 +50,22 @@ def test_batches_do_not_depend_on_what_ran_before(config, parts):
     contestants.build("diffusers-8", 4, 16, 1 / 32)
     second = list(epoch_batches(parts.train, config, 0))
     assert all(torch.equal(a.noise, b.noise) for a, b in zip(first, second, strict=True))
+
+
+def test_batches_prepared_ahead_are_the_same_and_an_error_is_not_lost(config, parts):
+    at_once = list(epoch_batches(parts.train, config, 0))
+    ahead = list(prepared_ahead(epoch_batches(parts.train, config, 0)))
+    assert len(ahead) == len(at_once) > 2
+    assert all(
+        torch.equal(a.noise, b.noise) and torch.equal(a.images, b.images) for a, b in zip(ahead, at_once, strict=True)
+    )
+
+    def failing():
+        yield from at_once[:3]
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        list(prepared_ahead(failing()))
 
 
 def test_noise_and_timesteps_are_what_they_should_be(config, parts):

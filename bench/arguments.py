@@ -1,0 +1,53 @@
+"""What the command line is made of: a parser whose mistakes are one line, and the kinds of values it takes."""
+
+import argparse
+import re
+from typing import Any, NoReturn
+
+from bench.errors import BadInput
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is one line: what, and where to look."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)  # --fres must not start over
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (see `{self.prog} --help`)")
+
+
+def positive_int(text: str) -> int:
+    if not re.fullmatch(r"\d+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive whole number")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return value
+
+
+def memory_size(text: str) -> int:
+    """`24GiB` or `16GB` to bytes."""
+    units = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MG]i?B)", text)
+    if not match or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an amount of memory like 24GiB or 16GB")
+    return round(float(match[1]) * units[match[2]])
+
+
+def rate(text: str) -> float | str:
+    """A rate in GFLOP/s to FLOP/s, or `measured`."""
+    return text if text == "measured" else 1e9 * positive_float(text)
+
+
+def integers(text: str) -> list[int]:
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers like 0,1,2")
+    return list(dict.fromkeys(int(part) for part in text.split(",")))

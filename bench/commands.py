@@ -1,0 +1,214 @@
+"""What each command does with its arguments. Heavy modules are imported late: `--help` must not wait for torch."""
+
+import argparse
+import json
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names
+from bench.errors import BadInput, known
+
+if TYPE_CHECKING:
+    from bench.runner import RunRequest
+
+
+def shown_command(arguments: argparse.Namespace) -> str:
+    """The command as it can be typed again: what differs from the defaults, no path of this machine."""
+    words = ["python -m bench run"]
+    hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights"}
+    for name, value in vars(arguments).items():
+        default = {"preset": "smoke", "contestants": DEFAULT_CONTESTANTS, "recipe": "matched", "seeds": [0]}
+        default |= {"data": "avataaars"}
+        if name in hidden or value in (None, False) or value == default.get(name):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = Path(text).name if name == "data" else text
+        words.append(option if value is True else f"{option} {text}")
+    return " ".join(words)
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    known(arguments.preset, tuple(PRESETS), "preset")
+    known(arguments.recipe, tuple(RECIPES), "recipe")
+    check_data(arguments.data)
+
+    from bench.record import read_records
+    from bench.render.table import write_table
+    from bench.runner import run
+
+    request = run_request(arguments)
+    undone = run(request)
+    records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
+    made = write_table(request.out, records)
+    if arguments.json:
+        print_json(
+            {"schema_version": 1, "done": not undone, "table": made.to_json(), "records": [vars(r) for r in records]}
+        )
+    else:
+        print_rich(made.to_rich())
+        print(f"\n{request.out / 'table.md'} has the table with its legend and pictures.")
+    for name in undone:
+        print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
+    return 1 if undone else 0
+
+
+def run_request(arguments: argparse.Namespace) -> "RunRequest":
+    """What `bench run` was asked: the preset, with what the user put in its place."""
+    from bench import contestants
+    from bench.data.library import default_cache
+    from bench.runner import RunRequest
+
+    given = {field.name: getattr(arguments, field.name) for field in fields(Sizes)}
+    instead = {name: value for name, value in given.items() if value is not None}
+    return RunRequest(
+        preset=arguments.preset,
+        sizes=replace(PRESETS[arguments.preset], **instead),
+        contestants=contestants.names(arguments.contestants),
+        recipe=arguments.recipe,
+        seeds=arguments.seeds,
+        data=arguments.data,
+        out=arguments.out or Path("results") / arguments.preset,
+        cache=arguments.cache or default_cache(),
+        device=arguments.device,
+        mixed_precision=arguments.mixed_precision,
+        inception_weights=arguments.inception_weights,
+        skip_bad=arguments.skip_bad,
+        fresh=arguments.fresh,
+        command=shown_command(arguments),
+    )
+
+
+def check_data(source: str) -> None:
+    """Refuse a data path that cannot be a Cartoon Set before anything heavy is imported."""
+    from bench.data import cartoonset
+
+    if source != "avataaars":
+        next(cartoonset.members(Path(source)), None)
+
+
+def table_command(arguments: argparse.Namespace) -> int:
+    from bench.record import read_records
+    from bench.render.table import table
+
+    records = [record for folder in arguments.folders for record in read_records(folder)]
+    made = table(records)
+    if arguments.format == "json":
+        print_json(made.to_json())
+    elif arguments.format == "csv":
+        print(made.to_csv(), end="")
+    elif arguments.format == "md":
+        print(made.to_markdown(), end="")
+    else:
+        print_rich(made.to_rich())
+    return 0
+
+
+def anatomy_command(arguments: argparse.Namespace) -> int:
+    from bench.cost.anatomy import Question, anatomy
+    from bench.render.anatomy import anatomy_table, draw_anatomy, notes
+
+    question = Question(
+        contestant_names(arguments.contestants),
+        arguments.image_size,
+        arguments.batch_size,
+        arguments.mixed_precision,
+        arguments.gradient_checkpointing,
+        arguments.memory,
+        arguments.peak,
+        arguments.check,
+    )
+    document = anatomy(question)
+    if arguments.plot is not None:
+        draw_anatomy(document, arguments.plot)
+    if arguments.json:
+        print_json(document)
+    else:
+        print_rich(anatomy_table(document))
+        print("\n".join(f"- {note}" for note in notes(document)))
+    return 0
+
+
+def overhead_command(arguments: argparse.Namespace) -> int:
+    known(arguments.preset, tuple(PRESETS), "preset")
+    (contestant, *others) = contestant_names(arguments.contestant)
+    if others:
+        raise BadInput("--contestant takes one name")
+    if arguments.rounds < 7:
+        raise BadInput(f"--rounds {arguments.rounds} is too few for an interval: at least 7")
+
+    from bench.cost.overhead import overhead
+    from bench.data.library import default_cache
+    from bench.environment import choose_device
+    from bench.render.overhead import overhead_lines
+
+    document = overhead(
+        arguments.preset,
+        contestant,
+        arguments.rounds,
+        arguments.steps,
+        choose_device(arguments.device),
+        arguments.cache or default_cache(),
+    )
+    if arguments.json:
+        print_json(document)
+    else:
+        print("\n".join(overhead_lines(document)))
+    return 0
+
+
+def sample_command(arguments: argparse.Namespace) -> int:
+    from bench.generate import generate
+
+    generate(
+        out=arguments.run,
+        contestant=arguments.contestant,
+        recipe=arguments.recipe,
+        attributes=arguments.attributes,
+        guidance=arguments.guidance,
+        count=arguments.count,
+        seed=arguments.seed,
+        picture=arguments.out,
+    )
+    print(arguments.out)
+    return 0
+
+
+def verify_command(arguments: argparse.Namespace) -> int:
+    from bench.data.tools import verify
+
+    problems, images = verify(arguments.path)
+    for problem in problems:
+        print(problem)
+    print(f"{images} good images, {len(problems)} problems", file=sys.stderr)
+    return 2 if problems else 0
+
+
+def preview_command(arguments: argparse.Namespace) -> int:
+    check_data(arguments.path)
+    from bench.data.tools import preview
+
+    preview(arguments.path, arguments.count, arguments.image_size, arguments.out)
+    print(arguments.out)
+    return 0
+
+
+def export_command(arguments: argparse.Namespace) -> int:
+    from bench.data.tools import export
+
+    export(arguments.path, arguments.images)
+    print(arguments.path)
+    return 0
+
+
+def print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, indent=1, allow_nan=False)
+    print()
+
+
+def print_rich(renderable: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 140).print(renderable)

@@ -1,0 +1,55 @@
+"""Time by the parts of a step, and that training knows nothing of it."""
+
+import time
+
+import pytest
+import torch
+
+from bench import contestants
+from bench.cost.timing import PARTS, Laps, time_steps
+from bench.cost.trial import trial
+from bench.train import Trainer
+
+
+def test_laps_add_up_to_the_time_between_them():
+    laps = Laps(torch.device("cpu"))
+    time.sleep(0.02)
+    laps("data")
+    time.sleep(0.01)
+    laps("forward")
+    laps("data")
+    laps.end_step()
+    (step,) = laps.steps
+    assert step["data"] >= 0.02
+    assert 0.01 <= step["forward"] < step["data"]
+    assert set(step) == {"data", "forward", "else"}
+
+
+def test_a_steps_parts_sum_to_it_and_all_take_time(config, parts):
+    with trial(config, parts.train) as trainer:
+        seconds = time_steps(trainer)
+    steps = len(seconds["total"])
+    assert 5 <= steps <= 20
+    assert set(seconds) == {"total", *PARTS}
+    for index in range(steps):
+        assert seconds["total"][index] == pytest.approx(sum(seconds[part][index] for part in PARTS))
+        assert all(seconds[part][index] > 0 for part in PARTS)
+
+
+def test_being_timed_changes_no_weight(config, parts):
+    def trained(lap):
+        denoiser = contestants.build("scratch", parts.train.schema.width, 16, config.sizes.scale)
+        trainer = Trainer(denoiser, config, parts.train)
+        losses = [loss.item() for loss in (trainer.steps() if lap is None else trainer.steps(lap))]
+        return losses, [p.detach().clone() for p in trainer.parameters]
+
+    losses, weights = trained(None)
+    timed_losses, timed_weights = trained(Laps(torch.device("cpu")))
+    assert losses == timed_losses
+    assert all(torch.equal(a, b) for a, b in zip(weights, timed_weights, strict=True))
+
+
+def test_a_trial_leaves_nothing_behind(config, parts):
+    with trial(config, parts.train) as trainer:
+        assert trainer.parameters
+    assert not vars(trainer)
