@@ -92,7 +92,6 @@ class Trainer:
 
     def step(self, batch: Batch, lap: Lap = no_lap) -> Tensor:
         """One update of the weights; the loss, not yet waited for."""
-        self.denoiser.train()
         loss = training_loss(
             self.denoiser, self.noise_schedule, batch.images, batch.condition, batch.noise, batch.timestep
         )
@@ -112,6 +111,7 @@ class Trainer:
 
     def steps(self, lap: Lap = no_lap) -> Iterator[Tensor]:
         """The steps of the next epoch, each yielding its loss."""
+        self.denoiser.train()
         device, layout = self.accelerator.device, self.memory_format
         drawn = epoch_batches(self.train, self.config, self.log.epochs_done)
         batches: Iterator[Batch] = (batch.to(device, layout) for batch in drawn)

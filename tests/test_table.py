@@ -8,6 +8,7 @@ import pytest
 
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
+from bench.render.cost_rows import PARTS
 from bench.render.table import columns, table, write_table
 from bench.render.verdict import strength, weakness
 
@@ -18,14 +19,18 @@ GOLDEN = Path(__file__).parent / "golden_table.md"
 def record(config):
     """A made-up but complete record: the renderer is tested here, not the measurements."""
 
-    def make(contestant="scratch", seed=0, accuracy=0.8, seconds=(9.0, 4.0, 6.0), **more):
+    def make(contestant="scratch", seed=0, accuracy=0.8, seconds=(9.0, 4.0, 6.0), tokens=32, **more):
         cost = {
             "parameters": {"total": 1_500_000, "unet": 1_000_000, "tau": 500_000},
             "weights_bytes": 6_000_000,
             "adam_bytes": 12_000_000,
             "gradients_bytes": 6_000_000,
-            "attention": [{"heads": 4}],
-            "flops_per_image": {"forward": 123_456_789},
+            "ema_bytes": 6_000_000,
+            "batch_size": 16,
+            "activations": {"saved_bytes": 50_000_000},
+            "predicted_peak": {"bytes": 80_000_000},
+            "attention": [{"heads": 4, "head_width": 8, "query_tokens": 64, "context_tokens": tokens, "kind": "cross"}],
+            "flops_per_image": {"forward": 123_456_789, "training": 370_370_367},
         }
         judged = {
             name: {"accuracy": value, "ceiling": 0.9, "chance": 0.1}
@@ -35,6 +40,9 @@ def record(config):
             "blocks": "resnet blocks",
             "cost": cost,
             "full_cost": cost,
+            "machine_peak": {"gemm_flop_per_second": 2e10, "convolution_flop_per_second": 1e10},
+            "peak_memory": {"measured_bytes": 81_000_000, "prediction_error": 80 / 81 - 1},
+            "step": {"seconds": {"total": [1.0, 1.1, 1.2, 1.3]} | {part: [0.1, 0.2, 0.3, 0.4] for part in PARTS}},
             "training": {"seconds_per_epoch": list(seconds), "images_per_epoch": 100, "loss_per_epoch": [0.5, 0.25]},
             "sampling": {"seconds": 8.0, "images": 16},
             "distance": {"efficientnet-lite0": {"frechet_distance": 100 * accuracy, "real": 8, "generated": 8}},
@@ -83,6 +91,21 @@ def test_one_seed_shows_no_spread_and_several_do(record):
     assert two.text == "0.700 ± 0.141"
     assert two.seeds == 2
     assert cells_of(made, "all parameters, here")[0].text == "1,500,000"
+
+
+def test_speed_and_share_of_the_peak_stand_together(record):
+    made = table([record()])
+    assert cells_of(made, "images/s in training")[0].value == 20
+    assert cells_of(made, "achieved GFLOP/s in training")[0].value == pytest.approx(20 * 0.370370367)
+    assert cells_of(made, "share of peak")[0].value == pytest.approx(20 * 0.370370367 / 20)
+    assert cells_of(made, "seconds per training step")[0].value == pytest.approx(1.15)
+    assert cells_of(made, "… its parts")[0].text.startswith("data 16.7 %, forward 16.7 %")
+    assert cells_of(made, "heads × width, here")[0].text == "4×8 (cross 64 → 32 tokens)"
+
+
+def test_a_single_context_token_is_warned_of(record):
+    assert not any("one context token" in line for line in table([record()]).legend)
+    assert any("scratch attends to one context token" in line for line in table([record(tokens=1)]).legend)
 
 
 def test_the_warm_up_epoch_counts_only_where_there_is_no_other(record):

@@ -30,10 +30,28 @@ def legend(records: list[Record]) -> list[str]:
         data_note(first),
         scoring_note(first),
         "Strength and weakness: the best and worst attributes, as the share of the way from chance to the judge's "
-        "ceiling that the samples go. A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide.",
+        "ceiling that the samples go. A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide"
+        f"{batches(first)}. Predicted peaks, activations and GFLOP are accounted without the memory, not measured.",
+        *one_token_notes(records),
         environment_note(first),
         f"Made by `{first.command}`. {MISSING} means not measured.",
     ]
+
+
+def batches(record: Record) -> str:
+    size = at("full_cost", "batch_size")(record)
+    return f", in batches of {size}" if size else ""
+
+
+def one_token_notes(records: list[Record]) -> list[str]:
+    """A warning for every contestant that attends to a single token: its heads then change nothing."""
+    found = dict.fromkeys(
+        record.run.contestant
+        for record in records
+        for here in at("cost", "attention")(record) or []
+        if here.get("kind") == "cross" and here.get("context_tokens") == 1
+    )
+    return [f"**{name} attends to one context token:** its softmax is always 1, whatever its heads." for name in found]
 
 
 def differing(records: list[Record]) -> list[str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 QUESTIONS = {
+    "bare_over_bare": "a bare loop over another just like it, so much is noise",
     "harness_over_bare": "a step of the harness over one of a bare loop",
     "double_batch": "a step with twice the batch over one with the batch",
     "100000_over_1000_images": "a step with 100,000 images in the set over one with 1,000",
@@ -26,7 +27,8 @@ def overhead_lines(document: dict[str, Any]) -> list[str]:
 
 def said(ratio: dict[str, Any]) -> str:
     interval = f"95 % interval {ratio['low']:.4f} to {ratio['high']:.4f}"
-    return f"{ratio['median']:.4f} ({interval}), {verdict(ratio['median'], ratio['goal'])}"
+    goal = f", {verdict(ratio['median'], ratio['goal'])}" if "goal" in ratio else ""
+    return f"{ratio['median']:.4f} ({interval}){goal}"
 
 
 def verdict(value: float, goal: float) -> str:
