@@ -79,6 +79,9 @@ def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
     anatomy.add_argument("--image-size", type=positive_int, default=64)
     anatomy.add_argument("--batch-size", type=positive_int, default=128)
     anatomy.add_argument("--mixed-precision", default="no", choices=("no", "bf16"))
+    anatomy.add_argument(
+        "--device", default="cuda", choices=("cuda", "cpu"), help="whose rules for bf16 (default cuda)"
+    )
     anatomy.add_argument("--gradient-checkpointing", action="store_true", help="compute activations again, keep fewer")
     anatomy.add_argument("--memory", type=memory_size, metavar="24GiB", help="find the largest batch that fits")
     anatomy.add_argument("--peak", type=rate, metavar="GFLOP/s", help="for the time floor: a number, or 'measured'")

@@ -107,6 +107,9 @@ def table_command(arguments: argparse.Namespace) -> int:
 
 
 def anatomy_command(arguments: argparse.Namespace) -> int:
+    if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
+        raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
+
     from bench.cost.anatomy import Question, anatomy
     from bench.render.anatomy import anatomy_table, draw_anatomy, notes
 
@@ -115,6 +118,7 @@ def anatomy_command(arguments: argparse.Namespace) -> int:
         arguments.image_size,
         arguments.batch_size,
         arguments.mixed_precision,
+        arguments.device,
         arguments.gradient_checkpointing,
         arguments.memory,
         arguments.peak,

@@ -1,5 +1,6 @@
 """From a request to records: what is shared is prepared once, then each contestant and seed has its own process."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import torch
 
 from bench import contestants, durable
 from bench.config import RunConfig, Sizes, differences, recipe_for, run_name
+from bench.cost.machine import machine_peaks
 from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
 from bench.cost.trial import release_memory
 from bench.data.dataset import AvatarSet, Split, split
@@ -85,6 +87,7 @@ def run(request: RunRequest) -> list[str]:
         judge = prepare_judge(request, parts, device)
         release_memory()
         probes = read_probes(request.out)
+        peak = functools.cache(machine_peaks)  # one for all, and none where all is finished
         for config in configs:
             if finished(request, config):
                 print(f"{config.name}: finished already, --fresh measures it anew", file=sys.stderr)
@@ -99,6 +102,7 @@ def run(request: RunRequest) -> list[str]:
                 judge=str(judge),
                 inception_weights=None if request.inception_weights is None else str(request.inception_weights),
                 probe=as_record(probes.seconds.get(config.contestant, {})),
+                machine_peak=peak(config.device, config.mixed_precision),
             )
             run_in_process(job, locked)
         return [config.name for config in configs if not finished(request, config)]

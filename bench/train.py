@@ -78,7 +78,8 @@ class Trainer:
             denoiser.parameters(),
             lr=config.sizes.learning_rate,
             weight_decay=plan.weight_decay,
-            fused=True,  # one pass over all parameters, and no copies of them
+            # One pass over all parameters, and no copies of them; in fp16 accelerate could not tell a skipped step.
+            fused=config.mixed_precision != "fp16",
         )
         self.denoiser, self.optimizer = self.accelerator.prepare(denoiser, optimizer)
         # Not prepared: accelerate would step the schedule once per process.
@@ -113,11 +114,11 @@ class Trainer:
         """The steps of the next epoch, each yielding its loss."""
         self.denoiser.train()
         device, layout = self.accelerator.device, self.memory_format
-        drawn = epoch_batches(self.train, self.config, self.log.epochs_done)
-        batches: Iterator[Batch] = (batch.to(device, layout) for batch in drawn)
+        batches = epoch_batches(self.train, self.config, self.log.epochs_done)
         if device.type != "cpu":  # there a thread would only take its time from the training
             batches = prepared_ahead(batches)
         for batch in batches:
+            batch = batch.to(device, layout)  # in this thread: two may not use every device at once
             lap("data")
             yield self.step(batch, lap)
             lap("else")

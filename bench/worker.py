@@ -47,6 +47,7 @@ class Job:
     judge: str
     inception_weights: str | None
     probe: dict[str, float]  # seconds per step by precision and layout
+    machine_peak: dict[str, Any]  # measured once, so that all are held against the same
 
     @property
     def run(self) -> RunConfig:
@@ -164,6 +165,7 @@ def work(job: Job) -> Record:
         measurements={
             **cost,
             "probe_seconds_per_step": job.probe,
+            "machine_peak": job.machine_peak,
             "training": asdict(trainer.log) | {"warm_up_epochs": 1},
             "sampling": {"seconds": seconds, "images": len(generated)},
             **quality,

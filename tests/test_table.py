@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.cost.terms import PARTS
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
-from bench.render.cost_rows import PARTS
 from bench.render.table import columns, table, write_table
 from bench.render.verdict import strength, weakness
 
@@ -99,7 +99,7 @@ def test_speed_and_share_of_the_peak_stand_together(record):
     assert cells_of(made, "achieved GFLOP/s in training")[0].value == pytest.approx(20 * 0.370370367)
     assert cells_of(made, "share of peak")[0].value == pytest.approx(20 * 0.370370367 / 20)
     assert cells_of(made, "seconds per training step")[0].value == pytest.approx(1.15)
-    assert cells_of(made, "… its parts")[0].text.startswith("data 16.7 %, forward 16.7 %")
+    assert cells_of(made, "… its parts")[0].text.startswith("data 16.7 % (125.0 to 375.0 ms); forward 16.7 %")
     assert cells_of(made, "heads × width, here")[0].text == "4×8 (cross 64 → 32 tokens)"
 
 

@@ -1,11 +1,14 @@
 """The document of `bench anatomy`: accounts of full-size training steps, what they leave room for, and how long."""
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
+
+from bench.cost.terms import KEPT, best_rate
 
 SCHEMA_VERSION = 1
 MIB = 2**20
@@ -21,6 +24,7 @@ class Question:
     image_size: int
     batch_size: int
     mixed_precision: str = "no"
+    device: str = "cuda"  # whose rules for mixed precision hold
     gradient_checkpointing: bool = False
     memory_bytes: int | None = None  # how much there is, to find the largest batch for
     peak: float | str | None = None  # FLOP/s as stated, or "measured": here and now
@@ -38,6 +42,7 @@ def anatomy(question: Question) -> dict[str, Any]:
         "batch_size": question.batch_size,
         "image_size": question.image_size,
         "mixed_precision": question.mixed_precision,
+        "device": question.device,
         "gradient_checkpointing": question.gradient_checkpointing,
         "contestants": rows,
     }
@@ -46,7 +51,7 @@ def anatomy(question: Question) -> dict[str, Any]:
     if question.check:
         from bench.cost.check import check_predictions
 
-        checked = check_predictions(question.names)
+        checked = check_predictions(question.names, question.mixed_precision, question.gradient_checkpointing)
         for row in rows:
             row["prediction_checked"] = checked[row["name"]]
     return document
@@ -61,16 +66,17 @@ def describe(asked: tuple[str, Question]) -> dict[str, Any]:
         published(question.batch_size),
         image_size=question.image_size,
         mixed_precision=question.mixed_precision,
+        device=question.device,
         gradient_checkpointing=question.gradient_checkpointing,
     )
-
-    def peak_of(batch_size: int) -> int:
-        return account(name, replace(setting, batch_size=batch_size))["predicted_peak"]["bytes"]
-
-    cost = account(name, setting)
+    accounted = functools.cache(lambda batch_size: account(name, replace(setting, batch_size=batch_size)))
+    cost = accounted(question.batch_size)
     room = None
     if question.memory_bytes is not None and not cost["untraced"]:
-        batch_size = largest_batch(peak_of, question.memory_bytes, question.batch_size)
+        batch_size = largest_batch(
+            lambda size: accounted(size)["predicted_peak"]["bytes"], question.memory_bytes, question.batch_size
+        )
+        # of tensors alone: an allocator and a GPU's libraries want their share, too
         room = {"memory_mib": question.memory_bytes / MIB, "batch_size": batch_size}
     return {
         "name": name,
@@ -114,9 +120,6 @@ def memory_mib(cost: dict[str, Any]) -> dict[str, float | None]:
         "predicted_peak": peak.get("bytes"),
     }
     return {kind: None if count is None else count / MIB for kind, count in found.items()}
-
-
-KEPT = ("weights", "gradients", "adam", "ema")
 
 
 def by_level(cost: dict[str, Any]) -> list[dict[str, Any]]:
@@ -168,11 +171,11 @@ def largest_batch(peak_of: Callable[[int], int], memory: int, start: int) -> int
 def with_time_floor(document: dict[str, Any], question: Question) -> None:
     """Add the least seconds that the arithmetic takes at a peak rate, stated or measured here."""
     if question.peak == "measured":
-        from bench.cost.machine import best, machine_peaks
+        from bench.cost.machine import machine_peaks
         from bench.environment import choose_device
 
         document["machine_peak"] = machine_peaks(choose_device("auto"), question.mixed_precision)
-        rate = best(document["machine_peak"])
+        rate = best_rate(document["machine_peak"])
     else:
         rate = float(question.peak or 0)
     for entry in document["contestants"]:

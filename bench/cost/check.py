@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from bench.config import MATCHED, PRESETS, RunConfig
-from bench.cost.account import Setting, account
+from bench.cost.account import Setting, account, checkpoint_gradients
 from bench.cost.memory import measured_peak
 from bench.cost.trial import trial
+from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.environment import choose_device
 
@@ -15,24 +16,38 @@ BATCHES = (4, 16)
 SCALED = {"cpu": (1 / 8, 32), "cuda": (1.0, 64), "mps": (1 / 8, 32)}
 
 
-def check_predictions(names: list[str]) -> dict[str, list[dict[str, Any]]]:
+def check_predictions(names: list[str], mixed_precision: str, checkpointing: bool) -> dict[str, list[dict[str, Any]]]:
     """Predicted and measured peak of each contestant, scaled, at two batch sizes; no error where none is measured."""
     device = choose_device("auto")
     scale, image_size = SCALED[device]
     avatars = render(DataRequest("avataaars", images=2 * max(BATCHES), image_size=image_size))
 
     def check(name: str, batch_size: int) -> dict[str, Any]:
-        sizes = replace(PRESETS["smoke"], image_size=image_size, scale=scale, batch_size=batch_size)
-        config = RunConfig(
-            name, 0, "check", MATCHED, sizes, avatars.source, avatars.content_hash, device, "no", "channels_last"
+        setting = Setting(
+            avatars.schema.width, image_size, scale, batch_size, mixed_precision, "channels_last", device, checkpointing
         )
-        with trial(config, avatars) as trainer:
-            measured = measured_peak(trainer)
-        predicted = account(name, Setting(avatars.schema.width, image_size, scale, batch_size))["predicted_peak"]
         where = {"device": device, "scale": scale, "image_size": image_size, "batch_size": batch_size}
-        return where | compare(predicted and predicted["bytes"], measured)
+        try:
+            return where | check_one(name, setting, avatars)
+        except Exception as error:  # too large for this machine, or a user's model of one size
+            return where | compare(None, None) | {"why": f"{type(error).__name__}: {error}".splitlines()[0]}
 
     return {name: [check(name, batch_size) for batch_size in BATCHES] for name in names}
+
+
+def check_one(name: str, setting: Setting, avatars: AvatarSet) -> dict[str, Any]:
+    """The predicted and the measured peak of one contestant's real training step."""
+    sizes = replace(PRESETS["smoke"], image_size=setting.image_size, scale=setting.scale, batch_size=setting.batch_size)
+    config = RunConfig(
+        name, 0, "check", MATCHED, sizes, avatars.source, avatars.content_hash, setting.device,
+        setting.mixed_precision, setting.memory_format,
+    )  # fmt: skip
+    with trial(config, avatars) as trainer:
+        if setting.gradient_checkpointing:
+            checkpoint_gradients(trainer.accelerator.unwrap_model(trainer.denoiser))
+        measured = measured_peak(trainer)
+    predicted = account(name, setting)["predicted_peak"]
+    return compare(predicted and predicted["bytes"], measured)
 
 
 def compare(predicted: int | None, measured: int | None) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from bench import contestants
 from bench.config import PRESETS, RunConfig
 from bench.cost.account import Setting, account, published
 from bench.cost.check import compare
-from bench.cost.machine import machine_peaks
 from bench.cost.memory import measured_peak
 from bench.cost.timing import WARM_UP, time_steps
 from bench.cost.trial import trial
@@ -26,6 +25,7 @@ def costs(run: RunConfig, width: int) -> dict[str, Any]:
         run.sizes.batch_size,
         run.mixed_precision,
         run.memory_format,
+        run.device,
         averaged=averaged,
     )
     full = replace(published(PRESETS["full"].batch_size), averaged=averaged)
@@ -42,7 +42,7 @@ def costs(run: RunConfig, width: int) -> dict[str, Any]:
 
 
 def step_costs(run: RunConfig, train: AvatarSet, cost: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of a training step by its parts, its peak of memory beside the predicted one, the machine's best rates.
+    """Seconds of a training step by its parts, and its peak of memory beside the predicted one.
 
     Measured on a trainer of its own, before training: nothing of it is in an epoch's seconds.
     """
@@ -51,7 +51,6 @@ def step_costs(run: RunConfig, train: AvatarSet, cost: dict[str, Any]) -> dict[s
         peak = measured_peak(trainer)
     predicted = cost["cost"]["predicted_peak"]
     return {
-        "machine_peak": machine_peaks(run.device, run.mixed_precision),
         "step": {"warm_up_steps": WARM_UP, "seconds": seconds},
         "peak_memory": compare(predicted and predicted["bytes"], peak),
     }

@@ -39,8 +39,3 @@ def machine_peaks(device: str, precision: str) -> dict[str, Any]:
 def fastest(run: Callable[[], Tensor]) -> float:
     """Seconds of the fastest run of many; the device is waited for."""
     return min(timeit.repeat(lambda: synchronise(run().device), number=1, repeat=TIMES))
-
-
-def best(peaks: dict[str, Any]) -> float:
-    """The higher of the two rates: what no share may exceed."""
-    return max(peaks["gemm_flop_per_second"], peaks["convolution_flop_per_second"])

@@ -1,13 +1,13 @@
 """The peak of a real training step as the allocator sees it, to hold the predicted one against."""
 
 import os
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from bench.batches import Batch, epoch_batches
+from bench.cost.trace import size
 from bench.train import Trainer
 
 
@@ -32,10 +32,6 @@ def kept_by(trainer: Trainer) -> list[Tensor]:
 
 def tensors_of(batch: Batch) -> list[Tensor]:
     return [batch.images, batch.noise, batch.timestep, batch.condition]
-
-
-def size(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def peak_on_cuda(trainer: Trainer, batch: Batch) -> int:

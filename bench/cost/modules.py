@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from bench.cost.levels import REST, TAU, square
+from bench.cost.terms import REST, TAU, square
 
 Place = tuple[str, int | None]  # a module's name, and the height of the image at hand if it is one
 
@@ -36,9 +36,9 @@ class ModuleWatch:
 
     def leave(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
         name = self.stack.pop()
-        if isinstance(output, Tensor):
-            self.output_bytes += output.numel() * output.element_size()
-        image = next((leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.dim() == 4), None)
+        tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        self.output_bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        image = next((tensor for tensor in tensors if tensor.dim() == 4), None)
         if image is not None:
             for outer in self.lineage(name):
                 self.heights[outer].add(image.shape[-2])

@@ -16,7 +16,7 @@ from torch import Tensor
 from bench import contestants
 from bench.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import MATCHED, PRESETS, RunConfig
-from bench.cost.timing import time_steps
+from bench.cost.timing import WARM_UP, time_steps
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
@@ -25,7 +25,6 @@ from bench.train import OPTIMIZERS, Trainer, learning_rate_schedule, synchronise
 
 SCHEMA_VERSION = 1
 FEW, MANY = 1_000, 100_000  # images in the set
-WARM_UP = 3
 Step = Callable[[], Any]
 
 

@@ -7,9 +7,9 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
+from bench.cost.terms import PARTS
 from bench.train import Trainer, synchronise
 
-PARTS = ("data", "forward", "backward", "optimiser", "ema", "else")
 WARM_UP = 3
 FEWEST, MOST, ENOUGH_SECONDS = 5, 20, 5.0
 

@@ -6,7 +6,7 @@ Under `without_memory` the same step runs on fake tensors: shapes and lifetimes 
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +21,17 @@ from torch.utils.flop_counter import flop_registry
 
 from bench.cost.modules import ModuleWatch, Place
 
-# A product of two batches of matrices is attention's, written out; a layer's weight is a single matrix.
-FLOP_KINDS = {"conv": ("convolution",), "linear": ("mm", "addmm"), "attention": ("attention", "bmm", "baddbmm")}
+aten = torch.ops.aten
+# The formulas for attention on a CPU are missing up to torch 2.14; they are those of a GPU.
+FORMULAS = {
+    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+        aten._scaled_dot_product_flash_attention_backward
+    ],
+} | flop_registry
+LINEAR = (aten.mm, aten.addmm, aten._scaled_mm)
+OVERWRITE = (aten.copy_, aten.fill_, aten.zero_)  # do not read what they write to
+UNWRITTEN = (aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten.new_empty_strided)
 
 
 @contextmanager
@@ -66,7 +75,7 @@ class Bytes(TorchDispatchMode):
         self.alive: Counter[str] = Counter()
         self.total, self.traffic = 0, 0
         self.peak = Peak()
-        self.flops: Counter[str] = Counter()
+        self.flops: Counter[Any] = Counter()  # by operation
         self.image: set[int] = {key(tensor) for tensor in from_image}  # what depends on the noisy image
         for tensor in known:
             self.meet(tensor, "kept", size=0)
@@ -108,16 +117,16 @@ class Bytes(TorchDispatchMode):
         if function is torch.ops.prim.device.default:  # a question, and by far the commonest
             return result
         read, written = tensors(args), tensors(result)
-        from_image = any(key(tensor) in self.image for tensor in read)
-        for tensor in written:
-            here = self.meet(tensor, "transient")
-            if from_image:
-                self.image.add(here)
+        inputs = {key(tensor) for tensor in read}
+        outputs = {self.meet(tensor, "transient") for tensor in written}
+        if inputs & self.image:
+            self.image |= outputs
         packet = function._overloadpacket
-        if packet in flop_registry:
-            self.flops[str(packet)] += flop_registry[packet](*args, **(kwargs or {}), out_val=result)
-        if not function.is_view:
-            self.traffic += sum(tensor.numel() * tensor.element_size() for tensor in (*read, *written))
+        if packet in FORMULAS:
+            self.flops[packet] += FORMULAS[packet](*args, **(kwargs or {}), out_val=result)
+        view = outputs <= inputs and not function._schema.is_mutable
+        if not view and packet not in UNWRITTEN:
+            self.traffic += size(written) + size(read[1:] if packet in OVERWRITE else read)
         if self.total > self.peak.bytes:
             self.peak = Peak(self.total, dict(self.alive), f"{packet} on {tuple(read[0].shape) if read else ()}")
         return result
@@ -128,6 +137,11 @@ def tensors(values: Any) -> list[Tensor]:
     if isinstance(values, Tensor):
         return [values]
     return [tensor for value in values for tensor in tensors(value)] if isinstance(values, (tuple, list)) else []
+
+
+def size(tensors: Iterable[Tensor]) -> int:
+    """Their bytes, as far as they are looked at: an expanded tensor counts as it is read."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def key(tensor: Tensor) -> int:
@@ -168,8 +182,8 @@ def trace_step(
 ) -> Trace:
     """Run one forward and backward pass and account for it; gradients are dropped afterwards."""
     denoiser.zero_grad(set_to_none=True)
-    kept = [*denoiser.parameters(), *denoiser.buffers()]
-    memory, watch = Bytes(kept, batch, from_image), ModuleWatch(denoiser)
+    memory = Bytes([*denoiser.parameters(), *denoiser.buffers()], batch, from_image)
+    watch = ModuleWatch(denoiser)
     attentions = Attentions(watch, memory)
     saved: Counter[Place] = Counter()
 
@@ -177,24 +191,14 @@ def trace_step(
         saved[watch.place(tensor)] += memory.turn(tensor, "saved")
         return tensor
 
-    def on_gradient(parameter: Tensor) -> None:
-        if parameter.grad is not None:
-            memory.turn(parameter.grad, "gradients")
-
-    hooks = [p.register_post_accumulate_grad_hook(on_gradient) for p in denoiser.parameters() if p.requires_grad]
-    try:
-        with memory:
-            with watch, attentions, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-                value = loss()
-            forward = Counter(memory.flops)
-            value.backward()
-    finally:
-        for hook in hooks:
-            hook.remove()
-        denoiser.zero_grad(set_to_none=True)
+    with noted_gradients(denoiser, memory), memory:
+        with watch, attentions, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            value = loss()
+        forward = Counter(memory.flops)
+        value.backward()
     by_level: Counter[str] = Counter()
-    for place, size in saved.items():
-        by_level[watch.level(place)] += size
+    for place, count in saved.items():
+        by_level[watch.level(place)] += count
     return Trace(
         hook_sum_bytes=watch.output_bytes,
         saved_bytes=sum(saved.values()),
@@ -207,15 +211,33 @@ def trace_step(
     )
 
 
-def by_kind(what: str, operations: Counter[str]) -> dict[str, int]:
+@contextmanager
+def noted_gradients(denoiser: nn.Module, memory: Bytes) -> Iterator[None]:
+    """Count each parameter's gradient as one from when it is there, and drop them all in the end."""
+
+    def note(parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            memory.turn(parameter.grad, "gradients")
+
+    hooks = [p.register_post_accumulate_grad_hook(note) for p in denoiser.parameters() if p.requires_grad]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        denoiser.zero_grad(set_to_none=True)
+
+
+def by_kind(what: str, operations: Counter[Any]) -> dict[str, int]:
     """FLOPs of the operations in all and by kind: `forward`, `forward_conv` and so on."""
-    kinds = {
-        f"{what}_{kind}": sum(count for operation, count in operations.items() if matches(operation, words))
-        for kind, words in FLOP_KINDS.items()
-    }
-    return {what: operations.total(), **kinds}
+    kinds = Counter({kind: 0 for kind in ("conv", "linear", "attention")})
+    for packet, count in operations.items():
+        kinds[kind_of(packet)] += count
+    return {what: operations.total(), **{f"{what}_{kind}": count for kind, count in kinds.items()}}
 
 
-def matches(operation: str, words: tuple[str, ...]) -> bool:
-    name = operation.removeprefix("aten.").split(".")[0]
-    return any(name == word or (len(word) > 5 and word in name) for word in words)
+def kind_of(packet: Any) -> str:
+    """A layer's weight is a single matrix; a product of two batches of them is attention's, written out."""
+    if packet in LINEAR:
+        return "linear"
+    return "conv" if "conv" in str(packet) else "attention"

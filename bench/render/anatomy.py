@@ -2,94 +2,110 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from bench.cost.levels import finest_first
+from bench.cost.terms import finest_first
+from bench.errors import BadInput
 
 Entry = dict[str, Any]
 MISSING = "–"
-FLOP_KINDS = ("conv", "linear", "attention")
-KEPT = {"weights": "weights", "gradients": "gradients", "adam": "Adam", "ema": "averaged weights (EMA)"}
+KINDS = {"weights": "weights", "gradients": "gradients", "adam": "Adam", "ema": "averaged weights (EMA)"}
+PARAMETERS = {"total": "parameters", "unet": "… Unet", "tau": "… Tau"}
+
+
+class Line(NamedTuple):
+    """A line of the anatomy: how to read it off a contestant's entry, and how to write it."""
+
+    label: str
+    read: Callable[[Entry], Any]  # None: it cannot be had
+    write: Callable[[Any], str] = str
+
+    def cell(self, entry: Entry) -> str:
+        value = self.read(entry)
+        return MISSING if value is None or value == [] else self.write(value)
+
+
+GAP = Line("", lambda _: " ")
 
 
 def anatomy_table(document: dict[str, Any]) -> Table:
     """One column a contestant, from the document of `bench anatomy --json`."""
     entries = document["contestants"]
-    size = f"{document['image_size']}×{document['image_size']}, batch {document['batch_size']}"
-    size += "" if document["mixed_precision"] == "no" else f", autocast to {document['mixed_precision']}"
-    size += ", gradient checkpointing" if document["gradient_checkpointing"] else ""
-    table = Table(size, *(entry["name"] for entry in entries), highlight=False)
-    for label, write in lines(document):
-        table.add_row(label, *(cell(write, entry) for entry in entries))
-        if label == "":
+    table = Table(setting_of(document), *(entry["name"] for entry in entries), highlight=False)
+    for line in lines(document):
+        if line is GAP:
             table.add_section()
+        else:
+            table.add_row(line.label, *(line.cell(entry) for entry in entries))
     return table
 
 
-def cell(write: Callable[[Entry], str | None], entry: Entry) -> str:
-    """What a line says of a contestant; a dash where an entry of the document is None."""
-    try:
-        return write(entry) or MISSING
-    except TypeError:  # None where a number or its parts would be
-        return MISSING
+def setting_of(document: dict[str, Any]) -> str:
+    text = f"{document['image_size']}×{document['image_size']}, batch {document['batch_size']}"
+    if document["mixed_precision"] != "no":
+        text += f", autocast to {document['mixed_precision']} as on {document['device']}"
+    return text + (", gradient checkpointing" if document["gradient_checkpointing"] else "")
 
 
-def lines(document: dict[str, Any]) -> list[tuple[str, Callable[[Entry], str | None]]]:
-    """The label of every line, and how to write it for a contestant."""
-    levels = levels_of(document["contestants"])
+def lines(document: dict[str, Any]) -> list[Line]:
+    """Every line of the table, in order."""
+    gib = room_of(document)
     return [
-        *((label, counted(part)) for part, label in PARAMETERS.items()),
-        *((f"… at {level}" if "×" in level else f"… {level}", level_parameters(level)) for level in levels),
-        ("", lambda _: " "),
-        *((f"{label}, MiB", memory(kind)) for kind, label in KEPT.items()),
-        ("activations: every module's output, MiB", memory("activations_hook_sum")),
-        ("… the source's figure, and the ratio to it", source),
-        ("activations: saved for the backward pass, MiB", memory("activations_saved")),
-        ("predicted peak of a training step, MiB", memory("predicted_peak")),
-        ("… its transient part, and what is done then", transient),
-        ("… error, measured on a scaled model", checked),
-        (f"largest batch in {room_of(document)}", lambda entry: f"{entry['largest_batch']['batch_size']:,}"),
-        ("", lambda _: " "),
-        *((f"GFLOP per image, {what}", gflop(what)) for what in ("forward", "training")),
-        ("arithmetic intensity, FLOP per byte", lambda entry: f"{entry['flop_per_byte']:.1f}"),
-        ("time floor of an image, at the peak", floor),
-        ("", lambda _: " "),
-        ("heads × width", lambda entry: "\n".join(head_shapes(entry["attention"]))),
+        *(Line(label, inside("parameters", part), "{:,}".format) for part, label in PARAMETERS.items()),
+        *(Line(f"… {level}", parameters_at(level), "{:,}".format) for level in levels_of(document["contestants"])),
+        GAP,
+        *(memory(kind, f"{label}, MiB") for kind, label in KINDS.items()),
+        memory("activations_hook_sum", "activations: every module's output, MiB"),
+        Line("… the source's figure, and the ratio to it", inside("source_hook_sum"), source),
+        memory("activations_saved", "activations: saved for the backward pass, MiB"),
+        memory("predicted_peak", "predicted peak of a training step, MiB"),
+        Line("… its transient part, and what is done then", inside("largest_transient"), transient),
+        Line("… error, measured on a scaled model", inside("prediction_checked"), checked),
+        Line(f"largest batch in {gib}, tensors alone", inside("largest_batch", "batch_size"), "{:,}".format),
+        GAP,
+        *(Line(f"GFLOP per image, {what}", inside("gflop_per_image"), gflop(what)) for what in ("forward", "training")),
+        Line("FLOP per byte read or written, unfused", inside("flop_per_byte"), "{:.1f}".format),
+        Line("time floor of an image, at the peak", inside("time_floor"), floor),
+        GAP,
+        Line("heads × width", inside("attention"), lambda attention: "\n".join(head_shapes(attention))),
     ]
 
 
-PARAMETERS = {"total": "parameters", "unet": "… Unet", "tau": "… Tau"}
+def inside(*path: str) -> Callable[[Entry], Any]:
+    """A reader of `entry[path…]`; None where the path ends early."""
+
+    def read(entry: Entry) -> Any:
+        value: Any = entry
+        for key in path:
+            value = None if value is None else value[key]
+        return value
+
+    return read
 
 
-def counted(part: str) -> Callable[[Entry], str]:
-    return lambda entry: f"{entry['parameters'][part]:,}"
+def parameters_at(level: str) -> Callable[[Entry], int | None]:
+    return lambda entry: next((here["parameters"] for here in entry["levels"] if here["level"] == level), None)
 
 
-def level_parameters(level: str) -> Callable[[Entry], str | None]:
-    return lambda entry: next((f"{here['parameters']:,}" for here in entry["levels"] if here["level"] == level), None)
+def memory(kind: str, label: str) -> Line:
+    return Line(label, inside("memory_mib", kind), "{:,.2f}".format)
 
 
-def memory(kind: str) -> Callable[[Entry], str]:
-    return lambda entry: f"{entry['memory_mib'][kind]:,.2f}"
-
-
-def source(entry: Entry) -> str:
-    theirs = entry["source_hook_sum"]
+def source(theirs: dict[str, Any]) -> str:
     return f"{theirs['mib']:,}; ours is {theirs['ratio']:.3f} of it"
 
 
-def transient(entry: Entry) -> str:
-    found = entry["largest_transient"]
+def transient(found: dict[str, Any]) -> str:
     return f"{found['mib']:,.2f}\n{found['operation']}"
 
 
-def checked(entry: Entry) -> str:
-    return "\n".join(f"{said(here)} (batch {here['batch_size']})" for here in entry["prediction_checked"])
+def checked(checks: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{error_of(check)} (batch {check['batch_size']})" for check in checks)
 
 
-def said(check: dict[str, Any]) -> str:
+def error_of(check: dict[str, Any]) -> str:
     error = check["prediction_error"]
     return MISSING if error is None else f"{100 * error:+.2f} %"
 
@@ -99,17 +115,15 @@ def room_of(document: dict[str, Any]) -> str:
     return f"{rooms[0]['memory_mib'] / 1024:,.4g} GiB" if rooms else "a given memory"
 
 
-def gflop(what: str) -> Callable[[Entry], str]:
-    def write(entry: Entry) -> str:
-        counts = entry["gflop_per_image"]
-        parts = ", ".join(f"{kind} {counts[f'{what}_{kind}']:,.1f}" for kind in FLOP_KINDS)
+def gflop(what: str) -> Callable[[dict[str, float]], str]:
+    def write(counts: dict[str, float]) -> str:
+        parts = ", ".join(f"{kind} {counts[f'{what}_{kind}']:,.1f}" for kind in ("conv", "linear", "attention"))
         return f"{counts[what]:,.1f}\n{parts}"
 
     return write
 
 
-def floor(entry: Entry) -> str:
-    found = entry["time_floor"]
+def floor(found: dict[str, float]) -> str:
     return f"{found['seconds_per_image']:.4g} s at {found['gflop_per_second']:,.0f} GFLOP/s"
 
 
@@ -124,32 +138,43 @@ def head_shapes(attention: list[dict[str, Any]]) -> list[str]:
 
 def notes(document: dict[str, Any]) -> list[str]:
     """What has to be said beside the table: warnings, and why a figure is missing."""
-    said = []
-    for entry in document["contestants"]:
-        name = entry["name"]
-        if entry["untraced"] is not None:
-            said.append(f"{name}: {MISSING} where its training step would have told; {entry['untraced']}")
-        for where in entry["one_token_contexts"]:
-            said.append(
-                f"warning: {name}'s cross attention '{where}' has one context token: its softmax is 1 whatever "
-                "is asked, and the number of heads changes nothing"
-            )
     entries = document["contestants"]
-    if all(entry["prediction_checked"] is None for entry in entries):
-        said.append(f"{MISSING} error of the prediction: not measured; --check runs real steps of scaled models")
-    elif any(here["prediction_error"] is None for entry in entries for here in entry["prediction_checked"] or []):
-        said.append(f"{MISSING} error of the prediction: this device has no counter of its peak, or no step to predict")
-    if all(entry["largest_batch"] is None for entry in entries):
-        said.append(f"{MISSING} largest batch: say how much memory there is, as in --memory 24GiB")
-    if all(entry["time_floor"] is None for entry in entries):
-        said.append(f"{MISSING} time floor: give --peak GFLOP/s, or --peak measured")
-    if all(entry["source_hook_sum"] is None for entry in entries):
-        said.append(f"{MISSING} the source's figure: it is of scratch in fp32, at 64×64, in batches of 128")
-    said.append(
-        "The peak counts tensors, as eager PyTorch keeps them with kernels as a CPU has them; what a GPU's libraries "
-        "take as workspace, and what its allocator leaves unused, comes on top."
-    )
-    return said
+    checks = [check for entry in entries for check in entry["prediction_checked"] or []]
+    return [
+        *warnings_of(entries),
+        *missing(entries, "source_hook_sum", "the source's figure: it is of scratch in fp32, 64×64, batches of 128"),
+        *missing(entries, "prediction_checked", "error of the prediction: --check measures it on scaled models"),
+        *dict.fromkeys(
+            f"{MISSING} error of the prediction: {why_unchecked(c)}" for c in checks if not c["measured_bytes"]
+        ),
+        *missing(entries, "largest_batch", "largest batch: say how much memory there is, as in --memory 24GiB"),
+        *missing(entries, "time_floor", "time floor: give --peak GFLOP/s, or --peak measured"),
+        "The peak counts tensors, as eager PyTorch holds them with a CPU's kernels. What kernels and a GPU's libraries "
+        "take as workspace, and what its allocator leaves unused, comes on top.",
+    ]
+
+
+def warnings_of(entries: list[Entry]) -> list[str]:
+    """What could not be followed, and where attention has nothing to choose from."""
+    lost = [
+        f"{MISSING} {entry['name']}: its training step could not be followed; {entry['untraced']}"
+        for entry in entries
+        if entry["untraced"] is not None
+    ]
+    return lost + [
+        f"warning: {entry['name']}'s cross attention '{where}' has one context token: its softmax is 1 whatever is "
+        "asked, and the number of heads changes nothing"
+        for entry in entries
+        for where in entry["one_token_contexts"]
+    ]
+
+
+def missing(entries: list[Entry], key: str, why: str) -> list[str]:
+    return [f"{MISSING} {why}"] if any(entry[key] is None for entry in entries) else []
+
+
+def why_unchecked(check: dict[str, Any]) -> str:
+    return check.get("why") or f"{check['device']} keeps no count of its peak"
 
 
 def draw_anatomy(document: dict[str, Any], path: Path) -> None:
@@ -157,6 +182,8 @@ def draw_anatomy(document: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     entries = [entry for entry in document["contestants"] if entry["levels"]]
+    if not entries:
+        raise BadInput("--plot has nothing to draw: no contestant's step could be followed")
     levels = levels_of(entries)
     figure = Figure(figsize=(2 + 2.8 * len(entries), 4.5), layout="constrained")
     panels = figure.subplots(1, len(entries), sharey=True, squeeze=False)[0]

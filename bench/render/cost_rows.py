@@ -3,12 +3,12 @@
 import statistics
 from collections.abc import Callable
 
+from bench.cost.terms import PARTS, best_rate
 from bench.record import Record
 from bench.render.anatomy import head_shapes
 from bench.render.row import Row, at, decimals, mib, share
 
 WHERE = (("cost", "here"), ("full_cost", "full scale"))
-PARTS = ("data", "forward", "backward", "optimiser", "ema", "else")
 
 
 def median_epoch(record: Record) -> float | None:
@@ -41,15 +41,9 @@ def achieved(record: Record) -> float | None:
     return None if flops is None or speed is None else flops * speed
 
 
-def peak_rate(record: Record) -> float | None:
-    """The machine's best FLOP/s, of a matrix product or of a convolution."""
-    rates = at("machine_peak")(record)
-    return None if not rates else max(rates["gemm_flop_per_second"], rates["convolution_flop_per_second"])
-
-
 def share_of_peak(record: Record) -> float | None:
-    rate, peak = achieved(record), peak_rate(record)
-    return None if rate is None or peak is None else rate / peak
+    rate, peaks = achieved(record), at("machine_peak")(record)
+    return None if rate is None or not peaks else rate / best_rate(peaks)
 
 
 def shapes(cost: str) -> Callable[[Record], str | None]:
@@ -70,19 +64,25 @@ def step_seconds(record: Record) -> float | None:
 def step_spread(record: Record) -> str | None:
     """The middle half of the steps timed."""
     seconds = at("step", "seconds", "total")(record)
-    if not seconds:
-        return None
+    return f"{quartiles(seconds)} ms" if seconds else None
+
+
+def quartiles(seconds: list[float]) -> str:
+    """The first and the third quartile, in milliseconds."""
     lower, _, upper = statistics.quantiles(seconds, n=4)
-    return f"{lower:.4f} to {upper:.4f} s"
+    return f"{1000 * lower:.1f} to {1000 * upper:.1f}"
 
 
 def step_parts(record: Record) -> str | None:
-    """The parts of the median step, each as a share of them all."""
+    """Each part's median as a share of all parts', with its quartiles."""
     seconds = at("step", "seconds")(record)
     if not seconds:
         return None
     medians = {part: statistics.median(seconds[part]) for part in PARTS}
-    return ", ".join(f"{part} {share(value / sum(medians.values()))}" for part, value in medians.items())
+    whole = sum(medians.values())
+    return "; ".join(
+        f"{part} {share(median / whole)} ({quartiles(seconds[part])} ms)" for part, median in medians.items()
+    )
 
 
 COST_ROWS = [
@@ -114,7 +114,7 @@ COST_ROWS = [
     Row("forward GFLOP per image", giga(at("cost", "flops_per_image", "forward")), decimals(3), "lower",
         "arithmetic of one prediction, counted and not timed"),
     Row("training GFLOP per image", giga(at("cost", "flops_per_image", "training")), decimals(3), "lower",
-        "the same, with the backward pass"),
+        "the same with the backward pass, and with what attention's kernel computes again in it"),
     Row("forward GFLOP per image, full scale", giga(at("full_cost", "flops_per_image", "forward")), decimals(1),
         "lower", "arithmetic of one prediction, counted and not timed"),
     *(Row(f"heads × width, {where}", shapes(cost), meaning="of every attention, as it runs") for cost, where in WHERE),
@@ -130,5 +130,5 @@ COST_ROWS = [
     Row("seconds per training step", step_seconds, decimals(4), "lower",
         "median of steps timed one by one, the device waited for after each part", "seconds"),
     Row("… middle half", step_spread, meaning="from the first to the third quartile of those steps"),
-    Row("… its parts", step_parts, meaning="medians of the parts of a step, as shares of their sum"),
+    Row("… its parts", step_parts, meaning="medians of a step's parts as shares of their sum, and quartiles"),
 ]  # fmt: skip

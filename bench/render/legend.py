@@ -33,6 +33,7 @@ def legend(records: list[Record]) -> list[str]:
         "ceiling that the samples go. A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide"
         f"{batches(first)}. Predicted peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),
+        *missing_notes(records),
         environment_note(first),
         f"Made by `{first.command}`. {MISSING} means not measured.",
     ]
@@ -52,6 +53,20 @@ def one_token_notes(records: list[Record]) -> list[str]:
         if here.get("kind") == "cross" and here.get("context_tokens") == 1
     )
     return [f"**{name} attends to one context token:** its softmax is always 1, whatever its heads." for name in found]
+
+
+def missing_notes(records: list[Record]) -> list[str]:
+    """Why a contestant's step has no account, or its peak no measurement."""
+    found = []
+    for record in records:
+        name, why, peak = record.run.contestant, at("cost", "untraced")(record), at("peak_memory")(record)
+        if why is not None:
+            found.append(f"{name} has no activations, peak and GFLOP: its step could not be followed, {why}")
+        if peak is not None and peak["measured_bytes"] is None:
+            found.append(f"{name} has no measured peak: {record.run.device} keeps no count of it.")
+        if record.status == "done" and peak is None:
+            found.append(f"{name} was run before steps were timed and peaks measured: {MISSING} in their rows.")
+    return list(dict.fromkeys(found))
 
 
 def differing(records: list[Record]) -> list[str]:
