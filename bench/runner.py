@@ -85,9 +85,8 @@ def run(request: RunRequest) -> list[str]:
         configs = configure(request, avatars, parts.train, device)
         begin(request.out, configs)
         judge = prepare_judge(request, parts, device)
-        release_memory()
         probes = read_probes(request.out)
-        peak = functools.cache(machine_peaks)  # one for all, and none where all is finished
+        peak = functools.cache(machine_peaks)  # one for all runs, and none where all are finished
         for config in configs:
             if finished(request, config):
                 print(f"{config.name}: finished already, --fresh measures it anew", file=sys.stderr)
@@ -104,6 +103,7 @@ def run(request: RunRequest) -> list[str]:
                 probe=as_record(probes.seconds.get(config.contestant, {})),
                 machine_peak=peak(config.device, config.mixed_precision),
             )
+            release_memory()
             run_in_process(job, locked)
         return [config.name for config in configs if not finished(request, config)]
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from bench.cost.overhead import ratio
+from bench.render.overhead import verdict
 from tests.test_cli import bench
 
 
@@ -29,3 +30,9 @@ def test_overhead_as_a_program(tmp_path):
         assert 0.3 < document[question]["median"] < 3  # about one: a single step a round is no measurement
     assert document["double_batch"]["median"] > 1
     assert 0 < document["data_share_of_step"]["median"] < 0.5
+
+
+def test_the_verdict_says_when_the_interval_leaves_it_open():
+    assert verdict({"median": 1.01, "high": 1.02, "goal": 1.03}) == "within the goal of 1.03"
+    assert verdict({"median": 1.01, "high": 1.04, "goal": 1.03}).endswith("though the interval reaches beyond it")
+    assert verdict({"median": 1.04, "high": 1.05, "goal": 1.03}) == "beyond the goal of 1.03"

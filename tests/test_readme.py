@@ -1,7 +1,11 @@
 """The README tells the truth: its commands are the ones CI runs, its table is the one that was measured."""
 
+import json
 import re
 from pathlib import Path
+
+from bench.render.anatomy import lines
+from bench.render.overhead import overhead_lines
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,6 +23,22 @@ def test_every_line_of_its_table_was_measured():
     measured = measured.replace("](images/", "](results/laptop/images/").splitlines()
     assert len(lines) > 15
     assert [line for line in lines if line not in measured] == []
+
+
+def between(name):
+    return README.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0].strip().splitlines()
+
+
+def test_every_line_of_its_anatomy_and_its_overhead_is_in_the_results():
+    document = json.loads((ROOT / "results" / "anatomy" / "anatomy.json").read_text())
+    entries = document["contestants"]
+    written = {line.label: [line.cell(entry).replace("\n", "<br>") for entry in entries] for line in lines(document)}
+    head, _, *rows = [row.strip("| ").split(" | ") for row in between("anatomy")]
+    assert head == [entry["name"] for entry in entries]
+    assert len(rows) > 10
+    assert [row for row in rows if written[row[0]] != row[1:]] == []
+    measured = json.loads((ROOT / "results" / "overhead" / "overhead.json").read_text())
+    assert between("overhead") == [f"- {line}" for line in overhead_lines(measured)[1:]]
 
 
 def test_every_picture_and_file_it_names_is_there():

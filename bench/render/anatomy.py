@@ -207,7 +207,7 @@ def draw_bars(panel: Any, entry: Entry, levels: list[str]) -> None:
         bottom = [below + height for below, height in zip(bottom, heights, strict=True)]
     panel.bar_label(bars, [f"{total:.2g}" for total in bottom], padding=2)
     peak = entry["memory_mib"]["predicted_peak"] / 1024
-    panel.axhline(peak, linestyle="--", color="black", linewidth=1)
+    panel.axhline(peak, xmax=0.78, linestyle="--", color="black", linewidth=1)  # left of the activations' label
     panel.set_title(f"{entry['name']}, peak {peak:,.1f} GiB")
 
 

@@ -21,15 +21,20 @@ def overhead_lines(document: dict[str, Any]) -> list[str]:
     return [
         about,
         *(f"{asked}: {said(document[key])}" for key, asked in QUESTIONS.items()),
-        f"waiting for data: {100 * waits['median']:.2f} % of a step, {verdict(waits['median'], waits['goal'])}",
+        f"waiting for data: {100 * waits['median']:.2f} % of a step, {verdict(waits)}",
     ]
 
 
 def said(ratio: dict[str, Any]) -> str:
     interval = f"95 % interval {ratio['low']:.4f} to {ratio['high']:.4f}"
-    goal = f", {verdict(ratio['median'], ratio['goal'])}" if "goal" in ratio else ""
+    goal = f", {verdict(ratio)}" if "goal" in ratio else ""
     return f"{ratio['median']:.4f} ({interval}){goal}"
 
 
-def verdict(value: float, goal: float) -> str:
-    return f"{'within' if value <= goal else 'beyond'} the goal of {goal:g}"
+def verdict(found: dict[str, Any]) -> str:
+    """Whether the median keeps to its goal, and whether the interval does."""
+    goal = found["goal"]
+    if found["median"] > goal:
+        return f"beyond the goal of {goal:g}"
+    unsure = ", though the interval reaches beyond it" if found.get("high", 0) > goal else ""
+    return f"within the goal of {goal:g}{unsure}"
