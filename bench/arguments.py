@@ -38,7 +38,7 @@ def memory_size(text: str) -> int:
     units = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MG]i?B)", text)
     if not match or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"'{text}' is not an amount of memory like 24GiB or 16GB")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive amount of memory like 24GiB or 16GB")
     return round(float(match[1]) * units[match[2]])
 
 

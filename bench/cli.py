@@ -75,10 +75,10 @@ def add_table(table: argparse.ArgumentParser) -> None:
 
 def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
     anatomy.set_defaults(command=commands.anatomy_command)
-    anatomy.add_argument("--contestants", default="all")
-    anatomy.add_argument("--image-size", type=positive_int, default=64)
-    anatomy.add_argument("--batch-size", type=positive_int, default=128)
-    anatomy.add_argument("--mixed-precision", default="no", choices=("no", "bf16"))
+    anatomy.add_argument("--contestants", default="all", help="names, or package.module:function (default all of ours)")
+    anatomy.add_argument("--image-size", type=positive_int, default=64, help="height and width (default 64)")
+    anatomy.add_argument("--batch-size", type=positive_int, default=128, help="images of a step (default 128)")
+    anatomy.add_argument("--mixed-precision", default="no", choices=("no", "bf16"), help="autocast (default no)")
     anatomy.add_argument(
         "--device", default="cuda", choices=("cuda", "cpu"), help="whose rules for bf16 (default cuda)"
     )
@@ -93,7 +93,9 @@ def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
 def add_overhead(overhead: argparse.ArgumentParser) -> None:
     overhead.set_defaults(command=commands.overhead_command)
     overhead.add_argument("--preset", default="laptop", help=f"whose sizes: one of {', '.join(PRESETS)}")
-    overhead.add_argument("--contestant", default="scratch", help="the fastest shows the most")
+    overhead.add_argument(
+        "--contestant", default="scratch", help="one name (default scratch: the fastest shows the most)"
+    )
     overhead.add_argument("--rounds", type=positive_int, default=9, help="at least 7 (default 9)")
     overhead.add_argument("--steps", type=positive_int, default=15, help="of each kind a round (default 15)")
     overhead.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))

@@ -103,12 +103,15 @@ def table_command(arguments: argparse.Namespace) -> int:
         print(made.to_markdown(), end="")
     else:
         print_rich(made.to_rich())
+        print("\n".join(f"- {line}" for line in made.legend))
     return 0
 
 
 def anatomy_command(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
         raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
+    if arguments.plot is not None and arguments.plot.suffix != ".png":
+        raise BadInput(f"--plot '{arguments.plot}' is not a .png")
 
     from bench.cost.anatomy import Question, anatomy
     from bench.render.anatomy import anatomy_table, draw_anatomy, notes
@@ -125,13 +128,13 @@ def anatomy_command(arguments: argparse.Namespace) -> int:
         arguments.check,
     )
     document = anatomy(question)
-    if arguments.plot is not None:
-        draw_anatomy(document, arguments.plot)
     if arguments.json:
         print_json(document)
     else:
         print_rich(anatomy_table(document))
         print("\n".join(f"- {note}" for note in notes(document)))
+    if arguments.plot is not None:
+        draw_anatomy(document, arguments.plot)
     return 0
 
 

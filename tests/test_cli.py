@@ -54,6 +54,8 @@ def test_json_is_one_document_on_stdout_with_a_column_each(finished):
     for name in document["table"]["columns"][:4]:
         empty = [measure for measure, values in rows.items() if values[name]["text"] == "–"]
         assert set(empty) <= {"FID (Inception)", "strength", "weakness", "accuracy: hatColor"}
+    peaks = [record["measurements"]["machine_peak"] for record in document["records"]]
+    assert all(peak == peaks[0] for peak in peaks)  # all are held against the same
     assert rows["denoising model"]["tests.plug_in:build"]["text"] == "–"
     assert rows["all parameters, here"]["tests.plug_in:build"]["value"] == 1243
 
@@ -134,9 +136,10 @@ BAD = {
     "contestant": (["run", "--contestants", "scrach"], "unknown contestant 'scrach': try scratch"),
     "preset": (["run", "--preset", "latop"], "unknown preset 'latop': try laptop"),
     "recipe": (["run", "--recipe", "sauce"], "unknown recipe 'sauce': try source"),
-    "memory": (["anatomy", "--memory", "24"], "'24' is not an amount of memory like 24GiB or 16GB"),
+    "memory": (["anatomy", "--memory", "24"], "'24' is not a positive amount of memory like 24GiB or 16GB"),
     "peak": (["anatomy", "--peak", "fast"], "'fast' is not a positive number"),
     "plot": (["anatomy", "--plot", "nowhere/memory.png"], "lies in no folder that is there"),
+    "picture": (["anatomy", "--plot", "memory.jpg"], "is not a .png"),
     "anatomy of": (["anatomy", "--contestants", "scrach"], "unknown contestant 'scrach': try scratch"),
     "image size": (["anatomy", "--image-size", "60", "--contestants", "scratch"], "not a multiple of 8"),
     "rounds": (["overhead", "--rounds", "3"], "at least 7"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -60,7 +61,9 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
             if name in contestants.OURS:
                 raise
             why = f"{type(error).__name__}: {error}".splitlines()[0]
-            print(f"{name}: its training step cannot be accounted: {why}", file=sys.stderr)
+            if isinstance(error, DataDependentOutputException):
+                why += "; its forward reads a tensor's value (`.item()`, `if tensor:`), and here there are none"
+            print(f"{name}: its training step could not be followed: {why}", file=sys.stderr)
             return counted | dict.fromkeys(FROM_TRACE) | {"attention": [], "untraced": why}
         resting = sum(kept.values()) - kept["gradients_bytes"] + size(denoiser.buffers())
         return counted | from_trace(traced, denoiser, setting, resting)

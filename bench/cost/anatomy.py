@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -73,6 +74,7 @@ def describe(asked: tuple[str, Question]) -> dict[str, Any]:
     cost = accounted(question.batch_size)
     room = None
     if question.memory_bytes is not None and not cost["untraced"]:
+        print(f"{name}: looking for the largest batch", file=sys.stderr)  # a few more accounts, seconds each
         batch_size = largest_batch(
             lambda size: accounted(size)["predicted_peak"]["bytes"], question.memory_bytes, question.batch_size
         )
@@ -94,16 +96,21 @@ def describe(asked: tuple[str, Question]) -> dict[str, Any]:
     }
 
 
+# "kept" are weights, moments and average; "transient" is what neither lasts nor is saved. They sum to the peak.
+PEAK_PARTS = ("kept", "saved", "gradients", "batch", "transient")
+
+
 def step_figures(cost: dict[str, Any]) -> dict[str, Any]:
-    """GFLOP per image, arithmetic intensity and the largest transient; None where the step could not be followed."""
+    """GFLOP per image, arithmetic intensity and what the peak is made of; None where the step could not be followed."""
     flops, peak = cost["flops_per_image"], cost["predicted_peak"]
     if flops is None:
-        return dict.fromkeys(("gflop_per_image", "flop_per_byte", "largest_transient"))
+        return dict.fromkeys(("gflop_per_image", "flop_per_byte", "peak_parts_mib", "peak_operation"))
     forward = {kind: flops[f"forward_{kind}"] for kind in ("conv", "linear", "attention")}
     return {
         "gflop_per_image": {kind: count / 1e9 for kind, count in (flops | forward).items()},
         "flop_per_byte": flops["training"] * cost["batch_size"] / cost["traffic_bytes_per_step"],
-        "largest_transient": {"mib": peak["transient_bytes"] / MIB, "operation": peak["operation"]},
+        "peak_parts_mib": {part: peak[f"{part}_bytes"] / MIB for part in PEAK_PARTS},
+        "peak_operation": peak["operation"],
     }
 
 
@@ -139,10 +146,9 @@ def by_level(cost: dict[str, Any]) -> list[dict[str, Any]]:
 def source_hook_sum(name: str, question: Question, cost: dict[str, Any]) -> dict[str, float] | None:
     """The source's figure and the ratio to it, where it has one for just this setting."""
     theirs = SOURCE_HOOK_SUM_MIB
-    same = (name, question.image_size, question.batch_size, question.mixed_precision) == (
-        theirs["contestant"], theirs["image_size"], theirs["batch_size"], "no"
-    )  # fmt: skip
-    if not same or cost["activations"] is None:
+    same = (name, question.image_size, question.batch_size) == tuple(theirs[key] for key in list(theirs)[:3])
+    plain = question.mixed_precision == "no" and not question.gradient_checkpointing
+    if not (same and plain) or cost["activations"] is None:
         return None
     return {"mib": theirs["mib"], "ratio": cost["activations"]["hook_sum_bytes"] / MIB / theirs["mib"]}
 
@@ -154,7 +160,9 @@ def largest_batch(peak_of: Callable[[int], int], memory: int, start: int) -> int
     if peaks[fits] > memory:
         return 0
     while peaks[too_large] <= memory:
-        fits, too_large = too_large, 2 * too_large
+        slope = (peaks[too_large] - peaks[fits]) / (too_large - fits)
+        further = int((memory - peaks[too_large]) / slope) + 1 if slope else too_large
+        fits, too_large = too_large, too_large + further
         peaks[too_large] = peak_of(too_large)
     while too_large - fits > 1:
         # A peak grows evenly with the batch, or faster at large ones: the straight line never guesses too high.

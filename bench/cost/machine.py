@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from bench.cost.account import AUTOCAST
 from bench.train import synchronise
 
-TIMES = 25
+TIMES = 12
 MATRIX = {"cpu": 1536}  # rows and columns
 IMAGES = {"cpu": (8, 128, 32)}  # images, channels, height and width
 LARGE_MATRIX, LARGE_IMAGES = 8192, (32, 512, 64)

@@ -11,7 +11,7 @@ from bench.cost.terms import PARTS
 from bench.train import Trainer, synchronise
 
 WARM_UP = 3
-FEWEST, MOST, ENOUGH_SECONDS = 5, 20, 5.0
+FEWEST, MOST, ENOUGH_SECONDS = 5, 20, 3.0
 
 
 class Laps:

@@ -61,8 +61,9 @@ def lines(document: dict[str, Any]) -> list[Line]:
         Line("… the source's figure, and the ratio to it", inside("source_hook_sum"), source),
         memory("activations_saved", "activations: saved for the backward pass, MiB"),
         memory("predicted_peak", "predicted peak of a training step, MiB"),
-        Line("… its transient part, and what is done then", inside("largest_transient"), transient),
-        Line("… error, measured on a scaled model", inside("prediction_checked"), checked),
+        Line("… made of", inside("peak_parts_mib"), parts_of),
+        Line("… reached in", inside("peak_operation")),
+        Line(f"… its error, measured{checked_at(document)}", inside("prediction_checked"), checked),
         Line(f"largest batch in {gib}, tensors alone", inside("largest_batch", "batch_size"), "{:,}".format),
         GAP,
         *(Line(f"GFLOP per image, {what}", inside("gflop_per_image"), gflop(what)) for what in ("forward", "training")),
@@ -97,8 +98,14 @@ def source(theirs: dict[str, Any]) -> str:
     return f"{theirs['mib']:,}; ours is {theirs['ratio']:.3f} of it"
 
 
-def transient(found: dict[str, Any]) -> str:
-    return f"{found['mib']:,.2f}\n{found['operation']}"
+def parts_of(parts: dict[str, float]) -> str:
+    return ", ".join(f"{part} {mib:,.0f}" for part, mib in parts.items())
+
+
+def checked_at(document: dict[str, Any]) -> str:
+    """The size of the models that real steps were taken with."""
+    checks = [check for entry in document["contestants"] for check in entry["prediction_checked"] or []]
+    return f" at scale {checks[0]['scale']:g}, {checks[0]['image_size']}×{checks[0]['image_size']}" if checks else ""
 
 
 def checked(checks: list[dict[str, Any]]) -> str:
@@ -117,10 +124,14 @@ def room_of(document: dict[str, Any]) -> str:
 
 def gflop(what: str) -> Callable[[dict[str, float]], str]:
     def write(counts: dict[str, float]) -> str:
-        parts = ", ".join(f"{kind} {counts[f'{what}_{kind}']:,.1f}" for kind in ("conv", "linear", "attention"))
-        return f"{counts[what]:,.1f}\n{parts}"
+        parts = ", ".join(f"{kind} {figures(counts[f'{what}_{kind}'])}" for kind in ("conv", "linear", "attention"))
+        return f"{figures(counts[what])}\n{parts}"
 
     return write
+
+
+def figures(value: float) -> str:
+    return f"{value:,.1f}" if value >= 10 else f"{value:.3g}"
 
 
 def floor(found: dict[str, float]) -> str:
@@ -140,18 +151,28 @@ def notes(document: dict[str, Any]) -> list[str]:
     """What has to be said beside the table: warnings, and why a figure is missing."""
     entries = document["contestants"]
     checks = [check for entry in entries for check in entry["prediction_checked"] or []]
+    traced = [entry for entry in entries if entry["untraced"] is None]
     return [
         *warnings_of(entries),
-        *missing(entries, "source_hook_sum", "the source's figure: it is of scratch in fp32, 64×64, batches of 128"),
-        *missing(entries, "prediction_checked", "error of the prediction: --check measures it on scaled models"),
+        *missing(traced, "source_hook_sum", "the source's figure: it is of scratch in fp32, 64×64, batches of 128"),
+        *missing(traced, "prediction_checked", "error of the prediction: --check measures it on scaled models"),
         *dict.fromkeys(
             f"{MISSING} error of the prediction: {why_unchecked(c)}" for c in checks if not c["measured_bytes"]
         ),
-        *missing(entries, "largest_batch", "largest batch: say how much memory there is, as in --memory 24GiB"),
-        *missing(entries, "time_floor", "time floor: give --peak GFLOP/s, or --peak measured"),
+        *missing(traced, "largest_batch", "largest batch: say how much memory there is, as in --memory 24GiB"),
+        *missing(traced, "time_floor", "time floor: give --peak GFLOP/s, or --peak measured"),
+        *([] if document["mixed_precision"] == "no" else [AUTOCAST]),
+        "At its peak a step holds what is kept (weights, moments, average), what is saved, the gradients that are "
+        "there already, the batch, and what is transient.",
         "The peak counts tensors, as eager PyTorch holds them with a CPU's kernels. What kernels and a GPU's libraries "
         "take as workspace, and what its allocator leaves unused, comes on top.",
     ]
+
+
+AUTOCAST = (
+    "Under autocast weights, moments and gradients stay in fp32. A GPU's rules keep normalisations, and what follows "
+    "them up to the next convolution or product, in fp32 too: what is saved shrinks by less than half."
+)
 
 
 def warnings_of(entries: list[Entry]) -> list[str]:
@@ -185,14 +206,13 @@ def draw_anatomy(document: dict[str, Any], path: Path) -> None:
     if not entries:
         raise BadInput("--plot has nothing to draw: no contestant's step could be followed")
     levels = levels_of(entries)
-    figure = Figure(figsize=(2 + 2.8 * len(entries), 4.5), layout="constrained")
+    figure = Figure(figsize=(3.5 + 2.8 * len(entries), 4.5), layout="constrained")
     panels = figure.subplots(1, len(entries), sharey=True, squeeze=False)[0]
     for panel, entry in zip(panels, entries, strict=True):
         draw_bars(panel, entry, levels)
     panels[0].set_ylabel("GiB")
-    panels[0].legend(title="level", loc="upper left")
-    size = f"{document['image_size']}×{document['image_size']}, batch {document['batch_size']}"
-    figure.suptitle(f"Memory of a training step at {size}; dashed: its predicted peak")
+    figure.legend(*panels[0].get_legend_handles_labels(), title="level", loc="outside right upper")
+    figure.suptitle(f"Memory of a training step; dashed: predicted peak\n{setting_of(document)}")
     figure.savefig(path, dpi=120, format="png")
 
 

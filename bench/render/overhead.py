@@ -21,7 +21,8 @@ def overhead_lines(document: dict[str, Any]) -> list[str]:
     return [
         about,
         *(f"{asked}: {said(document[key])}" for key, asked in QUESTIONS.items()),
-        f"waiting for data: {100 * waits['median']:.2f} % of a step, {verdict(waits)}",
+        f"waiting for data: {100 * waits['median']:.2f} % of a step, "
+        f"{'within' if waits['median'] <= waits['goal'] else 'beyond'} the goal of {100 * waits['goal']:g} %",
     ]
 
 
