@@ -105,6 +105,8 @@ class Sizes:
     batch_size: int
     learning_rate: float
     samples: int  # generated and scored
+    curve_samples: int  # generated and scored after every epoch
+    sweep_samples: int  # generated and scored at every guidance scale, and by the full sampler
     judge_steps: int  # training steps of the attribute classifier
 
 
@@ -118,6 +120,8 @@ PRESETS = {
         batch_size=16,
         learning_rate=2e-3,
         samples=32,
+        curve_samples=16,
+        sweep_samples=8,
         judge_steps=200,
     ),
     # Samples that match their conditions, on two CPU cores under an hour. Small batches: steps teach more than images.
@@ -129,6 +133,8 @@ PRESETS = {
         batch_size=16,
         learning_rate=3e-3,
         samples=512,
+        curve_samples=64,
+        sweep_samples=64,
         judge_steps=1500,
     ),
     # The published scale, for an accelerator.
@@ -140,6 +146,8 @@ PRESETS = {
         batch_size=128,
         learning_rate=2e-4,
         samples=2048,
+        curve_samples=256,
+        sweep_samples=256,
         judge_steps=3000,
     ),
 }

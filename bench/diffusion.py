@@ -58,9 +58,14 @@ def training_loss(
 
 
 def guided(denoiser: Denoiser, noisy: Tensor, timestep: Tensor, condition: Tensor, guidance: float) -> Tensor:
-    """Classifier-free guidance: unconditional + guidance · (conditional − unconditional); 1 is plain conditional."""
+    """Classifier-free guidance: unconditional + guidance · (conditional − unconditional).
+
+    1 is plain conditional and 0 plain unconditional: one prediction is enough for them.
+    """
     if guidance == 1:
         return denoiser(noisy, timestep, condition)
+    if guidance == 0:
+        return denoiser(noisy, timestep, torch.zeros_like(condition))
     both = denoiser(
         torch.cat([noisy, noisy]),
         torch.cat([timestep, timestep]),

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.batches import MEMORY_FORMATS
-from bench.config import RunConfig
+from bench.config import Recipe, RunConfig
 from bench.data.dataset import to_pixels
 from bench.diffusion import sample
 from bench.errors import RunFailed
 
-BATCH = 64
+CPU_BATCH = 32  # fits its caches
+LARGE_BATCH = 256
 
 
 def draw(
@@ -20,16 +21,18 @@ def draw(
     condition: Tensor,  # (N, D)
     device: torch.device,
     guidance: float | None = None,
+    recipe: Recipe | None = None,
     advance: Callable[[int], None] = lambda n: None,
     seed: int | None = None,
 ) -> Tensor:
     """uint8 images (N, 3, H, W) for N conditions; RunFailed if the denoiser yields anything not finite."""
     images = []
-    for start in range(0, len(condition), BATCH):
-        indices = range(start, min(start + BATCH, len(condition)))
+    size = CPU_BATCH if device.type == "cpu" else LARGE_BATCH
+    for start in range(0, len(condition), size):
+        indices = range(start, min(start + size, len(condition)))
         batch = sample(
             denoiser,
-            config.recipe,
+            recipe or config.recipe,
             condition[start : indices.stop].to(device),
             config.sizes.image_size,
             config.seed if seed is None else seed,

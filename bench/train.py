@@ -37,6 +37,8 @@ class TrainingLog:
     loss_per_epoch: list[float] = field(default_factory=list)
     images_per_epoch: int = 0
     resumed_at_epochs: list[int] = field(default_factory=list)
+    commits: list[str | None] = field(default_factory=list)  # of the code at the start and at each resume
+    validation: list[dict[str, list[float]]] = field(default_factory=list)  # per epoch: raw and averaged weights
 
 
 def no_lap(_part: str) -> None:
@@ -143,6 +145,10 @@ class Trainer:
         self.log.loss_per_epoch.append(mean)
         self.log.epochs_done += 1
         self.log.steps_done += len(losses)
+
+    def raw(self) -> nn.Module:
+        """The denoiser with the weights that it is trained with, ready to be asked."""
+        return self.denoiser.eval()
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:

@@ -3,7 +3,6 @@
 import json
 import signal
 import sys
-import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import cache, contestants, durable
+from bench import cache, contestants, durable, samples
 from bench.checkpoint import load_newest, save_checkpoint
 from bench.config import RunConfig
 from bench.cost.costs import costs, step_costs
@@ -24,6 +23,7 @@ from bench.errors import BadInput, RunFailed
 from bench.quality.attributes import load_judge, measure_attributes
 from bench.quality.distance import measure_distance
 from bench.quality.features import EFFICIENTNET, INCEPTION
+from bench.quality.validation import validation_losses
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
 from bench.sampling import draw
@@ -58,6 +58,11 @@ class Job:
         """Where the state to resume from lies."""
         return Path(self.out) / ".work" / self.run.name
 
+    @property
+    def samples(self) -> Path:
+        """Where the samples wait that are to be scored."""
+        return self.folder / "samples"
+
     def image(self, name: str) -> str:
         """A picture's path below the results folder."""
         return f"images/{self.run.name}/{name}.png"
@@ -69,18 +74,35 @@ def asked_of(parts: Split, count: int) -> AvatarSet:
 
 
 def train(trainer: Trainer, job: Job, parts: Split, show: Display) -> list[str]:
-    """Train to the last epoch, with a checkpoint and a strip of samples after each; the strips' paths."""
+    """Train to the last epoch, with samples, validation losses and a checkpoint after each; the strips' paths."""
     epochs = job.run.sizes.epochs
     strips = [job.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
-    condition = asked_of(parts, STRIP).conditions
     while trainer.log.epochs_done < epochs:
         train_epoch(trainer, job.run, show)
-        # Maintenance, outside the epoch's seconds; the checkpoint comes last, so that no strip is ever skipped.
-        with trainer.averaged() as denoiser:
-            strip = draw(denoiser, job.run, condition, trainer.accelerator.device)
-        gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done - 1], strip)
+        # Maintenance, outside the epoch's seconds; the checkpoint comes last, so that nothing is ever skipped.
+        images = look(trainer, job, parts, show)
+        gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done - 1], images[:STRIP])
         save_checkpoint(job.folder / "checkpoints", trainer.log.steps_done, trainer.to_checkpoint())
     return strips
+
+
+def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> Tensor:
+    """After an epoch: the validation losses go to the log, and the samples of its point of the curve are kept."""
+    device, epoch = trainer.accelerator.device, trainer.log.epochs_done
+    asked = asked_of(parts, max(STRIP, job.run.sizes.curve_samples))
+    show.phase(f"samples after epoch {epoch}", len(asked))
+    losses = {
+        "raw": validation_losses(trainer.raw(), trainer.noise_schedule, parts.held_out, device, trainer.memory_format)
+    }
+    with trainer.averaged() as denoiser:
+        if trainer.ema is not None:
+            losses["averaged"] = validation_losses(
+                denoiser, trainer.noise_schedule, parts.held_out, device, trainer.memory_format
+            )
+        images = draw(denoiser, job.run, asked.conditions, device, advance=show.advance)
+    samples.keep_epoch(job.samples, epoch, images)
+    trainer.log.validation.append(losses)
+    return images
 
 
 def train_epoch(trainer: Trainer, config: RunConfig, show: Display) -> None:
@@ -101,13 +123,16 @@ def train_epoch(trainer: Trainer, config: RunConfig, show: Display) -> None:
     show.say(f"{name}: loss {log.loss_per_epoch[-1]:.4f}, {seconds:.1f} s, {speed:.1f} images/s")
 
 
-def generate(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> tuple[Tensor, float]:
-    """The samples to be scored, uint8 (N, 3, H, W), and the seconds they took."""
-    show.phase("sampling", len(asked))
-    started = time.perf_counter()
+def generate(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dict[str, samples.Drawn]:
+    """Every series of samples that is to be scored, by name."""
+    drawn, device = {}, trainer.accelerator.device
     with trainer.averaged() as denoiser:
-        images = draw(denoiser, job.run, asked.conditions, trainer.accelerator.device, advance=show.advance)
-    return images, time.perf_counter() - started
+        for series in samples.series_of(job.run):
+            show.phase(f"sampling, {series.name}", series.count)
+            drawn[series.name] = samples.kept_samples(
+                job.samples, series, denoiser, job.run, asked.conditions, device, show.advance
+            )
+    return drawn
 
 
 def score(job: Job, generated: Tensor, asked: AvatarSet, parts: Split) -> dict[str, Any]:
@@ -152,7 +177,8 @@ def work(job: Job) -> Record:
         trainer = resumed_trainer(job, parts.train)
         strips = train(trainer, job, parts, show)
         asked = asked_of(parts, job.run.sizes.samples)
-        generated, seconds = generate(trainer, job, asked, show)
+        drawn = generate(trainer, job, asked, show)
+        generated, seconds = drawn[samples.MAIN].images, drawn[samples.MAIN].seconds
         show.phase("scoring", 1)
         quality = score(job, generated, asked, parts)
         show.say(f"scored: attribute accuracy {quality['attributes']['macro']['accuracy']:.3f}")
@@ -188,6 +214,7 @@ def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
     checkpoint = load_newest(job.folder / "checkpoints")
     if checkpoint is not None:
         trainer.restore(checkpoint)
+    trainer.log.commits.append(job.commit)
     return trainer
 
 
