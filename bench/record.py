@@ -9,7 +9,7 @@ from bench import durable
 from bench.config import RunConfig
 from bench.errors import BadInput
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
