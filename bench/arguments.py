@@ -47,6 +47,10 @@ def rate(text: str) -> float | str:
     return text if text == "measured" else 1e9 * positive_float(text)
 
 
+def names(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
 def integers(text: str) -> list[int]:
     if not re.fullmatch(r"\d+(,\d+)*", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers like 0,1,2")

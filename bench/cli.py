@@ -1,4 +1,4 @@
-"""The command line: run | table | anatomy | overhead | sample | data. Argument parsing only; the work is imported late.
+"""The command line: run, table, anatomy, overhead, judges, sample, data. Parsing only; the work is imported late.
 
 argparse rather than tyro: a mistake must be one line on stderr with the remedy, and `--help` must not wait for torch.
 """
@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from bench import commands
-from bench.arguments import Parser, integers, memory_size, positive_float, positive_int, rate
+from bench.arguments import Parser, integers, memory_size, names, positive_float, positive_int, rate
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
 from bench.errors import BadInput, RunFailed
 
@@ -34,11 +34,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> Parser:
     top = Parser(prog="bench", description="A hand-written diffusion UNet against diffusers', measured alike.")
-    kinds = top.add_subparsers(required=True, metavar="run|table|anatomy|overhead|sample|data", parser_class=Parser)
+    kinds = top.add_subparsers(
+        required=True, metavar="run|table|anatomy|overhead|judges|sample|data", parser_class=Parser
+    )
     add_run(kinds.add_parser("run", help="train, measure and compare"))
     add_table(kinds.add_parser("table", help="draw the table again from records"))
     add_anatomy(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     add_overhead(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
+    add_judges(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))
     add_sample(kinds.add_parser("sample", help="draw avatars from a finished run"))
     add_data(kinds.add_parser("data", help="verify, preview or export a data set"))
     return top
@@ -55,6 +58,7 @@ def add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     run.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: chosen by a timed probe")
     run.add_argument("--inception-weights", type=Path, help="torch-fidelity's weights file: adds the usual FID")
+    run.add_argument("--extractors", default=[], type=names, help="module:EXTRACTOR of your own: adds its distances")
     run.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     run.add_argument(
         "--skip-bad", action="store_true", help="leave out damaged images of a Cartoon Set, and say how many"
@@ -101,6 +105,20 @@ def add_overhead(overhead: argparse.ArgumentParser) -> None:
     overhead.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     overhead.add_argument("--cache", type=Path, help="data cache, as for run")
     overhead.add_argument("--json", action="store_true")
+
+
+def add_judges(judges: argparse.ArgumentParser) -> None:
+    judges.set_defaults(command=commands.judges_command)
+    judges.add_argument("--preset", default="laptop", help=f"whose sizes: one of {', '.join(PRESETS)}")
+    judges.add_argument("--data", default="avataaars", help="'avataaars', or a Cartoon Set folder or .tgz")
+    judges.add_argument("--images", type=positive_int, metavar="N", help="of the data set (default: the preset's)")
+    judges.add_argument("--image-size", type=positive_int, metavar="N", help="default: the preset's")
+    judges.add_argument("--judge-steps", type=positive_int, metavar="N", help="default: the preset's")
+    judges.add_argument("--count", type=positive_int, default=500, help="real images with each defect (default 500)")
+    judges.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    judges.add_argument("--cache", type=Path, help="data cache, as for run")
+    judges.add_argument("--out", type=Path, metavar="DIR", help="also write the document and pictures there")
+    judges.add_argument("--json", action="store_true")
 
 
 def add_sample(sample: argparse.ArgumentParser) -> None:

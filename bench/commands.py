@@ -21,7 +21,7 @@ def shown_command(arguments: argparse.Namespace) -> str:
     for name, value in vars(arguments).items():
         default = {"preset": "smoke", "contestants": DEFAULT_CONTESTANTS, "recipe": "matched", "seeds": [0]}
         default |= {"data": "avataaars"}
-        if name in hidden or value in (None, False) or value == default.get(name):
+        if name in hidden or value in (None, False, []) or value == default.get(name):
             continue
         option = f"--{name.replace('_', '-')}"
         text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -75,6 +75,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         device=arguments.device,
         mixed_precision=arguments.mixed_precision,
         inception_weights=arguments.inception_weights,
+        extractors=arguments.extractors,
         skip_bad=arguments.skip_bad,
         fresh=arguments.fresh,
         command=shown_command(arguments),
@@ -163,6 +164,28 @@ def overhead_command(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         print("\n".join(overhead_lines(document)))
+    return 0
+
+
+def judges_command(arguments: argparse.Namespace) -> int:
+    preset = PRESETS[known(arguments.preset, tuple(PRESETS), "preset")]
+    check_data(arguments.data)
+    given = {name: getattr(arguments, name) for name in ("images", "image_size", "judge_steps")}
+    sizes = replace(preset, **{name: value for name, value in given.items() if value is not None})
+
+    from bench.data.library import default_cache
+    from bench.environment import choose_device
+    from bench.quality.judges import judge_the_judges
+    from bench.render.judges import judges_lines, write_judges
+
+    cache, device = arguments.cache or default_cache(), choose_device(arguments.device)
+    document, pictures = judge_the_judges(sizes, arguments.data, arguments.count, device, cache)
+    if arguments.out is not None:
+        write_judges(arguments.out, document, pictures)
+    if arguments.json:
+        print_json(document)
+    else:
+        print("\n".join(judges_lines(document)))
     return 0
 
 

@@ -21,9 +21,15 @@ from bench.display import display
 from bench.environment import choose_device, commit
 from bench.errors import BadInput
 from bench.lock import lock
-from bench.quality.attributes import cached_judge, judge_path
 from bench.quality.classifier import ClassifierConfig
-from bench.quality.features import INCEPTION, check_inception_weights
+from bench.quality.features import (
+    EFFICIENTNET,
+    INCEPTION,
+    cached_inception_weights,
+    check_inception_weights,
+    extractor_named,
+)
+from bench.quality.judge import cached_judge, judge_path
 from bench.record import read_record, read_records, record_path, write_unless_measured
 from bench.worker import Job, failed_record
 
@@ -43,6 +49,7 @@ class RunRequest:
     device: str
     mixed_precision: str | None  # None: the probe chooses
     inception_weights: Path | None
+    extractors: list[str]  # the user's own, as `module:EXTRACTOR`
     skip_bad: bool
     fresh: bool
     command: str
@@ -63,6 +70,8 @@ def preflight(request: RunRequest) -> str:
         raise BadInput("--mixed-precision fp16 needs a GPU: use bf16 or no")
     if request.inception_weights is not None:
         check_inception_weights(request.inception_weights)
+    for text in request.extractors:
+        extractor_named(text)
     for folder in (request.out, request.cache):
         durable.check_writable(folder)
     if any((request.out / "records").glob("*.json")):
@@ -99,13 +108,22 @@ def run(request: RunRequest) -> list[str]:
                 cache=str(request.cache),
                 avatars=str(avatars_path),
                 judge=str(judge),
-                inception_weights=None if request.inception_weights is None else str(request.inception_weights),
+                extractors=extractors(request),
                 probe=as_record(probes.seconds.get(config.contestant, {})),
                 machine_peak=peak(config.device, config.mixed_precision),
             )
             release_memory()
             run_in_process(job, locked)
         return [config.name for config in configs if not finished(request, config)]
+
+
+def extractors(request: RunRequest) -> dict[str, str | None]:
+    """EfficientNet-Lite0, Inception where its weights are to be had, and the user's own."""
+    found: dict[str, str | None] = {EFFICIENTNET: None}
+    weights = request.inception_weights or cached_inception_weights()
+    if weights is not None:
+        found[INCEPTION] = str(weights)
+    return found | dict.fromkeys(request.extractors)
 
 
 def check_enough(parts: Split, batch_size: int) -> None:
@@ -202,7 +220,9 @@ def finished(request: RunRequest, config: RunConfig) -> bool:
     record, mark = record_path(request.out, config), request.out / ".work" / config.name / "finished.json"
     if not (record.exists() and mark.exists() and record.read_bytes() == mark.read_bytes()):
         return False
-    return request.inception_weights is None or INCEPTION in read_record(record).measurements["distance"]
+    asked = {extractor_named(text) for text in request.extractors}
+    asked |= {INCEPTION} if request.inception_weights is not None else set()
+    return asked <= read_record(record).measurements["distance"].keys()
 
 
 def run_in_process(job: Job, locked: int) -> None:

@@ -54,6 +54,12 @@ class Drawn:
     seconds: float
 
 
+def by_guidance(config: RunConfig, drawn: dict[str, Drawn]) -> list[tuple[float, Tensor]]:
+    """The images of the guidance sweep in the order of its scales, all of the same conditions and latents."""
+    own, count = config.recipe.guidance, min(config.sizes.sweep_samples, config.sizes.samples)
+    return [(g, drawn[MAIN if g == own else guidance_name(g)].images[:count]) for g in GUIDANCES]
+
+
 def kept_samples(
     folder: Path, series: Series, denoiser: nn.Module, config: RunConfig, condition: Tensor, device: torch.device,
     advance: Advance,

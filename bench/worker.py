@@ -20,10 +20,11 @@ from bench.data.library import read_cache
 from bench.display import Display, display
 from bench.environment import environment
 from bench.errors import BadInput, RunFailed
-from bench.quality.attributes import load_judge, measure_attributes
-from bench.quality.distance import measure_distance
-from bench.quality.features import EFFICIENTNET, INCEPTION
-from bench.quality.validation import validation_losses
+from bench.quality.curve import curve
+from bench.quality.features import extractor_named
+from bench.quality.judge import load_judge
+from bench.quality.score import Extraction, Scorer
+from bench.quality.validation import validation_losses, validation_timesteps
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
 from bench.sampling import draw
@@ -45,7 +46,7 @@ class Job:
     cache: str
     avatars: str
     judge: str
-    inception_weights: str | None
+    extractors: dict[str, str | None]  # names, with the path of their weights where the user has a file of them
     probe: dict[str, float]  # seconds per step by precision and layout
     machine_peak: dict[str, Any]  # measured once, so that all are held against the same
 
@@ -135,23 +136,30 @@ def generate(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dic
     return drawn
 
 
-def score(job: Job, generated: Tensor, asked: AvatarSet, parts: Split) -> dict[str, Any]:
-    """Distances and attribute accuracy of the generated uint8 images."""
-    config, folder = job.run, Path(job.cache)
-    real = parts.held_out.images[: len(asked)]
-    extractors: dict[str, Path | None] = {EFFICIENTNET: None}
-    if job.inception_weights is not None:
-        extractors[INCEPTION] = Path(job.inception_weights)
-    judge = load_judge(Path(job.judge), parts.train.schema, torch.device(config.device))
+def score(
+    job: Job, drawn: dict[str, samples.Drawn], asked: AvatarSet, parts: Split, show: Display
+) -> tuple[dict[str, Any], list[dict[str, Any] | None]]:
+    """What the samples of the trained denoiser are worth, and, in brief, those after every epoch."""
+    run, folder = job.run, Path(job.cache)
+    judge = load_judge(Path(job.judge), parts.train.schema, torch.device(run.device))
     if judge is None:
         raise RunFailed("the judge's cache is gone: run again")
-    return {
-        "distance": {
-            name: measure_distance(real, generated, name, weights, config.device, folder)
-            for name, weights in extractors.items()
-        },
-        "attributes": measure_attributes(judge, generated, asked, parts),
+    paths = {extractor_named(name): path for name, path in job.extractors.items()}
+    weights = {name: None if path is None else Path(path) for name, path in paths.items()}
+    show.phase("features of real images", len(weights) * (len(parts.train) + len(parts.held_out)))
+    scorer = Scorer(judge, parts, asked, Extraction(weights, run.device, folder, show.advance))
+    epochs = [samples.epoch_samples(job.samples, epoch + 1) for epoch in range(run.sizes.epochs)]
+    main, full = drawn[samples.MAIN].images, drawn.get(samples.FULL)
+    everything = [*(each.images for each in drawn.values()), *(images for images in epochs if images is not None)]
+    show.phase("scoring", sum(map(len, everything)))
+    found = {
+        **scorer.score(main),
+        "guidance": scorer.guidance(samples.by_guidance(run, drawn)),
+        "sampler": None if full is None else scorer.samplers(main[: len(full.images)], full.images),
     }
+    briefs = [None if images is None else scorer.brief(images) for images in epochs]
+    show.say(f"scored in {show.seconds():.1f} s: attribute accuracy {found['attributes']['macro']['accuracy']:.3f}")
+    return found, briefs
 
 
 def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, str]:
@@ -179,9 +187,12 @@ def work(job: Job) -> Record:
         asked = asked_of(parts, job.run.sizes.samples)
         drawn = generate(trainer, job, asked, show)
         generated, seconds = drawn[samples.MAIN].images, drawn[samples.MAIN].seconds
-        show.phase("scoring", 1)
-        quality = score(job, generated, asked, parts)
-        show.say(f"scored: attribute accuracy {quality['attributes']['macro']['accuracy']:.3f}")
+        quality, briefs = score(job, drawn, asked, parts, show)
+    log = asdict(trainer.log) | {
+        "warm_up_epochs": 1,
+        "validation_timesteps": validation_timesteps(job.run.recipe.timesteps),
+    }
+    flop = (cost["cost"]["flops_per_image"] or {}).get("training")
     return Record(
         config=job.config,
         environment=environment(job.run.device, job.commit),
@@ -192,7 +203,8 @@ def work(job: Job) -> Record:
             **cost,
             "probe_seconds_per_step": job.probe,
             "machine_peak": job.machine_peak,
-            "training": asdict(trainer.log) | {"warm_up_epochs": 1},
+            "training": log,
+            "curve": curve(briefs, log, flop),
             "sampling": {"seconds": seconds, "images": len(generated)},
             **quality,
         },

@@ -1,7 +1,10 @@
-"""A user's own denoiser, as small as the contract allows: it has no Tau."""
+"""A user's own denoisers, as small as the contract allows (they have no Tau), and an extractor."""
 
 import torch
 from torch import Tensor, nn
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+from bench.quality.features import Extractor, register
 
 
 class Plain(nn.Module):
@@ -36,3 +39,33 @@ class Curious(Plain):
 
 def build_curious(condition_width: int, image_size: int, scale: float) -> nn.Module:
     return Curious(condition_width)
+
+
+class MeanColour(FeatureExtractorBase):
+    """An extractor of a user's own: the mean of each channel, uint8 (B, 3, H, W) to (B, 3)."""
+
+    def __init__(self, name: str, features_list: list[str], **_: object) -> None:
+        super().__init__(name, features_list)
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        return ("mean",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "mean"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return False
+
+    @staticmethod
+    def get_dummy_input_for_compile() -> Tensor:
+        return torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        return (images.float().mean(dim=(2, 3)),)
+
+
+MEAN_COLOUR = Extractor("mean-colour", "mean", "Fréchet distance (mean colour)", "none", lambda _: "no weights")
+register(MEAN_COLOUR, MeanColour)

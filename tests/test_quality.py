@@ -2,17 +2,24 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from bench.data.dataset import split
 from bench.data.library import DataRequest, render
-from bench.errors import BadInput
-from bench.quality import features
-from bench.quality.attributes import accuracies, cached_judge, commonest, judge_path, macro, measure_attributes
+from bench.quality import interval
+from bench.quality.attributes import (
+    accuracies,
+    commonest,
+    effective_number,
+    judge_bounds,
+    macro,
+    measure_attributes,
+    normalised,
+)
 from bench.quality.classifier import ClassifierConfig, train_classifier
-from bench.quality.distance import cached_features, frechet_distance, measure_distance
-from bench.quality.features import EFFICIENTNET, extract
+from bench.quality.judge import cached_judge, judge_path
 
 CPU = torch.device("cpu")
 
@@ -28,9 +35,15 @@ def judged(faces):
     return judge
 
 
+def measured(judge, images, asked, parts):
+    return measure_attributes(judge.predict(images), asked, judge_bounds(judge, parts))
+
+
 def test_the_judge_learns_from_real_images(faces, judged):
-    result = measure_attributes(judged, faces.held_out.images, faces.held_out, faces)
+    result = measured(judged, faces.held_out.images, faces.held_out, faces)
+    assert result["macro"]["accuracy"] == pytest.approx(result["macro"]["ceiling"])
     assert result["macro"]["ceiling"] > result["macro"]["chance"] + 0.3
+    assert result["macro"]["normalised"] == pytest.approx(1)
     assert result["per_attribute"]["skinColor"]["accuracy"] > 0.8
 
 
@@ -38,14 +51,48 @@ def test_noise_and_exchanged_images_are_judged_at_about_chance(faces, judged):
     held_out = faces.held_out
     noise = torch.randint(0, 256, held_out.images.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for images in (noise, held_out.images.roll(7, 0)):
-        result = measure_attributes(judged, images, held_out, faces)
+        result = measured(judged, images, held_out, faces)
         assert result["macro"]["accuracy"] < result["macro"]["chance"] + 0.2
 
 
 def test_a_wrong_colour_is_noticed_by_its_own_attribute(faces, judged):
     swapped = faces.held_out.images[:, [2, 1, 0]]  # red and blue exchanged
-    result = measure_attributes(judged, swapped, faces.held_out, faces)["per_attribute"]
-    assert result["skinColor"]["accuracy"] < result["skinColor"]["ceiling"] - 0.3
+    result = measured(judged, swapped, faces.held_out, faces)
+    skin = result["per_attribute"]["skinColor"]
+    assert skin["accuracy"] < skin["ceiling"] - 0.3
+    real = measured(judged, faces.held_out.images, faces.held_out, faces)
+    assert result["kinds"]["colour"]["value"] < real["kinds"]["colour"]["value"] - 0.2
+    assert (
+        sum(map(sum, result["confusion"]["counts"]))
+        == result["per_attribute"][result["confusion"]["attribute"]]["scored"]
+    )
+
+
+def test_the_judge_bears_light_noise_and_blur(faces, judged):
+    bounds = judge_bounds(judged, faces)["macro"]
+    assert bounds["noisy"] > bounds["ceiling"] - 0.15
+    assert bounds["blurred"] > bounds["ceiling"] - 0.15
+
+
+def test_intervals_hold_the_value_and_shrink_with_more_samples():
+    few, many = interval.share(8, 10), interval.share(800, 1000)
+    for found in (few, many):
+        assert found["interval"][0] < found["value"] < found["interval"][1]
+    width = [found["interval"][1] - found["interval"][0] for found in (few, many)]
+    assert width[1] < width[0] / 5
+    assert interval.share(0, 10)["interval"][1] == pytest.approx(0.278, abs=0.001)  # Wilson's, as published
+    draws = np.random.default_rng(0).normal(5, 1, 400)
+    low, high = interval.mean(draws)["interval"]
+    assert high - low == pytest.approx(2 * 1.96 / 400**0.5, rel=0.15)
+    assert interval.mean(np.array([np.nan, np.nan])) is None
+    assert interval.mean(np.array([1.0, np.nan]))["interval"] is None
+
+
+def test_normalised_accuracy_and_the_effective_number_of_hairstyles():
+    assert normalised(0.6, 0.9, 0.1) == pytest.approx(0.625)
+    assert normalised(0.6, 0.1, 0.1) is None
+    assert effective_number(np.array([0, 1, 2, 3])) == pytest.approx(4)
+    assert effective_number(np.array([2, 2, 2])) == pytest.approx(1)
 
 
 def test_accuracy_counts_only_what_shows(avatars):
@@ -95,60 +142,3 @@ def replace_first_pixel(avatars):
     images = avatars.images.clone()
     images[0, 0, 0, 0] ^= 1
     return replace(avatars, images=images)
-
-
-def test_the_distance_of_a_set_to_itself_is_nothing_and_order_does_not_matter():
-    generator = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(300, 16, generator=generator) + shift for shift in (0, 1))
-    assert frechet_distance(a, a) < 1e-6
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-6)
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(a[torch.randperm(300)], b), rel=1e-6)
-    assert frechet_distance(a, b) == pytest.approx(16, rel=0.2)  # sixteen means, each one apart
-    assert frechet_distance(a, torch.zeros(300, 16)) == pytest.approx(16, rel=0.2)  # a collapsed generator is finite
-    with pytest.raises(ValueError, match="at least 2"):
-        frechet_distance(a, b[:1])
-
-
-@pytest.mark.slow
-def test_the_extractor_sees_more_noise_as_further_away(faces):
-    real, other = faces.train.images[:96], faces.train.images[96:192]
-    grain = torch.randn(other.shape, generator=torch.Generator().manual_seed(0))
-    reference = extract(real, EFFICIENTNET, None, "cpu")
-    assert reference.shape == (96, 1280)
-    distances = [
-        frechet_distance(reference, extract((other + sigma * grain).clamp(0, 255).byte(), EFFICIENTNET, None, "cpu"))
-        for sigma in (0, 5, 20)
-    ]
-    assert distances == sorted(distances)
-    assert distances[2] > 1.5 * distances[0]
-
-
-@pytest.mark.slow
-def test_the_extractor_does_not_depend_on_the_batch(faces):
-    images = faces.held_out.images[:5]
-    whole = extract(images, EFFICIENTNET, None, "cpu", batch_size=5)
-    torch.testing.assert_close(whole, extract(images, EFFICIENTNET, None, "cpu", batch_size=2), rtol=1e-3, atol=1e-4)
-
-
-def test_a_distance_carries_what_it_rests_on_and_its_cache_checks_itself(faces, tmp_path):
-    images = faces.held_out.images[:6]
-    result = measure_distance(images, images.flip(0), EFFICIENTNET, None, "cpu", tmp_path)
-    assert result["frechet_distance"] < 1e-2
-    assert (result["real"], result["generated"], result["rank_deficient"]) == (6, 6, True)
-    assert (result["extractor"], result["library"]) == (EFFICIENTNET, "torch-fidelity")
-    assert len(result["weights_sha256"]) == 64
-    (path,) = tmp_path.glob("features-*")
-    before = cached_features(images, EFFICIENTNET, None, "cpu", tmp_path)
-    content = bytearray(path.read_bytes())
-    content[-200] ^= 1
-    path.write_bytes(content)
-    again = cached_features(images, EFFICIENTNET, None, "cpu", tmp_path)
-    torch.testing.assert_close(again, before, rtol=1e-4, atol=1e-5)
-
-
-def test_foreign_inception_weights_are_refused_before_they_are_unpickled(tmp_path):
-    with pytest.raises(BadInput, match="is no file"):
-        features.check_inception_weights(tmp_path / "gone.pth")
-    (tmp_path / "other.pth").write_bytes(b"not the weights")
-    with pytest.raises(BadInput, match="is not torch-fidelity's"):
-        features.check_inception_weights(tmp_path / "other.pth")

@@ -10,9 +10,59 @@ from bench.cost.terms import PARTS
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
 from bench.render.table import columns, table, write_table
-from bench.render.verdict import strength, weakness
+from bench.render.verdict import ALONE, EQUAL
 
 GOLDEN = Path(__file__).parent / "golden_table.md"
+
+
+def around(value, margin=0.02):
+    return [value - margin, value + margin]
+
+
+def quality_of(accuracy, judged, seconds):
+    """Made-up measurements of quality, in the shape of real ones."""
+    distance = {
+        "extractor": "efficientnet-lite0",
+        "title": "Fréchet distance (EfficientNet-Lite0)",
+        "weights_sha256": "a" * 64,
+        "frechet_distance": 100 * accuracy,
+        "interval": around(100 * accuracy, 3),
+        "floor": 10.0,
+        "ratio_to_floor": 10 * accuracy,
+        "kid": {"value": accuracy / 100, "sd": 0.0005},
+        "precision_recall": {name: {"value": 0.5, "interval": [0.4, 0.6]} for name in ("precision", "recall")},
+        "real": 8,
+        "generated": 8,
+    }
+    measures = ("stray_pixels", "background_level", "colour_error", "out_of_palette", "edge_agreement")
+    artefacts = {name: {"value": 0.1, "interval": [0.09, 0.11]} for name in (*measures, "brightness", "saturation")}
+    curve = [
+        {"epoch": i + 1, "images": 100 * (i + 1), "seconds": sum(seconds[: i + 1]), "training_flop": 1e12 * (i + 1),
+         "accuracy": accuracy / (len(seconds) - i), "accuracy_interval": around(accuracy / (len(seconds) - i)), "frechet_distance": 100.0 - i,
+         "validation_loss": {"raw": 0.5, "averaged": 0.25}}
+        for i in range(len(seconds))
+    ]  # fmt: skip
+    return {
+        "distance": {"efficientnet-lite0": distance},
+        "memorisation": {"efficientnet-lite0": {
+            "median_ratio": 1.0, "closer": {"value": 0.05, "interval": [0.04, 0.06]}, "flagged": False,
+        }},
+        "judge": {"macro": {"noisy": 0.85, "blurred": 0.88}},
+        "attributes": {
+            "macro": {"accuracy": accuracy, "interval": around(accuracy), "ceiling": 0.9, "chance": 0.1,
+                      "normalised": (accuracy - 0.1) / 0.8},
+            "per_attribute": judged,
+            "kinds": {kind: {"value": accuracy, "interval": around(accuracy)} for kind in ("shape", "colour")},
+            "hairstyle": {"value": 0.9, "interval": [0.85, 0.95]},
+            "confusion": {"attribute": "eyes", "variants": ["wink", "happy"], "counts": [[3, 1], [0, 4]]},
+        },
+        "artefacts": artefacts,
+        "guidance": [{"guidance": g, "accuracy": accuracy - abs(g - 2) / 100, "frechet_distance": 50.0 + g,
+                      "artefacts": artefacts} for g in (0.0, 2.0, 9.0)],
+        "sampler": {"accuracy_difference": 0.005, "accuracy_interval": [-0.01, 0.02], "frechet_relative": 0.1,
+                    "agree": False},
+        "curve": curve,
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -33,7 +83,7 @@ def record(config):
             "flops_per_image": {"forward": 123_456_789, "training": 370_370_367},
         }
         judged = {
-            name: {"accuracy": value, "ceiling": 0.9, "chance": 0.1}
+            name: {"accuracy": value, "interval": around(value), "ceiling": 0.9, "chance": 0.1}
             for name, value in (("top", accuracy), ("eyes", 0.1), ("mouth", 0.5))
         }
         measurements = {
@@ -45,11 +95,7 @@ def record(config):
             "step": {"seconds": {"total": [1.0, 1.1, 1.2, 1.3]} | {part: [0.1, 0.2, 0.3, 0.4] for part in PARTS}},
             "training": {"seconds_per_epoch": list(seconds), "images_per_epoch": 100, "loss_per_epoch": [0.5, 0.25]},
             "sampling": {"seconds": 8.0, "images": 16},
-            "distance": {"efficientnet-lite0": {"frechet_distance": 100 * accuracy, "real": 8, "generated": 8}},
-            "attributes": {
-                "macro": {"accuracy": accuracy, "ceiling": 0.9, "chance": 0.1},
-                "per_attribute": judged,
-            },
+            **quality_of(accuracy, judged, list(seconds)),
         }
         run = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef")
         fields = {
@@ -85,10 +131,10 @@ def cells_of(made, label):
 
 def test_one_seed_shows_no_spread_and_several_do(record):
     (one,) = cells_of(table([record()]), "attribute accuracy, macro")
-    assert (one.text, one.sd) == ("0.800", None)
+    assert (one.text, one.sd, one.interval) == ("0.800 (0.780 to 0.820)", None, around(0.8))
     made = table([record(seed=0, accuracy=0.8), record(seed=1, accuracy=0.6)])
     (two,) = cells_of(made, "attribute accuracy, macro")
-    assert two.text == "0.700 ± 0.141"
+    assert (two.text, two.interval) == ("0.700 ± 0.141", None)
     assert two.seeds == 2
     assert cells_of(made, "all parameters, here")[0].text == "1,500,000"
 
@@ -156,10 +202,81 @@ def test_recipes_get_columns_of_their_own(record):
     assert [column.title for column in columns([record(), other])] == ["scratch (matched)", "scratch (source)"]
 
 
-def test_strength_and_weakness_are_drawn_from_the_measurements(record):
-    assert strength(record().measurements) == "top (88%), mouth (50%)"
-    assert weakness(record().measurements) == "eyes (0%), mouth (50%)"
-    assert strength({}) is None
+def words_of(made):
+    return [[cell.text for cell in cells_of(made, label)] for label in ("strength", "weakness")]
+
+
+def test_strength_and_weakness_are_differences_beyond_the_interval(record):
+    assert words_of(table([record()])) == [[ALONE], [ALONE]]
+    assert words_of(table([record(), record("diffusers-32")])) == [[EQUAL] * 2] * 2
+    close = record("diffusers-32", accuracy=0.79)
+    assert words_of(table([record(), close])) == [[EQUAL] * 2] * 2
+    (strengths, weaknesses) = words_of(table([record(), record("diffusers-32", accuracy=0.6)]))
+    assert strengths == ["top as asked (0.80 against 0.60)", "near to real images (60.0 against 80.0)"]
+    assert weaknesses == ["far from real images (80.0 against 60.0)", "top not well captured (0.60 against 0.80)"]
+
+
+def test_the_sources_words_have_their_measures(record):
+    clean, noisy = record(), record("diffusers-32")
+    for name, value in (("stray_pixels", 0.3), ("colour_error", 9.0), ("edge_agreement", 0.01), ("saturation", -2.0)):
+        noisy.measurements["artefacts"] = noisy.measurements["artefacts"] | {
+            name: {"value": value, "interval": around(value, 0.005)}
+        }
+    (strengths, weaknesses) = words_of(table([clean, noisy]))
+    for word in ("clean background (10.0 % against 30.0 %)", "true colors", "accurate shape", "right saturation"):
+        assert word in strengths[0]
+    for word in ("noisy background", "color corruption", "inaccurate shape", "pale color"):
+        assert word in weaknesses[1]
+
+
+def test_a_verdict_needs_seeds_that_agree_and_records_that_compare(record):
+    wild = [record(seed=0, accuracy=0.99), record(seed=1, accuracy=0.6)]  # on average no better than the other
+    assert "top" not in words_of(table([*wild, record("diffusers-32", accuracy=0.7)]))[0][0]
+    other = record("diffusers-32", accuracy=0.2)
+    other.config["data_hash"] = "fedcba"
+    assert words_of(table([record(), other])) == [[ALONE] * 2] * 2
+
+
+def test_distances_on_another_basis_never_share_a_row(record):
+    other = record("diffusers-32")
+    distance = other.measurements["distance"]["efficientnet-lite0"]
+    other.measurements["distance"] = {"efficientnet-lite0": distance | {"generated": 16}}
+    made = table([record(), other])
+    titles = [row.label for row in made.rows if row.label.startswith("Fréchet distance (")]
+    assert len(titles) == 2
+    assert [[cell.text == "–" for cell in cells_of(made, title)] for title in titles] == [[False, True], [True, False]]
+
+
+def test_equal_budgets_are_read_off_the_curves(record):
+    fast, slow = record(seconds=(1.0, 1.0, 1.0)), record("diffusers-32", seconds=(2.0, 2.0, 2.0))
+    made = table([fast, slow])
+    (label,) = [row.label for row in made.rows if row.label.startswith("accuracy after equal time")]
+    assert label == "accuracy after equal time (3.0 s)"
+    assert [cell.value for cell in cells_of(made, label)] == [0.8, pytest.approx(0.8 / 3)]
+    assert [cell.value for cell in cells_of(made, "epochs after equal time (3.0 s)")] == [3, 1]
+    dear = record("diffusers-32", seconds=(9.0, 9.0, 9.0))  # its first epoch is longer than all of the other's
+    assert any(row.label == "accuracy after equal time (9.0 s)" for row in table([fast, dear]).rows)
+    assert not any("equal time" in row.label for row in table([fast]).rows)
+
+
+def test_seeds_that_say_different_things_are_both_heard(record):
+    other = record(seed=1)
+    other.measurements["memorisation"] = {"efficientnet-lite0": {"flagged": True}}
+    (cell,) = cells_of(table([record(), other]), "… copies of training images?")
+    assert cell.text == "no / **yes**"
+
+
+def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
+    write_table(tmp_path, [record(), record(seed=1), record("diffusers-32", accuracy=0.6)])
+    page = (tmp_path / "quality.md").read_text()
+    for picture in ("curves.png", "guidance.png"):
+        assert f"](images/{picture})" in page
+        assert (tmp_path / "images" / picture).read_bytes().startswith(b"\x89PNG")
+    assert "| wink | 3 | 1 |" in page
+    assert "| 9 | 0.730 | 59.0 | 10.0 % |" in page
+    failed = record("diffusers-8", measurements={}, images={}, status="failed", error="out of memory")
+    write_table(tmp_path / "failed", [failed])
+    assert not (tmp_path / "failed" / "quality.md").exists()
 
 
 def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
@@ -172,7 +289,7 @@ def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
     assert (tmp_path / "table.md").read_text().startswith("|")
     for content, word in (
         (record().to_json()[:100], "cannot be read"),
-        (json.dumps(asdict(record()) | {"schema_version": SCHEMA_VERSION + 1}), "schema_version 2"),
+        (json.dumps(asdict(record()) | {"schema_version": SCHEMA_VERSION + 1}), f"schema_version {SCHEMA_VERSION + 1}"),
         (json.dumps(asdict(record()) | {"surprise": 1}), "surprise"),
         ("[]", "cannot be read"),
     ):

@@ -1,55 +1,30 @@
-"""Do the samples show what was asked? Accuracy of every attribute, where it can be seen."""
+"""Do the samples show what was asked? Accuracy of every attribute, where it can be seen, with its uncertainty."""
 
-import hashlib
-import json
 from collections.abc import Callable
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.stats import entropy
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from bench import cache
 from bench.data.dataset import AvatarSet, Split
 from bench.data.schema import Schema
-from bench.quality.classifier import AttributeClassifier, ClassifierConfig, train_classifier
+from bench.quality import interval
+from bench.quality.classifier import AttributeClassifier
+from bench.quality.defects import blurred, noisy
+from bench.quality.palette import is_colour
+
+HAIRSTYLE = ("top", "hair")  # what Avataaars and Cartoon Set call it
+LIGHT_NOISE, LIGHT_BLUR = 10.0, 0.5  # of 255, and in pixels at 32×32
+Judged = tuple[Tensor, Tensor]  # right or not (N, A), and whether it can be seen (N, A)
 
 
-def judge_path(split: Split, config: ClassifierConfig, folder: Path) -> Path:
-    """Where the judge of this training set lies: its name is made of the images' content and its configuration."""
-    key = json.dumps([split.train.content_hash, config.as_dict()])
-    return folder / f"judge-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
-
-
-def cached_judge(
-    split: Split,
-    config: ClassifierConfig,
-    device: torch.device,
-    folder: Path,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> AttributeClassifier:
-    """The judge for this data: trained on real training images the first time, loaded after that."""
-    path = judge_path(split, config, folder)
-    found = load_judge(path, split.train.schema, device)
-    if found is not None:
-        return found
-    for step, (model, loss) in enumerate(train_classifier(split.train, config, device)):
-        trained = model
-        on_step(step, loss)
-    cache.write(path, trained.state_dict())
-    return trained
-
-
-def load_judge(path: Path, schema: Schema, device: torch.device) -> AttributeClassifier | None:
-    """The judge that was cached; None if there is none or it is damaged."""
-    found = cache.read(path)
-    if found is None:
-        return None
-    model = AttributeClassifier(schema.cardinalities)
-    model.load_state_dict(found[0])
-    return model.to(device).to(memory_format=torch.channels_last)
+def scored(schema: Schema) -> list[int]:
+    """The attributes that leave a choice."""
+    return [i for i, attribute in enumerate(schema.attributes) if len(attribute.variants) > 1]
 
 
 def accuracies(predicted: Tensor, wanted: Tensor, shown: Tensor, schema: Schema) -> dict[str, float | None]:
@@ -57,14 +32,10 @@ def accuracies(predicted: Tensor, wanted: Tensor, shown: Tensor, schema: Schema)
 
     All three are (N, A).
     """
-    found: dict[str, float | None] = {}
-    for i, attribute in enumerate(schema.attributes):
-        rows = shown[:, i]
-        found[attribute.name] = None
-        if rows.any() and len(attribute.variants) > 1:
-            found[attribute.name] = multiclass_accuracy(
-                predicted[rows, i], wanted[rows, i], num_classes=len(attribute.variants), average="micro"
-            ).item()
+    right, found = predicted == wanted, dict.fromkeys(schema.names)
+    for i in scored(schema):
+        if shown[:, i].any():
+            found[schema.names[i]] = right[shown[:, i], i].double().mean().item()
     return found
 
 
@@ -74,30 +45,147 @@ def macro(values: dict[str, float | None]) -> float | None:
     return fmean(known) if known else None
 
 
+def macro_of(right: np.ndarray, shown: np.ndarray) -> float:
+    """Mean over attributes of the share that is right where it can be seen; both (N, A)."""
+    seen = shown.sum(0)
+    return float(((right & shown).sum(0)[seen > 0] / seen[seen > 0]).mean())
+
+
+def macro_interval(right: np.ndarray, shown: np.ndarray) -> list[float]:
+    """95 % interval of the macro accuracy over samples."""
+    return interval.resampled(len(right), lambda rows: macro_of(right[rows], shown[rows]))
+
+
 def commonest(train: AvatarSet) -> Tensor:
     """The variant seen most often in training for every attribute, where the attribute shows: codes (A,)."""
     columns = zip(train.codes.T, train.shown.T, strict=True)
     return torch.stack([column[rows].mode().values if rows.any() else column[0] for column, rows in columns])
 
 
-def measure_attributes(judge: AttributeClassifier, generated: Tensor, asked: AvatarSet, split: Split) -> dict[str, Any]:
-    """Accuracy of generated uint8 images for the conditions `asked`, with its ceiling and the chance level.
+def normalised(accuracy: float | None, ceiling: float | None, chance: float | None) -> float | None:
+    """The share of the way from chance to the judge's ceiling: (accuracy − chance) / (ceiling − chance)."""
+    if accuracy is None or ceiling is None or chance is None or ceiling <= chance:
+        return None
+    return (accuracy - chance) / (ceiling - chance)
 
-    The ceiling is the judge's accuracy on all held-out real images; chance always answers the commonest variant.
+
+def judge_bounds(judge: AttributeClassifier, split: Split) -> dict[str, Any]:
+    """The judge's accuracy on held-out real images as they are, noisy and blurred; and the chance level.
+
+    The ceiling is over all held-out images; chance always answers the commonest variant.
     """
-    schema, held_out = split.train.schema, split.held_out
+    held_out, schema = split.held_out, split.train.schema
+
+    def on(images: Tensor) -> dict[str, float | None]:
+        return accuracies(judge.predict(images), held_out.codes, held_out.shown, schema)
+
     guess = commonest(split.train).expand(len(held_out), -1)
+    noise, blur = LIGHT_NOISE, LIGHT_BLUR * held_out.image_size / 32
     tables = {
-        "accuracy": accuracies(judge.predict(generated), asked.codes, asked.shown, schema),
-        "ceiling": accuracies(judge.predict(held_out.images), held_out.codes, held_out.shown, schema),
+        "ceiling": on(held_out.images),
         "chance": accuracies(guess, held_out.codes, held_out.shown, schema),
+        "noisy": on(noisy(held_out.images, noise)),
+        "blurred": on(blurred(held_out.images, blur)),
     }
     return {
+        "per_attribute": tables,
         "macro": {name: macro(values) for name, values in tables.items()},
-        "per_attribute": {
-            name: {table: values[name] for table, values in tables.items()} | {"scored": int(asked.shown[:, i].sum())}
-            for i, name in enumerate(schema.names)
-        },
-        "samples": len(generated),
+        "noise_sd": noise,
+        "blur_sd_pixels": blur,
         "held_out": len(held_out),
     }
+
+
+def measure_attributes(predicted: Tensor, asked: AvatarSet, bounds: dict[str, Any]) -> dict[str, Any]:
+    """Accuracy of what the judge read (N, A) off samples for the conditions `asked`, beside its ceiling and chance."""
+    schema = asked.schema
+    right, shown = predicted == asked.codes, asked.shown
+    rows = {
+        name: attribute_row(right[shown[:, i], i], bounds, name)
+        for i, name in enumerate(schema.names)
+        if i in scored(schema)
+    }
+    chosen = scored(schema)
+    accuracy = macro({name: row["accuracy"] for name, row in rows.items()})
+    limits = {name: bounds["macro"][name] for name in ("ceiling", "chance")}
+    return {
+        "macro": {
+            "accuracy": accuracy,
+            "interval": None
+            if accuracy is None
+            else macro_interval(right[:, chosen].numpy(), shown[:, chosen].numpy()),
+            **limits,
+            "normalised": normalised(accuracy, limits["ceiling"], limits["chance"]),
+        },
+        "per_attribute": rows,
+        "kinds": kinds(predicted, asked),
+        "hairstyle": hairstyle(predicted, asked),
+        "confusion": confusion(predicted, asked, rows),
+        "samples": len(predicted),
+    }
+
+
+def attribute_row(right: Tensor, bounds: dict[str, Any], name: str) -> dict[str, Any]:
+    """One attribute over the samples where it can be seen: bool (n,)."""
+    found = interval.share(int(right.sum()), len(right)) if len(right) else {"value": None, "interval": None}
+    limits = {table: bounds["per_attribute"][table][name] for table in ("ceiling", "chance")}
+    return {
+        "accuracy": found["value"],
+        "interval": found["interval"],
+        **limits,
+        "normalised": normalised(found["value"], limits["ceiling"], limits["chance"]),
+        "scored": len(right),
+    }
+
+
+def kinds(predicted: Tensor, asked: AvatarSet) -> dict[str, Any]:
+    """Macro accuracy of the attributes of colour and of those of shape, each with its interval."""
+    right, shown = (predicted == asked.codes).numpy(), asked.shown.numpy()
+    choice: dict[str, Callable[[str], bool]] = {"colour": is_colour, "shape": lambda name: not is_colour(name)}
+    found: dict[str, Any] = {}
+    for kind, belongs in choice.items():
+        columns = [i for i in scored(asked.schema) if belongs(asked.schema.names[i]) and shown[:, i].any()]
+        found[kind] = None
+        if columns:
+            part = right[:, columns], shown[:, columns]
+            found[kind] = {"value": macro_of(*part), "interval": macro_interval(*part), "of": len(right)}
+    return found
+
+
+def hairstyle(predicted: Tensor, asked: AvatarSet) -> dict[str, Any] | None:
+    """How many hairstyles the samples show, as the effective number exp(entropy), beside how many were asked."""
+    names = [name for name in HAIRSTYLE if name in asked.schema.names]
+    if not names:
+        return None
+    i = asked.schema.names.index(names[0])
+    size, wanted = asked.schema.cardinalities[i], effective_number(asked.codes[:, i].numpy())
+
+    def ratio(rows: np.ndarray) -> float:
+        return effective_number(predicted[rows, i].numpy()) / wanted
+
+    value = ratio(np.arange(len(predicted)))
+    return {
+        "attribute": names[0],
+        "variants": size,
+        "asked": wanted,
+        "shown": value * wanted,
+        "value": value,
+        "interval": interval.resampled(len(predicted), ratio, around=value),
+    }
+
+
+def effective_number(codes: np.ndarray) -> float:
+    """exp(entropy) of how often each code occurs: 1 if all are the same, their number if all are as frequent."""
+    return float(np.exp(entropy(np.bincount(codes))))
+
+
+def confusion(predicted: Tensor, asked: AvatarSet, rows: dict[str, Any]) -> dict[str, Any] | None:
+    """What was seen (columns) where what was asked (rows), for the attribute furthest from its ceiling."""
+    known = {name: row["normalised"] for name, row in rows.items() if row["normalised"] is not None}
+    if not known:
+        return None
+    worst = min(known, key=known.__getitem__)
+    i = asked.schema.names.index(worst)
+    variants, seen = asked.schema.attributes[i].variants, asked.shown[:, i]
+    counts = multiclass_confusion_matrix(predicted[seen, i], asked.codes[seen, i], num_classes=len(variants))
+    return {"attribute": worst, "variants": list(variants), "counts": counts.tolist()}

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.transforms.functional import gaussian_blur
 
 from bench import randomness
 from bench.data.dataset import AvatarSet, to_model_space
+
+BLUR_KERNEL = 7  # pixels: holds three standard deviations of the strongest blur
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,11 @@ class ClassifierConfig:
     steps: int
     batch_size: int = 32
     learning_rate: float = 2e-3
-    noise: float = 0.1  # standard deviation of the noise added in training, so that grain does not blind it
-    algorithm: int = 1  # raise when the code below gives another judge
+    # Artefacts added in training, so that they do not blind it: up to this standard deviation of noise (in model
+    # space, where 2 is black to white), and, in half of the batches, up to this many pixels of blur.
+    noise: float = 0.1
+    blur: float = 0.6
+    algorithm: int = 2  # raise when the code below gives another judge
 
     def as_dict(self) -> dict[str, float]:
         return dataclasses.asdict(self)
@@ -67,15 +73,25 @@ def loss(model: AttributeClassifier, images: Tensor, codes: Tensor) -> Tensor:
 
 
 def batches(train: AvatarSet, config: ClassifierConfig, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """`config.steps` batches of noisy real images and their codes, epoch after epoch."""
+    """`config.steps` batches of real images, some noisy or blurred, and their codes; epoch after epoch."""
     size = min(config.batch_size, len(train))
     per_epoch = len(train) // size
     for step in range(config.steps):
         epoch, position = divmod(step, per_epoch)
         rows = randomness.epoch_order(seed, epoch, len(train))[position * size : (position + 1) * size]
-        images = to_model_space(train.images[rows])
-        noise = torch.randn(images.shape, generator=randomness.generator(seed, "judge", step))
-        yield images + config.noise * noise, train.codes[rows]
+        yield (
+            worsened(to_model_space(train.images[rows]), config, randomness.generator(seed, "judge", step)),
+            train.codes[rows],
+        )
+
+
+def worsened(images: Tensor, config: ClassifierConfig, generator: torch.Generator) -> Tensor:
+    """Images (B, 3, H, W) with some blur in every second batch, and with noise, of a strength of its own for each."""
+    blurred, sigma = torch.rand(2, generator=generator).tolist()
+    if blurred < 0.5:
+        images = gaussian_blur(images, kernel_size=[BLUR_KERNEL, BLUR_KERNEL], sigma=[0.1 + sigma * config.blur])
+    strength = config.noise * torch.rand(len(images), 1, 1, 1, generator=generator)
+    return images + strength * torch.randn(images.shape, generator=generator)
 
 
 def train_classifier(

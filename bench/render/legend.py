@@ -21,6 +21,11 @@ def field_of(config: dict[str, Any], path: str) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+def comparable(a: Record, b: Record) -> bool:
+    """Whether two records differ in nothing that would make their numbers no comparison."""
+    return all(field_of(a.config, path) == field_of(b.config, path) for path in COMPARABLE)
+
+
 def legend(records: list[Record]) -> list[str]:
     """What the numbers rest on, and a warning for every field in which records are not alike."""
     first = next((record for record in records if record.status == "done"), records[0])
@@ -29,9 +34,11 @@ def legend(records: list[Record]) -> list[str]:
         training_note(first, records),
         data_note(first),
         scoring_note(first),
-        "Strength and weakness: the best and worst attributes, as the share of the way from chance to the judge's "
-        "ceiling that the samples go. A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide"
-        f"{batches(first)}. Predicted peaks, activations and GFLOP are accounted without the memory, not measured.",
+        "Strength and weakness: where a contestant is better, or worse, than every other one beyond the 95 % interval "
+        "over samples and seeds, the clearest first. ± is the standard deviation over seeds; where there is one seed, "
+        "`(a to b)` is the 95 % interval over samples. A MiB is 2^20 bytes. Full scale: the published size, with a "
+        f"condition 217 wide{batches(first)}. Predicted peaks, activations and GFLOP are accounted without the memory, "
+        "not measured.",
         *one_token_notes(records),
         *missing_notes(records),
         environment_note(first),
@@ -75,10 +82,6 @@ def differing(records: list[Record]) -> list[str]:
     lines = [f"**Not comparable throughout:** the records differ in `{path}`." for path in differ]
     if len({record.environment.get("device") for record in records}) > 1:
         lines.append("**Times do not compare throughout:** the records were made on different machines.")
-    for name in ("efficientnet-lite0", "inception-v3-compat"):
-        distances = filter(None, map(at("distance", name), records))
-        if len({(d.get("weights_sha256"), d.get("real"), d.get("generated")) for d in distances}) > 1:
-            lines.append(f"**Distances do not compare:** {name} was used with other weights or numbers of images.")
     return lines
 
 
@@ -103,12 +106,15 @@ def data_note(record: Record) -> str:
 
 def scoring_note(record: Record) -> str:
     run = record.run
+    few_samples = min(run.sizes.sweep_samples, run.sizes.samples)
     distance = record.measurements.get("distance", {}).get("efficientnet-lite0", {})
     sides = f"{distance.get('generated', MISSING)} generated against {distance.get('real', MISSING)} held-out real"
     few = " (fewer than 2048: rank-deficient, compare within this table only)" if distance.get("rank_deficient") else ""
     return (
         f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
-        f"guidance {run.recipe.guidance:g}. Fréchet distance: {sides} images{few}."
+        f"guidance {run.recipe.guidance:g}. Distances: {sides} images{few}. After every epoch "
+        f"{run.sizes.curve_samples} samples, and {few_samples} at every guidance scale and by the full sampler: the "
+        "first of the same conditions, from the same latents."
     )
 
 

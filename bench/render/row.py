@@ -19,6 +19,7 @@ class Row:
     better: str | None = None  # "lower" or "higher"
     meaning: str = ""
     unit: str | None = None  # of the raw value, as CSV and JSON give it
+    interval: Callable[[Record], list[float] | None] | None = None  # reads the 95 % interval over samples
 
 
 def at(*path: str) -> Callable[[Record], Any]:
@@ -31,6 +32,11 @@ def at(*path: str) -> Callable[[Record], Any]:
         return value
 
     return read
+
+
+def estimate(label: str, path: tuple[str, ...], write: Callable[[Any], str], better: str | None, meaning: str) -> Row:
+    """A row of a measurement that is `{"value", "interval"}`."""
+    return Row(label, at(*path, "value"), write, better, meaning, interval=at(*path, "interval"))
 
 
 def millions(count: float) -> str:

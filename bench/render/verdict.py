@@ -1,30 +1,131 @@
-"""Strength and weakness in words, drawn from what was measured."""
+"""Strength and weakness in words: where a contestant differs from all others beyond the uncertainty."""
 
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-NAMED = 2
+from bench.record import Record
+from bench.render.column import Column
+from bench.render.legend import comparable
+from bench.render.row import Row, at, decimals, share
+
+NAMED = 4  # verdicts in a cell, the clearest first
+Z = 1.96  # of a 95 % interval
+ALONE, EQUAL = "nothing to compare with", "none beyond the interval"
 
 
-def kept_shares(measurements: dict[str, Any]) -> dict[str, float]:
-    """For every attribute, which share of the way from chance to the judge's ceiling the samples go."""
-    table = measurements.get("attributes", {}).get("per_attribute", {})
-    shares = {}
-    for name, row in table.items():
-        if None not in (row["accuracy"], row["ceiling"], row["chance"]) and row["ceiling"] > row["chance"]:
-            shares[name] = (row["accuracy"] - row["chance"]) / (row["ceiling"] - row["chance"])
-    return shares
+@dataclass(frozen=True)
+class Measure:
+    """A measure on which contestants are compared; what is nearer to zero, lower or higher is better."""
+
+    good: str
+    bad: Callable[[float], str]
+    read: Callable[[Record], Any]  # {"value", "interval"}
+    score: Callable[[float], float]  # higher is better
+    write: Callable[[float], str]
 
 
-def strength(measurements: dict[str, Any]) -> str | None:
-    """The attributes that the samples show best, as far as they show any better than chance."""
-    shares = kept_shares(measurements)
-    return named(sorted(((n, s) for n, s in shares.items() if s > 0), key=lambda item: -item[1]))
+@dataclass(frozen=True)
+class Score:
+    """A column's value on a measure, and its standard error over samples and seeds."""
+
+    value: float
+    error: float
 
 
-def weakness(measurements: dict[str, Any]) -> str | None:
-    """The attributes that the samples show worst."""
-    return named(sorted(kept_shares(measurements).items(), key=lambda item: item[1]))
+def lower(value: float) -> float:
+    return -value
 
 
-def named(shares: list[tuple[str, float]]) -> str | None:
-    return ", ".join(f"{name} ({max(0.0, share):.0%})" for name, share in shares[:NAMED]) or None
+def higher(value: float) -> float:
+    return value
+
+
+def nearer(value: float) -> float:
+    return -abs(value)
+
+
+def measures(records: list[Record]) -> list[Measure]:
+    """The source's words, each with its measure; then the attributes, one by one."""
+    return [
+        Measure("clean background", lambda _: "noisy background", at("artefacts", "stray_pixels"), lower, share),
+        Measure("true colors", lambda _: "color corruption", at("artefacts", "colour_error"), lower, decimals(1)),
+        Measure("accurate shape", lambda _: "inaccurate shape", at("artefacts", "edge_agreement"), higher, decimals(2)),
+        Measure("various hairstyles", lambda _: "few hairstyles", at("attributes", "hairstyle"), higher, share),
+        Measure("right brightness", lambda v: "too bright" if v > 0 else "too dark", at("artefacts", "brightness"),
+                nearer, decimals(1)),
+        Measure("right saturation", lambda v: "garish color" if v > 0 else "pale color", at("artefacts", "saturation"),
+                nearer, decimals(1)),
+        Measure("near to real images", lambda _: "far from real images", frechet, lower, decimals(1)),
+        *(attribute_measure(name) for name in attribute_names(records)),
+    ]  # fmt: skip
+
+
+def frechet(record: Record) -> dict[str, Any] | None:
+    found = at("distance", "efficientnet-lite0")(record)
+    return None if found is None else {"value": found["frechet_distance"], "interval": found["interval"]}
+
+
+def attribute_names(records: list[Record]) -> list[str]:
+    names = (name for record in records for name in at("attributes", "per_attribute")(record) or {})
+    return list(dict.fromkeys(names))
+
+
+def attribute_measure(name: str) -> Measure:
+    def read(record: Record) -> dict[str, Any] | None:
+        row = at("attributes", "per_attribute", name)(record)
+        return None if row is None else {"value": row["accuracy"], "interval": row["interval"]}
+
+    return Measure(f"{name} as asked", lambda _: f"{name} not well captured", read, higher, decimals(2))
+
+
+def score(measure: Measure, column: Column) -> Score | None:
+    """Mean over seeds; its error is that of the samples and, with several seeds, that between seeds."""
+    found = [each for record in column.records if (each := measure.read(record)) and each["value"] is not None]
+    if not found or any(each.get("interval") is None for each in found):
+        return None
+    values = [each["value"] for each in found]
+    sampling = statistics.fmean(((e["interval"][1] - e["interval"][0]) / (2 * Z)) ** 2 for e in found)
+    between = statistics.variance(values) if len(values) > 1 else 0.0
+    return Score(statistics.fmean(values), ((sampling + between) / len(values)) ** 0.5)
+
+
+def clearness(measure: Measure, ours: Score, theirs: Score) -> float:
+    """By how many standard errors ours is better (above 0) or worse (below)."""
+    error = (ours.error**2 + theirs.error**2) ** 0.5
+    difference = measure.score(ours.value) - measure.score(theirs.value)
+    return difference / error if error > 0 else float("inf") * difference if difference else 0.0
+
+
+def verdict(column: Column, columns: list[Column], better: bool) -> str:
+    """The measures at which a column beats, or is beaten by, every other one beyond the interval, with the numbers."""
+    rivals = [other for other in columns if other is not column and comparable(other.records[0], column.records[0])]
+    if not rivals:
+        return ALONE
+    found = []
+    for measure in measures([record for each in columns for record in each.records]):
+        ours, theirs = score(measure, column), [score(measure, rival) for rival in rivals]
+        if ours is None or not all(theirs):
+            continue
+        sign = 1 if better else -1
+        nearest, clear = min(((s, sign * clearness(measure, ours, s)) for s in theirs if s), key=lambda pair: pair[1])
+        if clear > Z:
+            words = measure.good if better else measure.bad(ours.value)
+            found.append((clear, f"{words} ({measure.write(ours.value)} against {measure.write(nearest.value)})"))
+    return ", ".join(text for _, text in sorted(found, reverse=True)[:NAMED]) or EQUAL
+
+
+def verdict_rows(columns: list[Column]) -> list[Row]:
+    """The source's rows `strength` and `weakness`."""
+    done = [column for column in columns if any(record.status == "done" for record in column.records)]
+    words = {
+        (id(record), better): verdict(column, done, better)
+        for column in done
+        for record in column.records
+        for better in (True, False)
+    }
+    return [
+        Row("strength", lambda record: words.get((id(record), True))),
+        Row("weakness", lambda record: words.get((id(record), False))),
+    ]

@@ -1,0 +1,181 @@
+"""Distances, precision and recall, and memorisation, where the answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.library import DataRequest, render
+from bench.errors import BadInput
+from bench.quality import defects, features
+from bench.quality.distance import (
+    frechet_distance,
+    frechet_interval,
+    kernel_distance,
+    measure_distance,
+    precision_recall,
+    reference_frechet_distance,
+)
+from bench.quality.features import EFFICIENTNET, cached_features, extract, extractor_label, extractor_named
+from bench.quality.judges import without_most_hairstyles
+from bench.quality.memorisation import measure_memorisation
+
+SIDE = 120  # images a side
+
+
+def gaussian(count, width, shift=0.0, seed=0):
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(seed)) + shift
+
+
+@pytest.fixture(scope="module")
+def sets():
+    """Disjoint sets of real images: training, held out, others of the same kind, and many more."""
+    avatars = render(DataRequest("avataaars", images=8 * SIDE, image_size=32))
+    return [avatars.subset(rows) for rows in torch.arange(8 * SIDE).split([SIDE, SIDE, SIDE, 5 * SIDE])]
+
+
+def seen(images):
+    return extract(images, EFFICIENTNET, None, "cpu")
+
+
+@pytest.fixture(scope="module")
+def extracted(sets):
+    return [seen(each.images) for each in sets[:3]]
+
+
+def test_the_distance_of_a_set_to_itself_is_nothing_and_order_does_not_matter():
+    a, b = gaussian(300, 16), gaussian(300, 16, shift=1, seed=1)
+    assert frechet_distance(a, a) < 1e-6
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-6)
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a[torch.randperm(300)]), rel=1e-6)
+    assert frechet_distance(a, b) == pytest.approx(16, rel=0.2)  # sixteen means, each one apart
+    assert frechet_distance(a, torch.zeros(300, 16)) == pytest.approx(16, rel=0.2)  # a collapsed generator is finite
+    with pytest.raises(ValueError, match="at least 2"):
+        frechet_distance(a, b[:1])
+
+
+@pytest.mark.parametrize(("real", "generated"), [(300, 300), (300, 40), (40, 300)])
+def test_the_frechet_term_is_torch_fidelitys(real, generated):
+    """Full rank to 1e-6 relative; below it, torch-fidelity takes roots of eigenvalues that should be zero."""
+    width = 32
+    a, b = gaussian(real, width), 1.5 * gaussian(generated, width, shift=0.3, seed=1)
+    assert frechet_distance(a, b) == pytest.approx(reference_frechet_distance(a, b), rel=1e-6)
+
+
+def test_the_frechet_term_is_torch_fidelitys_on_real_features(extracted):
+    _, held_out, others = extracted
+    assert frechet_distance(held_out, others) == pytest.approx(reference_frechet_distance(held_out, others), rel=1e-6)
+
+
+def test_the_interval_of_a_distance_is_as_wide_as_its_spread_over_fresh_samples():
+    real = gaussian(400, 8)
+    fresh = [frechet_distance(real, gaussian(100, 8, shift=0.5, seed=seed)) for seed in range(2, 42)]
+    low, high = frechet_interval(real, gaussian(100, 8, shift=0.5, seed=1), around=fresh[0])
+    assert low < fresh[0] < high
+    assert high - low == pytest.approx(2 * 1.96 * np.std(fresh), rel=0.35)
+
+
+def test_the_distance_grows_with_noise(sets, extracted):
+    _, held_out, _ = extracted
+    found = [frechet_distance(held_out, seen(defects.noisy(sets[2].images, sd))) for sd in (2, 5, 10, 20, 40)]
+    assert frechet_distance(held_out, held_out) < 1e-6
+    assert [frechet_distance(held_out, extracted[2]), *found] == sorted(
+        [frechet_distance(held_out, extracted[2]), *found]
+    )
+    assert found[-1] > 2 * found[0]
+
+
+def test_kid_is_about_zero_for_the_same_kind_and_grows_with_noise(sets, extracted):
+    _, held_out, others = extracted
+    same = kernel_distance(held_out, others)
+    noisy = kernel_distance(held_out, seen(defects.noisy(sets[2].images, 20)))
+    assert abs(same["value"]) < 4 * same["sd"]
+    assert noisy["value"] > same["value"] + 4 * noisy["sd"]
+    assert same["subset_size"] == SIDE // 2
+    assert kernel_distance(held_out[:3], others[:3]) is None
+
+
+def test_dropping_modes_lowers_recall_and_not_precision(sets, extracted):
+    _, held_out, others = extracted
+    dropped = seen(without_most_hairstyles(sets[3], SIDE))
+    assert len(dropped) == SIDE
+    whole, few = precision_recall(held_out, others), precision_recall(held_out, dropped)
+    assert few["recall"]["value"] < whole["recall"]["value"] - 0.15
+    assert few["precision"]["value"] > whole["precision"]["value"] - 0.1
+    assert precision_recall(held_out[:3], others) is None
+
+
+def test_noise_lowers_precision(sets, extracted):
+    _, held_out, others = extracted
+    noisy = precision_recall(held_out, seen(defects.noisy(sets[2].images, 40)))
+    assert noisy["precision"]["value"] < precision_recall(held_out, others)["precision"]["value"] - 0.3
+
+
+def test_a_copy_of_the_training_set_is_flagged_and_new_images_are_not(extracted):
+    train, held_out, others = extracted
+    assert measure_memorisation(train, held_out, train)["flagged"]
+    assert measure_memorisation(train, held_out, train)["closer"]["value"] == 1
+    new = measure_memorisation(others, held_out, train)
+    assert not new["flagged"]
+    assert 0.8 < new["median_ratio"] < 1.2
+    half = torch.cat([train[: SIDE // 2], others[SIDE // 2 :]])
+    assert measure_memorisation(half, held_out, train)["flagged"]
+
+
+def test_a_slightly_noisy_copy_is_flagged_too(sets, extracted):
+    train, held_out, _ = extracted
+    assert measure_memorisation(seen(defects.noisy(sets[0].images, 2)), held_out, train)["flagged"]
+
+
+def test_everything_that_a_distance_rests_on_stands_beside_it(extracted):
+    train, held_out, others = extracted
+    found = measure_distance(held_out, others, train)
+    assert found["frechet_distance"] == pytest.approx(frechet_distance(held_out, others), rel=1e-6)
+    assert found["interval"][0] < found["frechet_distance"] < found["interval"][1]
+    assert found["floor"] == pytest.approx(frechet_distance(held_out, train))
+    assert found["ratio_to_floor"] == pytest.approx(1, abs=0.2)
+    assert (found["real"], found["generated"], found["rank_deficient"]) == (SIDE, SIDE, True)
+    label = extractor_label(EFFICIENTNET, None)
+    assert (label["extractor"], label["library"], len(label["weights_sha256"])) == (EFFICIENTNET, "torch-fidelity", 64)
+
+
+def test_the_extractor_does_not_depend_on_the_batch(sets):
+    images = sets[0].images[:5]
+    whole = extract(images, EFFICIENTNET, None, "cpu", batch_size=5)
+    torch.testing.assert_close(whole, extract(images, EFFICIENTNET, None, "cpu", batch_size=2), rtol=1e-3, atol=1e-4)
+
+
+def test_the_cache_of_features_is_keyed_by_content_and_checks_itself(sets, tmp_path):
+    images = sets[0].images[:6]
+    before = cached_features(images, EFFICIENTNET, None, "cpu", tmp_path)
+    (path,) = tmp_path.glob("features-*")
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 1
+    path.write_bytes(content)
+    again = cached_features(images, EFFICIENTNET, None, "cpu", tmp_path)
+    torch.testing.assert_close(again, before, rtol=1e-4, atol=1e-5)
+    cached_features(images.flip(0), EFFICIENTNET, None, "cpu", tmp_path)
+    assert len(list(tmp_path.glob("features-*"))) == 2
+
+
+def test_an_extractor_of_ones_own_is_registered_by_name(sets):
+    name = extractor_named("tests.plug_in:MEAN_COLOUR")
+    found = extract(sets[0].images[:4], name, None, "cpu")
+    torch.testing.assert_close(found, sets[0].images[:4].float().mean((2, 3)))
+    assert extractor_label(name, None)["title"] == "Fréchet distance (mean colour)"
+    with pytest.raises(BadInput, match="not registered"):
+        extractor_named("nobody")
+    with pytest.raises(BadInput, match="NOTHING"):
+        extractor_named("tests.plug_in:NOTHING")
+
+
+def test_foreign_inception_weights_are_refused_before_they_are_unpickled(tmp_path, monkeypatch):
+    with pytest.raises(BadInput, match="is no file"):
+        features.check_inception_weights(tmp_path / "gone.pth")
+    (tmp_path / "other.pth").write_bytes(b"not the weights")
+    with pytest.raises(BadInput, match="is not torch-fidelity's"):
+        features.check_inception_weights(tmp_path / "other.pth")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert features.cached_inception_weights() is None
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / features.INCEPTION_FILE).write_bytes(b"planted under the right name")
+    assert features.cached_inception_weights() is None
