@@ -5,78 +5,28 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from bench import contestants, durable
-from bench.config import RunConfig, Sizes, differences, recipe_for, run_name
+from bench import durable
+from bench.config import RunConfig, differences, recipe_for, run_name
 from bench.cost.machine import machine_peaks
 from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
 from bench.cost.trial import release_memory
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
-from bench.environment import choose_device, commit
+from bench.environment import commit
 from bench.errors import BadInput
+from bench.job import Job, failed_record
 from bench.lock import lock
 from bench.quality.classifier import ClassifierConfig
-from bench.quality.features import (
-    EFFICIENTNET,
-    INCEPTION,
-    cached_inception_weights,
-    check_inception_weights,
-    extractor_named,
-)
+from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
-from bench.record import read_record, read_records, record_path, write_unless_measured
-from bench.worker import Job, failed_record
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What the user asked of `bench run`."""
-
-    preset: str
-    sizes: Sizes
-    contestants: list[str]
-    recipe: str
-    seeds: list[int]
-    data: str
-    out: Path
-    cache: Path
-    device: str
-    mixed_precision: str | None  # None: the probe chooses
-    inception_weights: Path | None
-    extractors: list[str]  # the user's own, as `module:EXTRACTOR`
-    skip_bad: bool
-    fresh: bool
-    command: str
-
-
-def preflight(request: RunRequest) -> str:
-    """Everything that can be refused before work is done; the device to run on."""
-    device = choose_device(request.device)
-    sizes = request.sizes
-    if sizes.samples < 2:
-        raise BadInput("--samples 1 cannot be scored: at least 2")
-    if sizes.images < 20:
-        raise BadInput(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
-    for name in request.contestants:
-        recipe_for(request.recipe, name)
-        contestants.check(name, sizes.image_size, sizes.scale)
-    if request.mixed_precision == "fp16" and device == "cpu":
-        raise BadInput("--mixed-precision fp16 needs a GPU: use bf16 or no")
-    if request.inception_weights is not None:
-        check_inception_weights(request.inception_weights)
-    for text in request.extractors:
-        extractor_named(text)
-    for folder in (request.out, request.cache):
-        durable.check_writable(folder)
-    if any((request.out / "records").glob("*.json")):
-        read_records(request.out)  # a damaged one would spoil the table at the end
-    return device
+from bench.record import read_record, record_path, write_unless_measured
+from bench.request import RunRequest, extractors, preflight
 
 
 def run(request: RunRequest) -> list[str]:
@@ -115,15 +65,6 @@ def run(request: RunRequest) -> list[str]:
             release_memory()
             run_in_process(job, locked)
         return [config.name for config in configs if not finished(request, config)]
-
-
-def extractors(request: RunRequest) -> dict[str, str | None]:
-    """EfficientNet-Lite0, Inception where its weights are to be had, and the user's own."""
-    found: dict[str, str | None] = {EFFICIENTNET: None}
-    weights = request.inception_weights or cached_inception_weights()
-    if weights is not None:
-        found[INCEPTION] = str(weights)
-    return found | dict.fromkeys(request.extractors)
 
 
 def check_enough(parts: Split, batch_size: int) -> None:

@@ -4,11 +4,10 @@ import json
 import signal
 import sys
 import traceback
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from bench import cache, contestants, durable, samples
@@ -20,58 +19,14 @@ from bench.data.library import read_cache
 from bench.display import Display, display
 from bench.environment import environment
 from bench.errors import BadInput, RunFailed
-from bench.quality.curve import curve
-from bench.quality.features import extractor_named
-from bench.quality.judge import load_judge
-from bench.quality.score import Extraction, Scorer
-from bench.quality.validation import validation_losses, validation_timesteps
+from bench.evaluation import STRIP, asked_of, draw_all, look, score, show_samples
+from bench.job import Job, failed_record, failure
+from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
-from bench.sampling import draw
 from bench.train import Trainer
 
-STRIP = 16  # samples shown after every epoch, always of the same conditions
 ASKED = "held_out.safetensors"
-SHOWN = 32  # of the scored samples, above the real images of the same conditions
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker is told, as JSON on its command line."""
-
-    config: dict[str, Any]
-    command: str
-    commit: str | None
-    out: str
-    cache: str
-    avatars: str
-    judge: str
-    extractors: dict[str, str | None]  # names, with the path of their weights where the user has a file of them
-    probe: dict[str, float]  # seconds per step by precision and layout
-    machine_peak: dict[str, Any]  # measured once, so that all are held against the same
-
-    @property
-    def run(self) -> RunConfig:
-        return RunConfig.from_dict(self.config)
-
-    @property
-    def folder(self) -> Path:
-        """Where the state to resume from lies."""
-        return Path(self.out) / ".work" / self.run.name
-
-    @property
-    def samples(self) -> Path:
-        """Where the samples wait that are to be scored."""
-        return self.folder / "samples"
-
-    def image(self, name: str) -> str:
-        """A picture's path below the results folder."""
-        return f"images/{self.run.name}/{name}.png"
-
-
-def asked_of(parts: Split, count: int) -> AvatarSet:
-    """The held-out avatars whose conditions are asked, again from the first where there are too few."""
-    return parts.held_out.subset(torch.arange(count) % len(parts.held_out))
 
 
 def train(trainer: Trainer, job: Job, parts: Split, show: Display) -> list[str]:
@@ -85,25 +40,6 @@ def train(trainer: Trainer, job: Job, parts: Split, show: Display) -> list[str]:
         gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done - 1], images[:STRIP])
         save_checkpoint(job.folder / "checkpoints", trainer.log.steps_done, trainer.to_checkpoint())
     return strips
-
-
-def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> Tensor:
-    """After an epoch: the validation losses go to the log, and the samples of its point of the curve are kept."""
-    device, epoch = trainer.accelerator.device, trainer.log.epochs_done
-    asked = asked_of(parts, max(STRIP, job.run.sizes.curve_samples))
-    show.phase(f"samples after epoch {epoch}", len(asked))
-    losses = {
-        "raw": validation_losses(trainer.raw(), trainer.noise_schedule, parts.held_out, device, trainer.memory_format)
-    }
-    with trainer.averaged() as denoiser:
-        if trainer.ema is not None:
-            losses["averaged"] = validation_losses(
-                denoiser, trainer.noise_schedule, parts.held_out, device, trainer.memory_format
-            )
-        images = draw(denoiser, job.run, asked.conditions, device, advance=show.advance)
-    samples.keep_epoch(job.samples, epoch, images)
-    trainer.log.validation.append(losses)
-    return images
 
 
 def train_epoch(trainer: Trainer, config: RunConfig, show: Display) -> None:
@@ -124,53 +60,6 @@ def train_epoch(trainer: Trainer, config: RunConfig, show: Display) -> None:
     show.say(f"{name}: loss {log.loss_per_epoch[-1]:.4f}, {seconds:.1f} s, {speed:.1f} images/s")
 
 
-def generate(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dict[str, samples.Drawn]:
-    """Every series of samples that is to be scored, by name."""
-    drawn, device = {}, trainer.accelerator.device
-    with trainer.averaged() as denoiser:
-        for series in samples.series_of(job.run):
-            show.phase(f"sampling, {series.name}", series.count)
-            drawn[series.name] = samples.kept_samples(
-                job.samples, series, denoiser, job.run, asked.conditions, device, show.advance
-            )
-    return drawn
-
-
-def score(
-    job: Job, drawn: dict[str, samples.Drawn], asked: AvatarSet, parts: Split, show: Display
-) -> tuple[dict[str, Any], list[dict[str, Any] | None]]:
-    """What the samples of the trained denoiser are worth, and, in brief, those after every epoch."""
-    run, folder = job.run, Path(job.cache)
-    judge = load_judge(Path(job.judge), parts.train.schema, torch.device(run.device))
-    if judge is None:
-        raise RunFailed("the judge's cache is gone: run again")
-    paths = {extractor_named(name): path for name, path in job.extractors.items()}
-    weights = {name: None if path is None else Path(path) for name, path in paths.items()}
-    show.phase("features of real images", len(weights) * (len(parts.train) + len(parts.held_out)))
-    scorer = Scorer(judge, parts, asked, Extraction(weights, run.device, folder, show.advance))
-    epochs = [samples.epoch_samples(job.samples, epoch + 1) for epoch in range(run.sizes.epochs)]
-    main, full = drawn[samples.MAIN].images, drawn.get(samples.FULL)
-    everything = [*(each.images for each in drawn.values()), *(images for images in epochs if images is not None)]
-    show.phase("scoring", sum(map(len, everything)))
-    found = {
-        **scorer.score(main),
-        "guidance": scorer.guidance(samples.by_guidance(run, drawn)),
-        "sampler": None if full is None else scorer.samplers(main[: len(full.images)], full.images),
-    }
-    briefs = [None if images is None else scorer.brief(images) for images in epochs]
-    show.say(f"scored in {show.seconds():.1f} s: attribute accuracy {found['attributes']['macro']['accuracy']:.3f}")
-    return found, briefs
-
-
-def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, str]:
-    """Pictures of the samples above the real images of the same conditions, and of the table's example."""
-    shown = min(SHOWN, len(generated) // STRIP * STRIP) or len(generated)  # whole rows, so that each has its real one
-    above = torch.cat([generated[:shown], asked.images[:shown]])
-    gallery.write_strip(Path(job.out) / job.image("samples"), above, columns=min(STRIP, shown))
-    gallery.write_example(Path(job.out) / job.image("example"), generated[0])
-    return {"samples": job.image("samples"), "example": job.image("example")}
-
-
 def work(job: Job) -> Record:
     """The whole of a run, taken up from its newest checkpoint."""
     avatars = read_cache(Path(job.avatars))
@@ -185,14 +74,10 @@ def work(job: Job) -> Record:
         trainer = resumed_trainer(job, parts.train)
         strips = train(trainer, job, parts, show)
         asked = asked_of(parts, job.run.sizes.samples)
-        drawn = generate(trainer, job, asked, show)
-        generated, seconds = drawn[samples.MAIN].images, drawn[samples.MAIN].seconds
-        quality, briefs = score(job, drawn, asked, parts, show)
-    log = asdict(trainer.log) | {
-        "warm_up_epochs": 1,
-        "validation_timesteps": validation_timesteps(job.run.recipe.timesteps),
-    }
-    flop = (cost["cost"]["flops_per_image"] or {}).get("training")
+        drawn = draw_all(trainer, job, asked, show)
+        log = asdict(trainer.log)
+        flop = (cost["cost"]["flops_per_image"] or {}).get("training")
+        quality = score(job, drawn, asked, parts, log, flop, show)
     return Record(
         config=job.config,
         environment=environment(job.run.device, job.commit),
@@ -203,12 +88,12 @@ def work(job: Job) -> Record:
             **cost,
             "probe_seconds_per_step": job.probe,
             "machine_peak": job.machine_peak,
-            "training": log,
-            "curve": curve(briefs, log, flop),
-            "sampling": {"seconds": seconds, "images": len(generated)},
+            "training": log
+            | {"warm_up_epochs": 1, "validation_timesteps": validation_timesteps(job.run.recipe.timesteps)},
+            "sampling": {"seconds": drawn[samples.MAIN].seconds, "images": len(asked)},
             **quality,
         },
-        images={"epochs": strips, **show_samples(job, generated, asked)},
+        images={"epochs": strips, **show_samples(job, drawn[samples.MAIN].images, asked)},
     )
 
 
@@ -238,18 +123,6 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
         "skipped": avatars.skipped,
         "schema": avatars.schema.to_json(),
     }
-
-
-def failure(error: BaseException) -> str:
-    """Why a run failed, in a few words for its row."""
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return "out of memory"
-    return str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def failed_record(job: Job, why: str) -> Record:
-    return Record(job.config, environment(job.run.device, job.commit), job.command, status="failed", error=why)
 
 
 def main() -> int:

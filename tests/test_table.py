@@ -36,11 +36,12 @@ def quality_of(accuracy, judged, seconds):
     }
     measures = ("stray_pixels", "background_level", "colour_error", "out_of_palette", "edge_agreement")
     artefacts = {name: {"value": 0.1, "interval": [0.09, 0.11]} for name in (*measures, "brightness", "saturation")}
+    count = len(seconds)
     curve = [
         {"epoch": i + 1, "images": 100 * (i + 1), "seconds": sum(seconds[: i + 1]), "training_flop": 1e12 * (i + 1),
-         "accuracy": accuracy / (len(seconds) - i), "accuracy_interval": around(accuracy / (len(seconds) - i)), "frechet_distance": 100.0 - i,
-         "validation_loss": {"raw": 0.5, "averaged": 0.25}}
-        for i in range(len(seconds))
+         "accuracy": accuracy / (count - i), "accuracy_interval": around(accuracy / (count - i)),
+         "frechet_distance": 100.0 - i, "validation_loss": {"raw": 0.5, "averaged": 0.25}}
+        for i in range(count)
     ]  # fmt: skip
     return {
         "distance": {"efficientnet-lite0": distance},

@@ -1,0 +1,105 @@
+"""A run's samples and what they are worth: drawn after every epoch and at the end, scored when training is over."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench import samples
+from bench.data.dataset import AvatarSet, Split
+from bench.display import Display
+from bench.errors import RunFailed
+from bench.job import Job
+from bench.quality.curve import curve
+from bench.quality.features import extractor_named
+from bench.quality.judge import load_judge
+from bench.quality.score import Extraction, Scorer
+from bench.quality.validation import validation_losses
+from bench.render import gallery
+from bench.sampling import draw
+from bench.train import Trainer
+
+STRIP = 16  # samples shown after every epoch, always of the same conditions
+SHOWN = 32  # of the scored samples, above the real images of the same conditions
+
+
+def asked_of(parts: Split, count: int) -> AvatarSet:
+    """The held-out avatars whose conditions are asked, again from the first where there are too few."""
+    return parts.held_out.subset(torch.arange(count) % len(parts.held_out))
+
+
+def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> Tensor:
+    """After an epoch: the validation losses go to the log, and the samples of its point of the curve are kept."""
+    device, epoch = trainer.accelerator.device, trainer.log.epochs_done
+    asked = asked_of(parts, max(STRIP, job.run.sizes.curve_samples))
+    show.phase(f"samples after epoch {epoch}", len(asked))
+    losses = {
+        "raw": validation_losses(trainer.raw(), trainer.noise_schedule, parts.held_out, device, trainer.memory_format)
+    }
+    with trainer.averaged() as denoiser:
+        if trainer.ema is not None:
+            losses["averaged"] = validation_losses(
+                denoiser, trainer.noise_schedule, parts.held_out, device, trainer.memory_format
+            )
+        images = draw(denoiser, job.run, asked.conditions, device, advance=show.advance)
+    samples.keep_epoch(job.samples, epoch, images)
+    trainer.log.validation.append(losses)
+    return images
+
+
+def draw_all(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dict[str, samples.Drawn]:
+    """Every series of samples that is to be scored, by name."""
+    drawn, device = {}, trainer.accelerator.device
+    with trainer.averaged() as denoiser:
+        for series in samples.series_of(job.run):
+            show.phase(f"sampling, {series.name}", series.count)
+            drawn[series.name] = samples.kept_samples(
+                job.samples, series, denoiser, job.run, asked.conditions, device, show.advance
+            )
+    return drawn
+
+
+def score(
+    job: Job,
+    drawn: dict[str, samples.Drawn],
+    asked: AvatarSet,
+    parts: Split,
+    log: dict[str, Any],  # of training
+    training_flop_per_image: float | None,
+    show: Display,
+) -> dict[str, Any]:
+    """What the samples of the trained denoiser are worth, and, in brief, those after every epoch."""
+    scorer = scorer_for(job, parts, asked, show)
+    epochs = [samples.epoch_samples(job.samples, epoch + 1) for epoch in range(job.run.sizes.epochs)]
+    main, full = drawn[samples.MAIN].images, drawn.get(samples.FULL)
+    images = [*(each.images for each in drawn.values()), *(each for each in epochs if each is not None)]
+    show.phase("scoring", sum(map(len, images)))
+    found = scorer.score(main) | {
+        "guidance": scorer.guidance(samples.by_guidance(job.run, drawn)),
+        "sampler": None if full is None else scorer.samplers(main[: len(full.images)], full.images),
+        "curve": curve([each if each is None else scorer.brief(each) for each in epochs], log, training_flop_per_image),
+    }
+    show.say(f"scored in {show.seconds():.1f} s: attribute accuracy {found['attributes']['macro']['accuracy']:.3f}")
+    return found
+
+
+def scorer_for(job: Job, parts: Split, asked: AvatarSet, show: Display) -> Scorer:
+    """The judge and the features of real images, from the cache where they are there."""
+    run = job.run
+    judge = load_judge(Path(job.judge), parts.train.schema, torch.device(run.device))
+    if judge is None:
+        raise RunFailed("the judge's cache is gone: run again")
+    paths = {extractor_named(name): path for name, path in job.extractors.items()}
+    weights = {name: None if path is None else Path(path) for name, path in paths.items()}
+    show.phase("features of real images", len(weights) * (len(parts.train) + len(parts.held_out)))
+    return Scorer(judge, parts, asked, Extraction(weights, run.device, Path(job.cache), show.advance))
+
+
+def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, str]:
+    """Pictures of the samples above the real images of the same conditions, and of the table's example."""
+    shown = min(SHOWN, len(generated) // STRIP * STRIP) or len(generated)  # whole rows, so that each has its real one
+    above = torch.cat([generated[:shown], asked.images[:shown]])
+    gallery.write_strip(Path(job.out) / job.image("samples"), above, columns=min(STRIP, shown))
+    gallery.write_example(Path(job.out) / job.image("example"), generated[0])
+    return {"samples": job.image("samples"), "example": job.image("example")}

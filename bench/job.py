@@ -1,0 +1,56 @@
+"""What a worker process is told, and what is recorded where it fails."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.config import RunConfig
+from bench.environment import environment
+from bench.errors import RunFailed
+from bench.record import Record
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told, as JSON on its command line."""
+
+    config: dict[str, Any]
+    command: str
+    commit: str | None
+    out: str
+    cache: str
+    avatars: str
+    judge: str
+    extractors: dict[str, str | None]  # names, with the path of their weights where the user has a file of them
+    probe: dict[str, float]  # seconds per step by precision and layout
+    machine_peak: dict[str, Any]  # measured once, so that all are held against the same
+
+    @property
+    def run(self) -> RunConfig:
+        return RunConfig.from_dict(self.config)
+
+    @property
+    def folder(self) -> Path:
+        """Where the state to resume from lies."""
+        return Path(self.out) / ".work" / self.run.name
+
+    @property
+    def samples(self) -> Path:
+        """Where the samples wait that are to be scored."""
+        return self.folder / "samples"
+
+    def image(self, name: str) -> str:
+        """A picture's path below the results folder."""
+        return f"images/{self.run.name}/{name}.png"
+
+
+def failure(error: BaseException) -> str:
+    """Why a run failed, in a few words for its row."""
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return "out of memory"
+    return str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def failed_record(job: Job, why: str) -> Record:
+    return Record(job.config, environment(job.run.device, job.commit), job.command, status="failed", error=why)
