@@ -23,7 +23,7 @@ class ClassifierConfig:
     batch_size: int = 32
     learning_rate: float = 2e-3
     # Artefacts added in training, so that they do not blind it: up to this standard deviation of noise (in model
-    # space, where 2 is black to white), and, in half of the batches, up to this many pixels of blur.
+    # space, where 2 is black to white), and, in half of the batches, up to this many pixels at 32×32 of blur.
     noise: float = 0.1
     blur: float = 0.6
     algorithm: int = 2  # raise when the code below gives another judge
@@ -89,7 +89,8 @@ def worsened(images: Tensor, config: ClassifierConfig, generator: torch.Generato
     """Images (B, 3, H, W) with some blur in every second batch, and with noise, of a strength of its own for each."""
     blurred, sigma = torch.rand(2, generator=generator).tolist()
     if blurred < 0.5:
-        images = gaussian_blur(images, kernel_size=[BLUR_KERNEL, BLUR_KERNEL], sigma=[0.1 + sigma * config.blur])
+        strongest = config.blur * images.shape[-1] / 32
+        images = gaussian_blur(images, kernel_size=[BLUR_KERNEL, BLUR_KERNEL], sigma=[0.1 + sigma * strongest])
     strength = config.noise * torch.rand(len(images), 1, 1, 1, generator=generator)
     return images + strength * torch.randn(images.shape, generator=generator)
 

@@ -6,6 +6,7 @@ from typing import Any
 from bench.record import Record
 from bench.render.row import Row, at, decimals, duration, estimate, share
 
+FID = "FID (Inception)"
 ROUNDING = 1.05  # of an equal budget: epochs end where they end
 
 
@@ -146,6 +147,8 @@ def distance_rows(records: list[Record]) -> list[Row]:
         twice = sum(other["title"] == distance["title"] for other in found.values()) > 1
         title = distance["title"] + (f", {key[2]} against {key[3]}, weights {key[1][:8]}" if twice else "")
         rows += rows_of_distance(title, key)
+    if not any(distance["title"] == FID for distance in found.values()):
+        rows.append(Row(FID, lambda _: None, meaning="the usual FID; measured where Inception's weights are to be had"))
     return rows
 
 
