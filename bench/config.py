@@ -141,11 +141,11 @@ PRESETS = {
     "full": Sizes(
         image_size=64,
         scale=1.0,
-        images=10_000,
+        images=30_000,  # so that 2,000 are held out to be asked, and 1,000 more for the real side
         epochs=10,
         batch_size=128,
         learning_rate=2e-4,
-        samples=2048,
+        samples=2000,
         curve_samples=256,
         sweep_samples=256,
         judge_steps=3000,

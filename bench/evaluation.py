@@ -43,7 +43,7 @@ def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> Tensor:
                 denoiser, trainer.noise_schedule, parts.held_out, device, trainer.memory_format
             )
         images = draw(denoiser, job.run, asked.conditions, device, advance=show.advance)
-    samples.keep_epoch(job.samples, epoch, images)
+    samples.keep_epoch(job.samples, epoch, images[: job.run.sizes.curve_samples])
     trainer.log.validation.append(losses)
     return images
 
@@ -63,15 +63,15 @@ def draw_all(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dic
 def score(
     job: Job,
     drawn: dict[str, samples.Drawn],
-    asked: AvatarSet,
     parts: Split,
     log: dict[str, Any],  # of training
     training_flop_per_image: float | None,
     show: Display,
 ) -> dict[str, Any]:
     """What the samples of the trained denoiser are worth, and, in brief, those after every epoch."""
-    scorer = scorer_for(job, parts, asked, show)
-    epochs = [samples.epoch_samples(job.samples, epoch + 1) for epoch in range(job.run.sizes.epochs)]
+    sizes = job.run.sizes
+    scorer = scorer_for(job, parts, asked_of(parts, max(sizes.samples, sizes.curve_samples)), show)
+    epochs = [samples.epoch_samples(job.samples, epoch + 1) for epoch in range(sizes.epochs)]
     main, full = drawn[samples.MAIN].images, drawn.get(samples.FULL)
     images = [*(each.images for each in drawn.values()), *(each for each in epochs if each is not None)]
     show.phase("scoring", sum(map(len, images)))
@@ -80,7 +80,7 @@ def score(
         "sampler": None if full is None else scorer.samplers(main[: len(full.images)], full.images),
         "curve": curve([each if each is None else scorer.brief(each) for each in epochs], log, training_flop_per_image),
     }
-    show.say(f"scored in {show.seconds():.1f} s: attribute accuracy {found['attributes']['macro']['accuracy']:.3f}")
+    show.say(f"scored in {show.seconds():.1f} s: attribute accuracy {found['attributes']['macro']['accuracy']}")
     return found
 
 

@@ -25,7 +25,10 @@ def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
             f"'{out}' holds no checkpoint of {contestant} ({recipe}), they are not committed: train it here first, "
             "with the command that stands below the folder's table and an --out of its own"
         )
-    return RunConfig.from_dict(json.loads(found[0].read_text()))
+    try:
+        return RunConfig.from_dict(json.loads(found[0].read_text()))
+    except (TypeError, KeyError) as error:
+        raise BadInput(f"'{out}' was trained by another version of this code ({error}): train it again") from error
 
 
 def chosen_codes(schema: Schema, real: Tensor, attributes: str, count: int, seed: int) -> Tensor:

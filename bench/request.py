@@ -42,8 +42,9 @@ def preflight(request: RunRequest) -> str:
     """Everything that can be refused before work is done; the device to run on."""
     device = choose_device(request.device)
     sizes = request.sizes
-    if sizes.samples < 2:
-        raise BadInput("--samples 1 cannot be scored: at least 2")
+    for name in ("samples", "curve_samples", "sweep_samples"):
+        if getattr(sizes, name) < 2:
+            raise BadInput(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
     if sizes.images < 20:
         raise BadInput(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
     for name in request.contestants:
@@ -53,8 +54,8 @@ def preflight(request: RunRequest) -> str:
         raise BadInput("--mixed-precision fp16 needs a GPU: use bf16 or no")
     if request.inception_weights is not None:
         check_inception_weights(request.inception_weights)
-    for text in request.extractors:
-        extractor_named(text)
+    if extractors(request).get(INCEPTION, "") is None:
+        raise BadInput(f"--extractors {INCEPTION} needs its weights: name them by --inception-weights")
     for folder in (request.out, request.cache):
         durable.check_writable(folder)
     if any((request.out / "records").glob("*.json")):
@@ -68,4 +69,6 @@ def extractors(request: RunRequest) -> dict[str, str | None]:
     weights = request.inception_weights or cached_inception_weights()
     if weights is not None:
         found[INCEPTION] = str(weights)
-    return found | dict.fromkeys(request.extractors)
+    for text in request.extractors:
+        extractor_named(text)  # refuses what is not registered
+    return dict.fromkeys(request.extractors) | found

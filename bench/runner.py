@@ -163,7 +163,14 @@ def finished(request: RunRequest, config: RunConfig) -> bool:
         return False
     asked = {extractor_named(text) for text in request.extractors}
     asked |= {INCEPTION} if request.inception_weights is not None else set()
-    return asked <= read_record(record).measurements["distance"].keys()
+    measured = read_record(record).measurements["distance"].keys()
+    lost = measured - {extractor_named(text) for text in extractors(request)}
+    if lost and not asked <= measured:
+        raise BadInput(
+            f"{config.name} has distances by {', '.join(sorted(lost))}, which scoring anew would lose: name its "
+            "weights or extractor too"
+        )
+    return asked <= measured
 
 
 def run_in_process(job: Job, locked: int) -> None:

@@ -15,6 +15,7 @@ from bench.sampling import draw
 
 GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)  # the source's sweep
 MAIN, FULL = "main", "full-sampler"
+ALGORITHM = 1  # raise when the same weights and settings would give other images
 Advance = Callable[[int], None]
 
 
@@ -60,19 +61,26 @@ def by_guidance(config: RunConfig, drawn: dict[str, Drawn]) -> list[tuple[float,
     return [(g, drawn[MAIN if g == own else guidance_name(g)].images[:count]) for g in GUIDANCES]
 
 
+def key_of(series: Series, denoiser: nn.Module, config: RunConfig) -> str:
+    """What a series' images depend on besides the conditions, as a digest: its weights, settings and this code."""
+    state = {name: tensor.detach().cpu() for name, tensor in denoiser.state_dict().items()}
+    about = {"algorithm": str(ALGORITHM), "series": repr(series), "run": repr(config)}
+    return cache.checksum({name: tensor.float() for name, tensor in state.items()}, about)
+
+
 def kept_samples(
     folder: Path, series: Series, denoiser: nn.Module, config: RunConfig, condition: Tensor, device: torch.device,
     advance: Advance,
 ) -> Drawn:  # fmt: skip
-    """A series' samples: found again if this training has drawn them before, else drawn and kept."""
-    path = folder / f"{series.name}.safetensors"
+    """A series' samples: found again if these very weights have drawn them before, else drawn and kept."""
+    path, key = folder / f"{series.name}.safetensors", key_of(series, denoiser, config)
     found = cache.read(path)
-    if found is not None:
+    if found is not None and found[1].get("key") == key:
         return Drawn(found[0]["images"], float(found[1]["seconds"]))
     started = time.perf_counter()
     images = draw(denoiser, config, condition[: series.count], device, series.guidance, series.recipe, advance)
     drawn = Drawn(images, time.perf_counter() - started)
-    cache.write(path, {"images": images}, {"seconds": repr(drawn.seconds)})
+    cache.write(path, {"images": images}, {"seconds": repr(drawn.seconds), "key": key})
     return drawn
 
 

@@ -77,7 +77,7 @@ def work(job: Job) -> Record:
         drawn = draw_all(trainer, job, asked, show)
         log = asdict(trainer.log)
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
-        quality = score(job, drawn, asked, parts, log, flop, show)
+        quality = score(job, drawn, parts, log, flop, show)
     return Record(
         config=job.config,
         environment=environment(job.run.device, job.commit),

@@ -18,7 +18,7 @@ MOVED = {
     "stray_pixels": 0.3,
     "colour_error": 5.0,
     "out_of_palette": 0.04,
-    "edge_agreement": 0.05,
+    "edge_agreement": 0.25,
     "hairstyle_variety": 0.3,
     "brightness": 10.0,
     "saturation": 10.0,

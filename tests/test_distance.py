@@ -74,6 +74,13 @@ def test_the_interval_of_a_distance_is_as_wide_as_its_spread_over_fresh_samples(
     assert high - low == pytest.approx(2 * 1.96 * np.std(fresh), rel=0.35)
 
 
+def test_the_interval_holds_with_fewer_images_than_features():
+    real = gaussian(100, 300)
+    fresh = [frechet_distance(real, gaussian(60, 300, shift=0.5, seed=seed)) for seed in range(2, 32)]
+    low, high = frechet_interval(real, gaussian(60, 300, shift=0.5, seed=1), around=fresh[0])
+    assert 0.5 < (high - low) / (2 * 1.96 * np.std(fresh)) < 2
+
+
 def test_the_distance_grows_with_noise(sets, extracted):
     _, held_out, _ = extracted
     found = [frechet_distance(held_out, seen(defects.noisy(sets[2].images, sd))) for sd in (2, 5, 10, 20, 40)]

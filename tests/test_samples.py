@@ -9,6 +9,7 @@ from bench import contestants, samples
 from bench.config import SOURCE
 from bench.diffusion import noise_schedule
 from bench.quality.curve import curve
+from bench.quality.score import real_side, within
 from bench.quality.validation import LEVELS, validation_losses, validation_timesteps
 from tests.conftest import awaken
 
@@ -42,6 +43,13 @@ def test_series_differ_in_guidance_alone_and_are_drawn_once(config, parts, denoi
                 tmp_path, series, denoiser, config, conditions, CPU, advanced.append
             )
     assert sum(advanced) == 4 + 6 * 2  # the second time, all were found
+    with torch.no_grad():
+        next(denoiser.parameters()).mul_(1.5)
+    other = samples.kept_samples(tmp_path, plan[0], denoiser, config, conditions, CPU, advanced.append)
+    assert sum(advanced) == 4 + 6 * 2 + 4  # other weights: those kept are not theirs
+    assert not torch.equal(other.images, drawn[samples.MAIN].images)
+    with torch.no_grad():
+        next(denoiser.parameters()).div_(1.5)
     sweep = samples.by_guidance(config, drawn)
     assert [scale for scale, _ in sweep] == list(samples.GUIDANCES)
     again = samples.Series("again", 2, 2.0, config.recipe)
@@ -89,3 +97,18 @@ def test_a_curve_counts_images_seconds_and_arithmetic():
     assert "accuracy" not in points[1]
     assert points[1]["validation_loss"] == {"raw": 1.0, "averaged": 0.5}
     assert curve([None, None], log, None)[0]["training_flop"] is None
+
+
+def test_the_real_side_is_of_other_conditions_where_there_are_enough():
+    rows, others = real_side(held_out=1000, asked=512)
+    assert (rows.tolist(), others) == (list(range(512, 1000)), True)
+    rows, others = real_side(held_out=1000, asked=400)
+    assert (len(rows), rows[0], others) == (400, 400, True)
+    rows, others = real_side(held_out=1000, asked=2048)
+    assert (rows.tolist(), others) == (list(range(1000)), False)
+
+
+def test_samplers_agree_only_where_the_intervals_say_so():
+    assert within((0.01, [-0.005, 0.008]), (0.05, [-0.04, 0.03])) is True
+    assert within((0.01, [-0.005, 0.008]), (0.05, [0.06, 0.2])) is False
+    assert within((0.01, [-0.05, 0.08]), (0.05, [-0.04, 0.03])) is None

@@ -4,13 +4,14 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.cost.terms import PARTS
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
 from bench.render.table import columns, table, write_table
-from bench.render.verdict import ALONE, EQUAL
+from bench.render.verdict import ALONE, EQUAL, Score, attribute_measure, clearness
 
 GOLDEN = Path(__file__).parent / "golden_table.md"
 
@@ -61,7 +62,7 @@ def quality_of(accuracy, judged, seconds):
         "guidance": [{"guidance": g, "accuracy": accuracy - abs(g - 2) / 100, "frechet_distance": 50.0 + g,
                       "artefacts": artefacts} for g in (0.0, 2.0, 9.0)],
         "sampler": {"accuracy_difference": 0.005, "accuracy_interval": [-0.01, 0.02], "frechet_relative": 0.1,
-                    "agree": False},
+                    "frechet_interval": [0.06, 0.14], "agree": False},
         "curve": curve,
     }  # fmt: skip
 
@@ -173,6 +174,9 @@ def test_a_seed_that_failed_is_counted(record):
     lost = record(seed=2, measurements={}, images={}, status="failed", error="out of memory")
     made = table([record(seed=0, accuracy=0.8), record(seed=1, accuracy=0.6), lost])
     assert cells_of(made, "attribute accuracy, macro")[0].text == "0.700 ± 0.141 (1 of 3 seeds failed)"
+    first_failed = record(seed=0, measurements={}, images={}, status="failed", error="out of memory")
+    (cell,) = cells_of(table([first_failed, record(seed=1)]), "attribute accuracy, macro")
+    assert cell.text == "0.800 (0.780 to 0.820) (1 of 2 seeds failed)"
 
 
 def test_epochs_that_warm_up_after_a_resume_do_not_count(record):
@@ -213,8 +217,29 @@ def test_strength_and_weakness_are_differences_beyond_the_interval(record):
     close = record("diffusers-32", accuracy=0.79)
     assert words_of(table([record(), close])) == [[EQUAL] * 2] * 2
     (strengths, weaknesses) = words_of(table([record(), record("diffusers-32", accuracy=0.6)]))
-    assert strengths == ["top as asked (0.80 against 0.60)", "near to real images (60.0 against 80.0)"]
-    assert weaknesses == ["far from real images (80.0 against 60.0)", "top not well captured (0.60 against 0.80)"]
+    only = " (one seed: over samples only)"
+    assert strengths == ["top as asked (0.80 against 0.60)" + only, "near to real images (60.0 against 80.0)" + only]
+    assert weaknesses == [
+        "far from real images (80.0 against 60.0)" + only, "top not well captured (0.60 against 0.80)" + only,
+    ]  # fmt: skip
+    pairs = [
+        record(name, seed, accuracy) for name, accuracy in (("scratch", 0.8), ("diffusers-32", 0.6)) for seed in (0, 1)
+    ]
+    (best, _), _ = words_of(table(pairs))
+    assert best == "top as asked (0.80 against 0.60), near to real images (60.0 against 80.0)"
+
+
+def test_equals_seldom_get_a_verdict():
+    """Of many tables of two equal contestants, each with 20 measures, about one in twenty says anything."""
+    random = np.random.default_rng(0)
+    higher_is_better = attribute_measure("top")
+    found = 0
+    for _ in range(300):
+        draws = random.normal(0, 1, (2, 20))
+        found += any(
+            abs(clearness(higher_is_better, Score(a, 1.0, 1e9), Score(b, 1.0, 1e9), 20)) > 1 for a, b in draws.T
+        )
+    assert 0.01 < found / 300 < 0.1
 
 
 def test_the_sources_words_have_their_measures(record):
@@ -256,8 +281,17 @@ def test_equal_budgets_are_read_off_the_curves(record):
     assert [cell.value for cell in cells_of(made, label)] == [0.8, pytest.approx(0.8 / 3)]
     assert [cell.value for cell in cells_of(made, "epochs after equal time (3.0 s)")] == [3, 1]
     dear = record("diffusers-32", seconds=(9.0, 9.0, 9.0))  # its first epoch is longer than all of the other's
-    assert any(row.label == "accuracy after equal time (9.0 s)" for row in table([fast, dear]).rows)
+    assert [cell.text for cell in cells_of(table([fast, dear]), label)] == ["0.800 (0.780 to 0.820)", "–"]
     assert not any("equal time" in row.label for row in table([fast]).rows)
+    dear.config["data_hash"] = "fedcba"
+    assert not any("equal time" in row.label for row in table([fast, dear]).rows)
+
+
+def test_samplers_agree_differ_or_cannot_be_told(record):
+    label, one = "… do they agree (0.01, 5 %)?", record()
+    for agree, text in ((True, "yes"), (False, "**no**"), (None, "not shown: too few samples to say")):
+        one.measurements["sampler"] = one.measurements["sampler"] | {"agree": agree}
+        assert cells_of(table([one]), label)[0].text == text
 
 
 def test_seeds_that_say_different_things_are_both_heard(record):

@@ -152,12 +152,17 @@ def kinds(predicted: Tensor, asked: AvatarSet) -> dict[str, Any]:
     return found
 
 
+def hairstyle_of(schema: Schema) -> str | None:
+    """The attribute that is the hairstyle, if there is one."""
+    return next((name for name in HAIRSTYLE if name in schema.names), None)
+
+
 def hairstyle(predicted: Tensor, asked: AvatarSet) -> dict[str, Any] | None:
     """How many hairstyles the samples show, as the effective number exp(entropy), beside how many were asked."""
-    names = [name for name in HAIRSTYLE if name in asked.schema.names]
-    if not names:
+    name = hairstyle_of(asked.schema)
+    if name is None:
         return None
-    i = asked.schema.names.index(names[0])
+    i = asked.schema.names.index(name)
     size, wanted = asked.schema.cardinalities[i], effective_number(asked.codes[:, i].numpy())
 
     def ratio(rows: np.ndarray) -> float:
@@ -165,7 +170,7 @@ def hairstyle(predicted: Tensor, asked: AvatarSet) -> dict[str, Any] | None:
 
     value = ratio(np.arange(len(predicted)))
     return {
-        "attribute": names[0],
+        "attribute": name,
         "variants": size,
         "asked": wanted,
         "shown": value * wanted,

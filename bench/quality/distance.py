@@ -12,7 +12,6 @@ from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, p
 
 from bench.quality import interval
 
-FULL_RANK_FROM = 2048  # fewer images leave the covariance of Inception's features rank-deficient
 RESAMPLES = 100  # enough for a standard deviation to a tenth of itself
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000
 NEIGHBOURS = 3  # of precision and recall
@@ -114,13 +113,16 @@ def precision_recall(real: Tensor, generated: Tensor) -> dict[str, Any] | None:
     }
 
 
-def measure_distance(real: Tensor, generated: Tensor, train: Tensor) -> dict[str, Any]:
+def measure_distance(real: Tensor, generated: Tensor, train: Tensor | None) -> dict[str, Any]:
     """All distances between feature sets (N, D): held-out real, generated, and real training images.
 
-    The floor is the distance of as many training images as were generated: what a perfect generator would get.
+    The floor is the distance of as many training images as were generated: what other real images get. There is
+    none without `train`, where the real side has the very conditions that were asked.
     """
     distance = reference_frechet_distance(real, generated)
-    floor = frechet_distance(real, train[: len(generated)]) if len(train) >= len(generated) else None
+    floor = None
+    if train is not None and len(train) >= len(generated):
+        floor = frechet_distance(real, train[: len(generated)])
     return {
         "frechet_distance": distance,
         "interval": frechet_interval(real, generated, distance),
@@ -130,6 +132,6 @@ def measure_distance(real: Tensor, generated: Tensor, train: Tensor) -> dict[str
         "precision_recall": precision_recall(real, generated),
         "real": len(real),
         "generated": len(generated),
-        "split": "held-out",
-        "rank_deficient": min(len(real), len(generated)) < FULL_RANK_FROM,
+        "split": "held-out, the conditions asked" if train is None else "held-out, other conditions",
+        "rank_deficient": min(len(real), len(generated)) <= real.shape[1],
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, bootstrap, norm
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -30,15 +30,16 @@ def mean(values: np.ndarray) -> dict[str, Any] | None:
 def resampled(
     count: int, statistic: Callable[[np.ndarray], float], resamples: int = RESAMPLES, around: float | None = None
 ) -> list[float]:
-    """Percentile bootstrap over row numbers [0, count): the interval of `statistic(rows)`.
+    """Bootstrap over row numbers [0, count): the interval of `statistic(rows)`, by its percentiles.
 
-    `around` moves the interval so that it is centred where the statistic of the whole sample lies: a distance
-    between distributions grows where rows are repeated, and its bare percentiles would lie above it.
+    Or, `around` the statistic of the whole sample, by its standard deviation: a distance between distributions grows
+    where rows are repeated, so its percentiles would lie above it.
     """
     rows = (np.arange(count),)
     drawn = bootstrap(
         rows, statistic, n_resamples=resamples, vectorized=False, method="percentile", rng=np.random.default_rng(0)
     ).bootstrap_distribution
-    shift = 0.0 if around is None else around - drawn.mean()
+    if around is not None:
+        return [float(edge) for edge in norm.interval(CONFIDENCE, loc=around, scale=max(drawn.std(ddof=1), 1e-300))]
     tail = (1 - CONFIDENCE) / 2
-    return [float(edge) for edge in np.quantile(drawn, [tail, 1 - tail]) + shift]
+    return [float(edge) for edge in np.quantile(drawn, [tail, 1 - tail])]

@@ -9,6 +9,7 @@ from bench.quality import interval
 
 NEAR = 0.05  # this share of the held-out real images counts as near to a training image
 ALARM = 0.10  # more samples than this as near as those, beyond the interval: they are copies
+LEAST = 40  # held-out images: of fewer, the nearest twentieth is one or none
 CHUNK = 1024
 
 
@@ -20,12 +21,12 @@ def nearest(features: Tensor, train: Tensor) -> Tensor:
 def measure_memorisation(generated: Tensor, held_out: Tensor, train: Tensor) -> dict[str, Any]:
     """Are the samples nearer to training images than images are that no training ever saw?"""
     ours, theirs = nearest(generated, train), nearest(held_out, train)
-    closer = interval.share(int((ours < theirs.quantile(NEAR)).sum()), len(ours))
+    closer = interval.share(int((ours <= theirs.quantile(NEAR)).sum()), len(ours))
     return {
         "median_ratio": (ours.median() / theirs.median()).item() if theirs.median() > 0 else None,
         "closer": closer,
         "expected": NEAR,
-        "flagged": closer["interval"][0] > ALARM,
+        "flagged": closer["interval"][0] > ALARM if len(held_out) >= LEAST else None,
         "train": len(train),
         "held_out": len(held_out),
     }

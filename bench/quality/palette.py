@@ -82,9 +82,5 @@ def learn_colours(pixels: np.ndarray, codes: np.ndarray, shown: np.ndarray) -> d
         without = np.bincount(places[~mine[owner]], minlength=len(names)) / max(1, (~mine).sum())
         best = (with_it - without).argmax()
         if with_it[best] - without[best] > TELLING:
-            found[int(code)] = to_lab(np.array(divmod_rgb(int(names[best])), dtype=np.uint8))
+            found[int(code)] = to_lab(np.array([names[best] >> shift & 255 for shift in (16, 8, 0)], dtype=np.uint8))
     return found
-
-
-def divmod_rgb(packed: int) -> list[int]:
-    return [packed >> 16, packed >> 8 & 255, packed & 255]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from bench.data.dataset import AvatarSet, Split
@@ -12,7 +14,7 @@ from bench.quality import interval
 from bench.quality.artefacts import Reference, first, measure_artefacts, reference
 from bench.quality.attributes import judge_bounds, macro_interval, macro_of, measure_attributes, scored
 from bench.quality.classifier import AttributeClassifier
-from bench.quality.distance import frechet, measure_distance, moments
+from bench.quality.distance import RESAMPLES, frechet, measure_distance, moments
 from bench.quality.features import EFFICIENTNET, cached_features, extract, extractor_label
 from bench.quality.memorisation import measure_memorisation
 from bench.quality.palette import learn_palette
@@ -48,21 +50,24 @@ class Scorer:
         self.held_out = {name: extraction.real(parts.held_out.images, name) for name in extraction.weights}
         known = parts.train.images[:TRAIN_REFERENCE]
         self.train = {name: extraction.real(known, name) for name in extraction.weights}
-        self.real = moments(self.held_out[EFFICIENTNET][: len(asked)])
+        self.real_rows, self.unasked = real_side(len(parts.held_out), len(asked))
+        self.real = moments(self.held_out[EFFICIENTNET][self.real_rows])
 
     def score(self, main: Tensor) -> dict[str, Any]:
         """The scored samples, uint8 (N, 3, H, W): distances, memorisation, attributes and artefacts."""
         distances, memorisation = {}, {}
         for name, weights in self.extraction.weights.items():
             held_out, train, drawn = self.held_out[name], self.train[name], self.extraction.drawn(main, name)
-            distances[name] = extractor_label(name, weights) | measure_distance(held_out[: len(main)], drawn, train)
+            found = measure_distance(held_out[self.real_rows], drawn, train if self.unasked else None)
+            distances[name] = extractor_label(name, weights) | found
             memorisation[name] = measure_memorisation(drawn, held_out, train)
+        asked = self.asked.subset(torch.arange(len(main)))
         return {
             "distance": distances,
             "memorisation": memorisation,
             "judge": self.bounds,
-            "attributes": measure_attributes(self.judge.predict(main), self.asked, self.bounds),
-            "artefacts": measure_artefacts(main, self.reference),
+            "attributes": measure_attributes(self.judge.predict(main), asked, self.bounds),
+            "artefacts": measure_artefacts(main, first(self.reference, len(main))),
         }
 
     def right(self, images: Tensor) -> Tensor:
@@ -73,15 +78,15 @@ class Scorer:
         return self.asked.shown[:count, scored(self.asked.schema)]
 
     def brief(self, images: Tensor) -> dict[str, Any]:
-        """A few samples of the first conditions: accuracy and Fréchet distance, with how many there were."""
+        """A few samples of the first conditions: accuracy and Fréchet distance, with what they rest on."""
         right, shown = self.right(images).numpy(), self.shown(len(images)).numpy()
-        drawn = moments(self.extraction.drawn(images, EFFICIENTNET))
         return {
             "samples": len(images),
-            "accuracy": macro_of(right, shown),
-            "accuracy_interval": macro_interval(right, shown),
-            "frechet_distance": frechet(self.real, drawn),
-            "real": len(self.asked),
+            "accuracy": macro_of(right, shown) if shown.any() else None,
+            "accuracy_interval": macro_interval(right, shown) if shown.any() else None,
+            "frechet_distance": frechet(self.real, moments(self.extraction.drawn(images, EFFICIENTNET))),
+            "real": len(self.real_rows),
+            **extractor_label(EFFICIENTNET, None),
         }
 
     def guidance(self, by_scale: Iterable[tuple[float, Tensor]]) -> list[dict[str, Any]]:
@@ -92,19 +97,56 @@ class Scorer:
             rows.append({"guidance": scale, **self.brief(images), "artefacts": artefacts})
         return rows
 
-    def samplers(self, fast: Tensor, full: Tensor) -> dict[str, Any]:
-        """The recipe's sampler beside the schedule's full one, from the same conditions and latents."""
+    def samplers(self, fast: Tensor, full: Tensor) -> dict[str, Any] | None:
+        """The recipe's sampler beside the schedule's full one, from the same conditions and latents.
+
+        None where the data leave nothing to be asked.
+        """
         ours, theirs = self.brief(fast), self.brief(full)
+        if ours["accuracy"] is None:
+            return None
         right, shown = (self.right(fast).numpy(), self.right(full).numpy()), self.shown(len(fast)).numpy()
         difference = ours["accuracy"] - theirs["accuracy"]
+        difference_interval = interval.resampled(
+            len(fast), lambda rows: macro_of(right[0][rows], shown[rows]) - macro_of(right[1][rows], shown[rows])
+        )
         relative = ours["frechet_distance"] / theirs["frechet_distance"] - 1
+        relative_interval = self.relative_interval(fast, full, relative)
         return {
             "fast": ours,
             "full": theirs,
             "accuracy_difference": difference,
-            "accuracy_interval": interval.resampled(
-                len(fast), lambda rows: macro_of(right[0][rows], shown[rows]) - macro_of(right[1][rows], shown[rows])
-            ),
+            "accuracy_interval": difference_interval,
             "frechet_relative": relative,
-            "agree": abs(difference) <= ACCURACY_TOLERANCE and abs(relative) <= FRECHET_TOLERANCE,
+            "frechet_interval": relative_interval,
+            "agree": within((ACCURACY_TOLERANCE, difference_interval), (FRECHET_TOLERANCE, relative_interval)),
         }
+
+    def relative_interval(self, fast: Tensor, full: Tensor, relative: float) -> list[float]:
+        """95 % interval of the ratio of two Fréchet distances, less 1: the same rows are drawn of both."""
+        drawn = [self.extraction.drawn(images, EFFICIENTNET) for images in (fast, full)]
+
+        def ratio(rows: np.ndarray) -> float:
+            ours, theirs = (frechet(self.real, moments(features[torch.from_numpy(rows)])) for features in drawn)
+            return ours / theirs - 1
+
+        return interval.resampled(len(fast), ratio, RESAMPLES, around=relative)
+
+
+def within(*found: tuple[float, list[float]]) -> bool | None:
+    """Whether every interval lies within its tolerance; False if one lies beyond, None if that cannot be said."""
+    if any(low > tolerance or high < -tolerance for tolerance, (low, high) in found):
+        return False
+    return True if all(-tolerance <= low and high <= tolerance for tolerance, (low, high) in found) else None
+
+
+def real_side(held_out: int, asked: int) -> tuple[Tensor, bool]:
+    """The rows of the held-out images that stand for the real side, and whether none of their conditions is asked.
+
+    The attributes determine these drawings: against images of the very conditions asked, a perfect generator would
+    be nearer than any other real image. So the others are taken, unless they are fewer than half as many.
+    """
+    others = torch.arange(asked, max(held_out, asked))[:asked]
+    if len(others) >= max(2, asked / 2):
+        return others, True
+    return torch.arange(min(held_out, asked)), False

@@ -46,15 +46,12 @@ def batch_loss(
     layout: torch.memory_format,
 ) -> Tensor:
     """The loss of one batch at one timestep, float64 on the CPU."""
-    return (
-        training_loss(
-            denoiser,
-            schedule,
-            to_model_space(images.images).to(device, memory_format=layout),
-            images.conditions.to(device),
-            noise.to(device, memory_format=layout),
-            torch.full((len(images),), timestep, device=device),
-        )
-        .double()
-        .cpu()
+    loss = training_loss(
+        denoiser,
+        schedule,
+        to_model_space(images.images).to(device, memory_format=layout),
+        images.conditions.to(device),
+        noise.to(device, memory_format=layout),
+        torch.full((len(images),), timestep, device=device),
     )
+    return loss.cpu().double()  # in this order: MPS has no float64

@@ -51,8 +51,8 @@ def distance_frame(document: Document) -> pd.DataFrame:
                 "KID": row["kid"] and row["kid"]["value"],
                 "precision": row["precision"],
                 "recall": row["recall"],
-                "nearer than 5 % of real": row["memorised"]["closer"]["value"],
-                "flagged": row["memorised"]["flagged"],
+                "nearer than 5 % of real": row["memorised"] and row["memorised"]["closer"]["value"],
+                "flagged": row["memorised"] and row["memorised"]["flagged"],
             }
             for name, row in document["distances"].items()
         }
@@ -64,7 +64,7 @@ def write_judges(out: Path, document: Document, pictures: dict[str, list[tuple[s
     side = document["image_size"]
     durable.write_text(out / f"judges-{side}.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
     for name, rows in pictures.items():
-        titles = [title + values_of(document, name, title) for title, _ in rows]
+        titles = [("real images" if title == "none" else title) + values_of(document, name, title) for title, _ in rows]
         durable.write_bytes(out / f"{name}-{side}.png", draw_rows(titles, [images for _, images in rows]))
 
 

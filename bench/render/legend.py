@@ -34,11 +34,13 @@ def legend(records: list[Record]) -> list[str]:
         training_note(first, records),
         data_note(first),
         scoring_note(first),
-        "Strength and weakness: where a contestant is better, or worse, than every other one beyond the 95 % interval "
-        "over samples and seeds, the clearest first. ± is the standard deviation over seeds; where there is one seed, "
-        "`(a to b)` is the 95 % interval over samples. A MiB is 2^20 bytes. Full scale: the published size, with a "
-        f"condition 217 wide{batches(first)}. Predicted peaks, activations and GFLOP are accounted without the memory, "
-        "not measured.",
+        "Strength and weakness: where a contestant is better, or worse, than every other one beyond the uncertainty "
+        "over samples and seeds (Welch's t; of tables of equals, 5 % have any verdict), the clearest first. After "
+        "equal time or compute: the last epoch that ended within it, at which a contestant may not have lowered its "
+        "learning rate yet. ± is the standard deviation over seeds; where there is one seed, `(a to b)` is the 95 % "
+        "interval over samples.",
+        f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
+        "peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),
         *missing_notes(records),
         environment_note(first),
@@ -109,10 +111,16 @@ def scoring_note(record: Record) -> str:
     few_samples = min(run.sizes.sweep_samples, run.sizes.samples)
     distance = record.measurements.get("distance", {}).get("efficientnet-lite0", {})
     sides = f"{distance.get('generated', MISSING)} generated against {distance.get('real', MISSING)} held-out real"
-    few = " (fewer than 2048: rank-deficient, compare within this table only)" if distance.get("rank_deficient") else ""
+    few = (
+        " (fewer than features: rank-deficient, compare within this table only)"
+        if distance.get("rank_deficient")
+        else ""
+    )
+    asked = distance.get("split", "").endswith("asked")
+    split = "the very conditions asked, so there is no floor" if asked else "other conditions"
     return (
         f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
-        f"guidance {run.recipe.guidance:g}. Distances: {sides} images{few}. After every epoch "
+        f"guidance {run.recipe.guidance:g}. Distances: {sides} images of {split}{few}. After every epoch "
         f"{run.sizes.curve_samples} samples, and {few_samples} at every guidance scale and by the full sampler: the "
         "first of the same conditions, from the same latents."
     )

@@ -10,7 +10,7 @@ from bench import durable
 from bench.record import Record
 from bench.render.column import Column, columns
 from bench.render.legend import MISSING
-from bench.render.row import at, decimals, share
+from bench.render.row import at, decimals, share, walk
 
 CURVES, GUIDANCE = "curves.png", "guidance.png"
 AXES = (("images", 1e3, "thousand images seen"), ("seconds", 60, "minutes of training"),
@@ -34,7 +34,7 @@ def page(made: list[Column]) -> str:
     parts = [
         "# Quality",
         "The numbers behind the [table](table.md); what each of them means stands in the README under *How to read the "
-        "numbers*. A line of the pictures is a mean over seeds, the band their range.",
+        "numbers*. A line of the pictures is a mean over seeds, the band their range; the tables are the first seed's.",
         "## After every epoch",
         f"![quality by images, time and compute](images/{CURVES})",
         "From few samples, and before the last epoch with a learning rate that is still high: compare the ends first.",
@@ -52,10 +52,8 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def number(point: Point, write: Callable[[float], str], *path: str) -> str:
-    value: Any = point
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
+def number(point: Point, write: Callable[[float], str], path: tuple[str, ...]) -> str:
+    value = walk(point, path)
     return MISSING if value is None else write(value)
 
 
@@ -74,7 +72,7 @@ GUIDANCE_COLUMNS: list[tuple[str, tuple[str, ...], Callable[[float], str]]] = [
 
 def guidance_table(column: Column) -> str:
     """The sweep of the first seed, a row a scale."""
-    rows = [[number(point, write, *path) for _, path, write in GUIDANCE_COLUMNS]
+    rows = [[number(point, write, path) for _, path, write in GUIDANCE_COLUMNS]
             for point in at("guidance")(column.records[0]) or []]  # fmt: skip
     return markdown([name for name, *_ in GUIDANCE_COLUMNS], rows)
 
@@ -142,16 +140,12 @@ def draw_guidance(made: list[Column]) -> bytes:
     figure = Figure(figsize=(13, 3.4), layout="constrained")
     for panel, (words, path) in zip(figure.subplots(1, len(shown)), shown, strict=True):
         for number_, column in enumerate(made):
-            curves = [[flat(point, path) for point in at("guidance")(r) or []] for r in column.records]
+            curves = [
+                [{"guidance": point["guidance"], "value": walk(point, path)} for point in at("guidance")(r) or []]
+                for r in column.records
+            ]
             draw_line(panel, curves, "guidance", 1, "value", column.title, number_)
         panel.set_xlabel("guidance scale")
         panel.set_title(words)
     panel.legend()
     return png(figure)
-
-
-def flat(point: Point, path: tuple[str, ...]) -> Point:
-    value: Any = point
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return {"guidance": point["guidance"], "value": value}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.record import Record
+from bench.render.legend import comparable
 from bench.render.row import Row, at, decimals, duration, estimate, share
 
 FID = "FID (Inception)"
@@ -40,7 +41,7 @@ ARTEFACT_ROWS = [
     estimate("colour: ΔE to the colour asked for", ("artefacts", "colour_error"), decimals(2), "lower",
              "CIEDE2000, on the part that shows it"),
     estimate("colour: out of palette", ("artefacts", "out_of_palette"), share, "lower",
-             "pixels of the drawn part with a colour that real images do not use (of those, 0.5 % are counted so)"),
+             "pixels of the drawn part with a colour that real images hardly use"),
     estimate("shape: edge agreement", ("artefacts", "edge_agreement"), decimals(3), "higher",
              "F1 of the edges against those of the real image of that condition"),
     estimate("shape: accuracy of its attributes", ("attributes", "kinds", "shape"), decimals(3), "higher",
@@ -90,14 +91,21 @@ def yes_or_no(read: Callable[[Record], bool | None], alarming: bool) -> Callable
     return word
 
 
+def agreement(record: Record) -> str | None:
+    """Whether the samplers' differences lie within the tolerances, beyond them, or neither for sure."""
+    if at("sampler")(record) is None:
+        return None
+    return {True: "yes", False: "**no**", None: "not shown: too few samples to say"}[at("sampler", "agree")(record)]
+
+
 SWEEP_ROWS = [
     Row("guidance scale of the best accuracy", best_guidance, decimals(1), None, "of the sweep, from few samples"),
     Row("fast sampler − full sampler: accuracy", at("sampler", "accuracy_difference"), decimals(3), None,
         "the same conditions and latents, by the recipe's sampler and by all steps of the schedule",
         interval=at("sampler", "accuracy_interval")),
     Row("fast sampler over full sampler: Fréchet distance", at("sampler", "frechet_relative"), share, None,
-        "by how much the fast sampler's distance is larger"),
-    Row("… do they agree (0.01, 5 %)?", yes_or_no(at("sampler", "agree"), alarming=False)),
+        "by how much the fast sampler's distance is larger", interval=at("sampler", "frechet_interval")),
+    Row("… do they agree (0.01, 5 %)?", agreement),
 ]  # fmt: skip
 
 
@@ -168,7 +176,7 @@ def rows_of_distance(title: str, key: Basis) -> list[Row]:
             "distance to held-out real images in these features; only Inception's is the usual FID",
             interval=on(key, "distance", "interval")),
         Row("… its floor (real training images)", on(key, "distance", "floor"), decimals(1), None,
-            "as many real training images against the same held-out ones: a perfect generator's"),
+            "as many real training images against the same held-out ones: what other real images get"),
         Row("… over its floor", on(key, "distance", "ratio_to_floor"), decimals(2), "lower", "1 is as good as real"),
         Row("… KID × 1000", on(key, "distance", "kid", "value"), thousandfold, "lower",
             "kernel distance of the same features; unbiased, so 0 is as good as real"),
@@ -195,19 +203,27 @@ def thousandfold(value: float) -> str:
 
 
 def equal_rows(records: list[Record]) -> list[Row]:
-    """Accuracy and Fréchet distance after equal time and equal compute, read off the curves of several contestants."""
-    if len({record.run.contestant for record in records}) < 2:
+    """Accuracy and Fréchet distance after equal time and equal compute, read off the curves of several contestants.
+
+    None where the records do not all compare, or not on the same machine.
+    """
+    done = [record for record in records if record.status == "done" and at("curve")(record)]
+    machines = {record.environment.get("device") for record in done}
+    if len({record.run.contestant for record in done}) < 2 or len(machines) > 1:
         return []
+    if not all(comparable(record, done[0]) for record in done):
+        return []
+    count = at("curve")(done[0])[-1].get("samples")
     rows = []
     for axis, word, write in (("seconds", "time", duration), ("training_flop", "compute", petaflop)):
-        budget = equal_budget(records, axis)
+        budget = equal_budget(done, axis)
         if budget is not None:
             label = f"after equal {word} ({write(budget)})"
             rows += [
                 Row(f"accuracy {label}", up_to(axis, budget, "accuracy"), decimals(3), "higher", OF_CURVE,
                     interval=up_to(axis, budget, "accuracy_interval")),
-                Row(f"Fréchet distance {label}", up_to(axis, budget, "frechet_distance"), decimals(1), "lower",
-                    OF_CURVE),
+                Row(f"Fréchet distance (EfficientNet-Lite0, {count} samples) {label}",
+                    up_to(axis, budget, "frechet_distance"), decimals(1), "lower", OF_CURVE),
                 Row(f"epochs {label}", up_to(axis, budget, "epoch"), decimals(1)),
             ]  # fmt: skip
     return rows
@@ -221,11 +237,9 @@ def petaflop(flop: float) -> str:
 
 
 def equal_budget(records: list[Record], axis: str) -> float | None:
-    """What the thriftiest has spent at its end; where that is more, what the dearest has at its first point."""
-    curves = [at("curve")(record) for record in records if record.status == "done"]
-    if not curves or any(not points or points[0][axis] is None for points in curves):
-        return None
-    return max(min(points[-1][axis] for points in curves), max(points[0][axis] for points in curves))
+    """What the thriftiest has spent at its end."""
+    spent = [at("curve")(record)[-1][axis] for record in records]
+    return None if None in spent else min(spent)
 
 
 def up_to(axis: str, budget: float, measure: str) -> Callable[[Record], Any]:

@@ -25,13 +25,14 @@ class Row:
 def at(*path: str) -> Callable[[Record], Any]:
     """A reader of `measurements[path…]`; None wherever the path ends early."""
 
-    def read(record: Record) -> Any:
-        value: Any = record.measurements
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
+    return lambda record: walk(record.measurements, path)
 
-    return read
+
+def walk(value: Any, path: tuple[str, ...]) -> Any:
+    """`value[path…]`; None wherever the path ends early."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def estimate(label: str, path: tuple[str, ...], write: Callable[[Any], str], better: str | None, meaning: str) -> Row:

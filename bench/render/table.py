@@ -45,7 +45,8 @@ def cell(row: Row, column: Column) -> Cell:
         return Cell(text + lost, text, seeds=len(values))
     mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
     if len(values) == 1 or isinstance(mean, int):
-        limits = row.interval(column.records[0]) if row.interval is not None and len(values) == 1 else None
+        (shown,) = [r for r in column.records if row.read(r) is not None] if len(values) == 1 else [None]
+        limits = row.interval(shown) if row.interval is not None and shown is not None else None
         between = "" if limits is None else f" ({row.write(limits[0])} to {row.write(limits[1])})"
         return Cell(row.write(mean) + between + lost, mean, interval=limits, seeds=len(values))
     sd = statistics.stdev(values)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from scipy.stats import t
+
 from bench.record import Record
 from bench.render.column import Column
 from bench.render.legend import comparable
@@ -12,7 +14,8 @@ from bench.render.row import Row, at, decimals, share
 
 NAMED = 4  # verdicts in a cell, the clearest first
 Z = 1.96  # of a 95 % interval
-ALONE, EQUAL = "nothing to compare with", "none beyond the interval"
+FALSE_ALARM = 0.05  # the chance that equals get any verdict at all
+ALONE, EQUAL, ONE_SEED = "nothing to compare with", "none beyond the interval", "(one seed: over samples only)"
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,11 @@ class Measure:
 
 @dataclass(frozen=True)
 class Score:
-    """A column's value on a measure, and its standard error over samples and seeds."""
+    """A column's value on a measure, and the variance of that value over samples and seeds."""
 
     value: float
-    error: float
+    variance: float
+    freedom: float  # degrees of freedom of the variance: few where it is the spread of a few seeds
 
 
 def lower(value: float) -> float:
@@ -46,13 +50,18 @@ def nearer(value: float) -> float:
     return -abs(value)
 
 
+def nearer_one(value: float) -> float:
+    return -abs(value - 1)
+
+
 def measures(records: list[Record]) -> list[Measure]:
     """The source's words, each with its measure; then the attributes, one by one."""
     return [
         Measure("clean background", lambda _: "noisy background", at("artefacts", "stray_pixels"), lower, share),
         Measure("true colors", lambda _: "color corruption", at("artefacts", "colour_error"), lower, decimals(1)),
         Measure("accurate shape", lambda _: "inaccurate shape", at("artefacts", "edge_agreement"), higher, decimals(2)),
-        Measure("various hairstyles", lambda _: "few hairstyles", at("attributes", "hairstyle"), higher, share),
+        Measure("various hairstyles", lambda v: "few hairstyles" if v < 1 else "stray hairstyles",
+                at("attributes", "hairstyle"), nearer_one, share),
         Measure("right brightness", lambda v: "too bright" if v > 0 else "too dark", at("artefacts", "brightness"),
                 nearer, decimals(1)),
         Measure("right saturation", lambda v: "garish color" if v > 0 else "pale color", at("artefacts", "saturation"),
@@ -81,21 +90,28 @@ def attribute_measure(name: str) -> Measure:
 
 
 def score(measure: Measure, column: Column) -> Score | None:
-    """Mean over seeds; its error is that of the samples and, with several seeds, that between seeds."""
+    """Mean over seeds; its variance is that over samples or that between seeds, whichever is larger."""
     found = [each for record in column.records if (each := measure.read(record)) and each["value"] is not None]
     if not found or any(each.get("interval") is None for each in found):
         return None
     values = [each["value"] for each in found]
     sampling = statistics.fmean(((e["interval"][1] - e["interval"][0]) / (2 * Z)) ** 2 for e in found)
     between = statistics.variance(values) if len(values) > 1 else 0.0
-    return Score(statistics.fmean(values), ((sampling + between) / len(values)) ** 0.5)
+    freedom = len(values) - 1 if between > sampling else float("inf")
+    return Score(statistics.fmean(values), max(sampling, between) / len(values), freedom)
 
 
-def clearness(measure: Measure, ours: Score, theirs: Score) -> float:
-    """By how many standard errors ours is better (above 0) or worse (below)."""
-    error = (ours.error**2 + theirs.error**2) ** 0.5
+def clearness(measure: Measure, ours: Score, theirs: Score, measures_asked: int) -> float:
+    """Above 1 where ours is better beyond the uncertainty, below −1 where it is worse.
+
+    Welch's t over its critical value, two-sided and divided among the measures that are asked (Bonferroni).
+    """
     difference = measure.score(ours.value) - measure.score(theirs.value)
-    return difference / error if error > 0 else float("inf") * difference if difference else 0.0
+    variance = ours.variance + theirs.variance
+    if difference == 0 or variance == 0:
+        return float("inf") * difference if difference else 0.0
+    freedom = variance**2 / max(ours.variance**2 / ours.freedom + theirs.variance**2 / theirs.freedom, 1e-300)
+    return difference / variance**0.5 / float(t.isf(FALSE_ALARM / measures_asked / 2, min(freedom, 1e6)))
 
 
 def verdict(column: Column, columns: list[Column], better: bool) -> str:
@@ -103,17 +119,21 @@ def verdict(column: Column, columns: list[Column], better: bool) -> str:
     rivals = [other for other in columns if other is not column and comparable(other.records[0], column.records[0])]
     if not rivals:
         return ALONE
-    found = []
-    for measure in measures([record for each in columns for record in each.records]):
+    found, asked = [], measures([record for each in columns for record in each.records])
+    for measure in asked:
         ours, theirs = score(measure, column), [score(measure, rival) for rival in rivals]
         if ours is None or not all(theirs):
             continue
         sign = 1 if better else -1
-        nearest, clear = min(((s, sign * clearness(measure, ours, s)) for s in theirs if s), key=lambda pair: pair[1])
-        if clear > Z:
+        nearest, clear = min(
+            ((s, sign * clearness(measure, ours, s, len(asked))) for s in theirs if s), key=lambda pair: pair[1]
+        )
+        if clear > 1:
             words = measure.good if better else measure.bad(ours.value)
             found.append((clear, f"{words} ({measure.write(ours.value)} against {measure.write(nearest.value)})"))
-    return ", ".join(text for _, text in sorted(found, reverse=True)[:NAMED]) or EQUAL
+    words = ", ".join(text for _, text in sorted(found, reverse=True)[:NAMED]) or EQUAL
+    alone = any(len(each.records) == 1 for each in (column, *rivals))
+    return f"{words} {ONE_SEED}" if alone and found else words
 
 
 def verdict_rows(columns: list[Column]) -> list[Row]:
