@@ -20,6 +20,11 @@ TINY = [
 ]  # fmt: skip
 
 
+NEED_MORE_IMAGES = {
+    "… KID × 1000", "… its sd over subsets", "… precision", "… recall", "… copies of training images?",
+}  # fmt: skip
+
+
 def bench(*arguments, **more):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
     return subprocess.run(
@@ -52,8 +57,8 @@ def test_json_is_one_document_on_stdout_with_a_column_each(finished):
     ]  # fmt: skip
     rows = {row["measure"]: row["values"] for row in document["table"]["rows"]}
     for name in document["table"]["columns"][:4]:
-        empty = [measure for measure, values in rows.items() if values[name]["text"] == "–"]
-        assert set(empty) <= {"FID (Inception)", "accuracy: hatColor"}
+        empty = [m for m, values in rows.items() if values[name]["text"] == "–" and "after equal" not in m]
+        assert set(empty) <= {"FID (Inception)", "accuracy: hatColor", *NEED_MORE_IMAGES}
     peaks = [record["measurements"]["machine_peak"] for record in document["records"]]
     assert all(peak == peaks[0] for peak in peaks)  # all are held against the same
     assert rows["denoising model"]["tests.plug_in:build"]["text"] == "–"
@@ -273,7 +278,7 @@ def test_the_judges_are_judged_on_known_defects(tmp_path, cache):
     document = json.loads(done.stdout)
     assert json.loads((tmp_path / "judges-16.json").read_text()) == document
     assert {"none", "noisy background", "one hairstyle"} <= document["defects"].keys()
-    assert document["distances"]["copies of training images"]["memorised"]["flagged"]
+    assert document["distances"]["copies of training images"]["memorised"]["closer"]["value"] == 1
     assert document["distances"]["noise 40"]["frechet_distance"] > document["distances"]["noise 0"]["frechet_distance"]
     assert len(list(tmp_path.glob("*-16.png"))) == 7
     spoken = bench("judges", *sizes, "--device=cpu", "--cache", cache)

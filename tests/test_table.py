@@ -34,6 +34,7 @@ def quality_of(accuracy, judged, seconds):
         "precision_recall": {name: {"value": 0.5, "interval": [0.4, 0.6]} for name in ("precision", "recall")},
         "real": 8,
         "generated": 8,
+        "split": "held-out, other conditions",
     }
     measures = ("stray_pixels", "background_level", "colour_error", "out_of_palette", "edge_agreement")
     artefacts = {name: {"value": 0.1, "interval": [0.09, 0.11]} for name in (*measures, "brightness", "saturation")}

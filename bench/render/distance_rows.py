@@ -7,11 +7,11 @@ from bench.record import Record
 from bench.render.row import Row, at, decimals, share
 
 FID = "FID (Inception)"
-Basis = tuple[str, str, int, int]  # what a distance rests on: extractor, its weights, numbers of images
+Basis = tuple[str, str, int, int, str]  # what a distance rests on: extractor, its weights, numbers of images, split
 
 
 def basis(distance: dict[str, Any]) -> Basis:
-    return distance["extractor"], distance["weights_sha256"], distance["generated"], distance["real"]
+    return tuple(distance[key] for key in ("extractor", "weights_sha256", "generated", "real", "split"))
 
 
 def distance_rows(records: list[Record]) -> list[Row]:
