@@ -41,6 +41,16 @@ def test_every_line_of_its_anatomy_and_its_overhead_is_in_the_results():
     assert between("overhead") == [f"- {line}" for line in overhead_lines(measured)[1:]]
 
 
+def test_the_classifier_is_as_good_as_it_says():
+    text = " ".join(README.split())
+    for side, words in (
+        (32, "{} of the attributes right at 32×32 ({} with light noise, {} with"),
+        (64, "{} at 64×64 ({}, {})"),
+    ):
+        macro = json.loads((ROOT / "results" / "judges" / f"judges-{side}.json").read_text())["classifier"]["macro"]
+        assert words.format(*(f"{macro[name]:.3f}" for name in ("ceiling", "noisy", "blurred"))) in text
+
+
 def test_every_picture_and_file_it_names_is_there():
     targets = re.findall(r"\]\((?!http|#)([^)]+)\)", README)
     assert targets
