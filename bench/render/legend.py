@@ -112,7 +112,7 @@ def scoring_note(record: Record) -> str:
     distance = record.measurements.get("distance", {}).get("efficientnet-lite0", {})
     sides = f"{distance.get('generated', MISSING)} generated against {distance.get('real', MISSING)} held-out real"
     few = (
-        " (fewer than features: rank-deficient, compare within this table only)"
+        " (fewer images than features: rank-deficient, compare within this table only)"
         if distance.get("rank_deficient")
         else ""
     )

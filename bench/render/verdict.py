@@ -12,7 +12,7 @@ from bench.render.column import Column
 from bench.render.legend import comparable
 from bench.render.row import Row, at, decimals, share
 
-NAMED = 4  # verdicts in a cell, the clearest first
+NAMED = 6  # verdicts in a cell, the clearest first
 Z = 1.96  # of a 95 % interval
 FALSE_ALARM = 0.05  # the chance that equals get any verdict at all
 ALONE, EQUAL, ONE_SEED = "nothing to compare with", "none beyond the interval", "(one seed: over samples only)"
