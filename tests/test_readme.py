@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from bench.render.anatomy import lines
+from bench.render.judges import defect_lines
 from bench.render.overhead import overhead_lines
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +40,11 @@ def test_every_line_of_its_anatomy_and_its_overhead_is_in_the_results():
     assert [row for row in rows if written[row[0]] != row[1:]] == []
     measured = json.loads((ROOT / "results" / "overhead" / "overhead.json").read_text())
     assert between("overhead") == [f"- {line}" for line in overhead_lines(measured)[1:]]
+
+
+def test_its_table_of_defects_was_measured():
+    document = json.loads((ROOT / "results" / "judges" / "judges-32.json").read_text())
+    assert between("defects") == defect_lines(document)
 
 
 def test_the_classifier_is_as_good_as_it_says():

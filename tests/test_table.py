@@ -277,8 +277,8 @@ def test_distances_on_another_basis_never_share_a_row(record):
 def test_equal_budgets_are_read_off_the_curves(record):
     fast, slow = record(seconds=(1.0, 1.0, 1.0)), record("diffusers-32", seconds=(2.0, 2.0, 2.0))
     made = table([fast, slow])
-    (label,) = [row.label for row in made.rows if row.label.startswith("accuracy after equal time")]
-    assert label == "accuracy after equal time (3.0 s)"
+    (label,) = [row.label for row in made.rows if row.label.startswith("accuracy (8 samples) after equal time")]
+    assert label == "accuracy (8 samples) after equal time (3.0 s)"
     assert [cell.value for cell in cells_of(made, label)] == [0.8, pytest.approx(0.8 / 3)]
     assert [cell.value for cell in cells_of(made, "epochs after equal time (3.0 s)")] == [3, 1]
     dear = record("diffusers-32", seconds=(9.0, 9.0, 9.0))  # its first epoch is longer than all of the other's

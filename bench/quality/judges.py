@@ -29,6 +29,7 @@ from bench.quality.score import TRAIN_REFERENCE, Extraction
 SCHEMA_VERSION = 1
 Pictures = dict[str, list[tuple[str, Tensor]]]  # by measure: rows of uint8 images (n, 3, H, W), each with its title
 NOISES = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)  # standard deviations, of 255
+MAGENTA = torch.tensor([255, 0, 255], dtype=torch.uint8)[:, None, None]
 KEPT_HAIRSTYLES = 0.25  # of them, where the others are dropped
 FEW_HAIRSTYLES = "a quarter of the hairstyles"
 ONE_TOP = "shortFlat"
@@ -102,6 +103,10 @@ def distances_of(images: Tensor, extraction: Extraction, held_out: Tensor, train
     }
 
 
+def noise_name(sd: float) -> str:
+    return f"noise, sd {sd:g} of 255"
+
+
 def distance_table(parts: Split, count: int, extraction: Extraction) -> dict[str, Any]:
     """What the distances say of real images: noisier and noisier, with hairstyles dropped, copied from training.
 
@@ -111,7 +116,7 @@ def distance_table(parts: Split, count: int, extraction: Extraction) -> dict[str
     real, asked = parts.held_out.subset(rows[::2]), parts.held_out.subset(rows[1::2])
     held_out = extraction.real(real.images, EFFICIENTNET)
     train = extraction.real(parts.train.images[:TRAIN_REFERENCE], EFFICIENTNET)
-    sets = {f"noise {sd:g}": defects.noisy(asked.images, sd) if sd else asked.images for sd in NOISES}
+    sets = {noise_name(sd): defects.noisy(asked.images, sd) if sd else asked.images for sd in NOISES}
     sets[FEW_HAIRSTYLES] = without_most_hairstyles(parts.train, len(asked))
     sets["copies of training images"] = parts.train.images[: len(asked)]
     found = {name: distances_of(images, extraction, held_out, train) for name, images in sets.items()}
@@ -162,7 +167,7 @@ def pictures(parts: Split, asked: AvatarSet, count: int = 10) -> Pictures:
     defect = {name: make(images) for name, make in DEFECTS.items()}
     only = with_one_top(few) if few.source == "avataaars" else without_most_hairstyles(parts.train, len(few))
     return {
-        "distance": [(f"noise {sd:g}", defects.noisy(images, sd)) for sd in NOISES],
+        "distance": [(noise_name(sd), defects.noisy(images, sd)) for sd in NOISES],
         "background": [("none", images), ("where it is looked for", marked(images, real.empty)),
                        ("noisy background", defect["noisy background"])],
         "colour": [("none", images), *((f"the part that shows {name}", marked(images, part)) for name, part in
@@ -177,8 +182,8 @@ def pictures(parts: Split, asked: AvatarSet, count: int = 10) -> Pictures:
 
 
 def marked(images: Tensor, where: np.ndarray) -> Tensor:
-    """uint8 images (N, 3, H, W) with a mask (N, H, W) painted white."""
-    return images.masked_fill(torch.from_numpy(where)[:, None], 255)
+    """uint8 images (N, 3, H, W) with a mask (N, H, W) painted over, in a colour that no avatar has."""
+    return torch.where(torch.from_numpy(where)[:, None], MAGENTA, images)
 
 
 def edge_picture(images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What is known of the judges: tables for the terminal, a JSON document and pictures for the README."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from bench import durable
 from bench.render.gallery import to_pictures
-from bench.render.quality import png
+from bench.render.legend import MISSING
+from bench.render.quality import markdown, png
+from bench.render.row import decimals, share
 
 Document = dict[str, Any]
 CAPTIONS = {  # which measures stand beside each picture
@@ -40,6 +43,25 @@ def judges_lines(document: Document) -> list[str]:
         "What the distances say:",
         distance_frame(document).round(4).to_string(),
     ]
+
+
+DEFECT_COLUMNS: list[tuple[str, str, Callable[[float], str]]] = [
+    ("stray pixels", "stray_pixels", share),
+    ("ΔE", "colour_error", decimals(1)),
+    ("out of palette", "out_of_palette", share),
+    ("edge agreement", "edge_agreement", decimals(2)),
+    ("hairstyles", "hairstyle_variety", share),
+    ("brightness", "brightness", decimals(1)),
+    ("saturation", "saturation", decimals(1)),
+    ("accuracy", "accuracy", decimals(3)),
+]
+
+
+def defect_lines(document: Document) -> list[str]:
+    """What the measures say of known defects, as a table in Markdown."""
+    rows = [[defect, *(MISSING if row.get(key) is None else write(row[key]) for _, key, write in DEFECT_COLUMNS)]
+            for defect, row in document["defects"].items()]  # fmt: skip
+    return markdown(["put into real images", *(name for name, *_ in DEFECT_COLUMNS)], rows).splitlines()
 
 
 def distance_frame(document: Document) -> pd.DataFrame:

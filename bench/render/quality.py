@@ -15,7 +15,7 @@ from bench.render.row import at, decimals, share, walk
 CURVES, GUIDANCE = "curves.png", "guidance.png"
 AXES = (("images", 1e3, "thousand images seen"), ("seconds", 60, "minutes of training"),
         ("training_flop", 1e15, "PFLOP of training"))  # fmt: skip
-MEASURES = (("accuracy", "attribute accuracy"), ("frechet_distance", "Fréchet distance"))
+MEASURES = (("accuracy", "attribute accuracy"), ("frechet_distance", "Fréchet distance, few samples"))
 Point = dict[str, Any]
 
 
@@ -37,14 +37,22 @@ def page(made: list[Column]) -> str:
         "numbers*. A line of the pictures is a mean over seeds, the band their range; the tables are the first seed's.",
         "## After every epoch",
         f"![quality by images, time and compute](images/{CURVES})",
-        "From few samples, and before the last epoch with a learning rate that is still high: compare the ends first.",
+        f"From {few(made, 'curve')} samples, so Fréchet distances are higher than the table's and compare with each "
+        "other only; before the last epoch the learning rate is still high: compare the ends first.",
         "## Guidance",
         f"![quality by guidance scale](images/{GUIDANCE})",
+        f"From {few(made, 'guidance')} samples: the same note holds.",
         *(part for column in made for part in (f"**{column.title}**", guidance_table(column))),
         "## Most confused",
         *(part for column in made for part in confusion_part(column)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def few(made: list[Column], table: str) -> str:
+    """How many samples the points of a table of the first record rest on."""
+    points = at(table)(made[0].records[0]) or [{}]
+    return str(points[-1].get("samples", MISSING))
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -133,7 +141,7 @@ def draw_guidance(made: list[Column]) -> bytes:
 
     shown = (
         ("accuracy", ("accuracy",)),
-        ("Fréchet distance", ("frechet_distance",)),
+        ("Fréchet distance, few samples", ("frechet_distance",)),
         ("stray pixels", ("artefacts", "stray_pixels", "value")),
         ("saturation against real", ("artefacts", "saturation", "value")),
     )

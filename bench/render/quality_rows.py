@@ -90,8 +90,8 @@ SWEEP_ROWS = [
     Row("fast sampler − full sampler: accuracy", at("sampler", "accuracy_difference"), decimals(3), None,
         "the same conditions and latents, by the recipe's sampler and by all steps of the schedule",
         interval=at("sampler", "accuracy_interval")),
-    Row("fast sampler over full sampler: Fréchet distance", at("sampler", "frechet_relative"), share, None,
-        "by how much the fast sampler's distance is larger", interval=at("sampler", "frechet_interval")),
+    Row("… Fréchet distance: by how much the fast sampler's is larger", at("sampler", "frechet_relative"), share, None,
+        "above 0: the fast sampler, which all other rows use, is worse", interval=at("sampler", "frechet_interval")),
     Row("… do they agree (0.01, 5 %)?", agreement),
 ]  # fmt: skip
 
@@ -145,7 +145,7 @@ def equal_rows(records: list[Record]) -> list[Row]:
         if budget is not None:
             label = f"after equal {word} ({write(budget)})"
             rows += [
-                Row(f"accuracy {label}", up_to(axis, budget, "accuracy"), decimals(3), "higher", OF_CURVE,
+                Row(f"accuracy ({count} samples) {label}", up_to(axis, budget, "accuracy"), decimals(3), "higher", OF_CURVE,
                     interval=up_to(axis, budget, "accuracy_interval")),
                 Row(f"Fréchet distance (EfficientNet-Lite0, {count} samples) {label}",
                     up_to(axis, budget, "frechet_distance"), decimals(1), "lower", OF_CURVE),

@@ -49,8 +49,8 @@ SOURCE_ROWS = [
 MEASURED_ROWS = [
     *COST_ROWS,
     Row("seconds per sample", seconds_per_sample, decimals(3), "lower", "one guided sample, all steps of the sampler"),
-    Row("loss, last epoch", lambda r: (at("training", "loss_per_epoch")(r) or [None])[-1], decimals(4), None,
-        "mean training loss; a lower one does not mean better images"),
+    Row("training loss, last epoch", lambda r: (at("training", "loss_per_epoch")(r) or [None])[-1], decimals(4), None,
+        "its timesteps and noise are drawn at random: the validation loss compares better"),
 ]  # fmt: skip
 
 

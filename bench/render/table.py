@@ -17,6 +17,7 @@ from bench.render.row import Row
 from bench.render.rows import rows_of
 
 SCHEMA_VERSION = 1
+ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # which way is better
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Table:
 
     def to_markdown(self) -> str:
         lines = [["", *(column.title for column in self.columns)], [":---", *[":---"] * len(self.columns)]]
-        lines += [[row.label, *(escape(c.text) for c in self.cells(row))] for row in self.rows]
+        lines += [[row.label + ARROWS[row.better], *(escape(c.text) for c in self.cells(row))] for row in self.rows]
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return body + "\n\n" + "\n".join(f"- {line}" for line in self.legend) + "\n"
 
@@ -111,7 +112,7 @@ class Table:
             table.add_column(column.title)
         for row in self.rows:
             if row.label != "example":
-                table.add_row(row.label, *(c.text for c in self.cells(row)))
+                table.add_row(row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
         return table
 
 

@@ -15,7 +15,11 @@ from bench.render.row import Row, at, decimals, share
 NAMED = 6  # verdicts in a cell, the clearest first
 Z = 1.96  # of a 95 % interval
 FALSE_ALARM = 0.05  # the chance that equals get any verdict at all
-ALONE, EQUAL, ONE_SEED = "nothing to compare with", "none beyond the interval", "(one seed: over samples only)"
+ALONE, EQUAL, ONE_SEED = (
+    "nothing to compare with",
+    "none in image quality beyond the uncertainty",
+    "(one seed: over samples only)",
+)
 
 
 @dataclass(frozen=True)
