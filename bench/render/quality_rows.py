@@ -145,8 +145,8 @@ def equal_rows(records: list[Record]) -> list[Row]:
         if budget is not None:
             label = f"after equal {word} ({write(budget)})"
             rows += [
-                Row(f"accuracy ({count} samples) {label}", up_to(axis, budget, "accuracy"), decimals(3), "higher", OF_CURVE,
-                    interval=up_to(axis, budget, "accuracy_interval")),
+                Row(f"accuracy ({count} samples) {label}", up_to(axis, budget, "accuracy"), decimals(3), "higher",
+                    OF_CURVE, interval=up_to(axis, budget, "accuracy_interval")),
                 Row(f"Fréchet distance (EfficientNet-Lite0, {count} samples) {label}",
                     up_to(axis, budget, "frechet_distance"), decimals(1), "lower", OF_CURVE),
                 Row(f"epochs {label}", up_to(axis, budget, "epoch"), decimals(1)),
