@@ -45,7 +45,8 @@ def cell(row: Row, column: Column) -> Cell:
         text = " / ".join(dict.fromkeys(values))  # a seed that differs is not hidden
         return Cell(text + lost, text, seeds=len(values))
     mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
-    if len(values) == 1 or isinstance(mean, int):
+    counted = len(set(values)) == 1 and row.interval is None  # the same for every seed: nothing was estimated
+    if len(values) == 1 or counted or isinstance(mean, int):
         (shown,) = [r for r in column.records if row.read(r) is not None] if len(values) == 1 else [None]
         limits = row.interval(shown) if row.interval is not None and shown is not None else None
         between = "" if limits is None else f" ({row.write(limits[0])} to {row.write(limits[1])})"
