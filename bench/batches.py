@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench import randomness
+from bench import processes, randomness
 from bench.config import RunConfig
 from bench.data.dataset import AvatarSet, to_model_space
 
@@ -34,22 +34,25 @@ class Batch:
         )
 
 
-def epoch_batches(train: AvatarSet, config: RunConfig, epoch: int) -> Iterator[Batch]:
-    """The batches of an epoch, a pure function of (seed, epoch, position) and the same for every contestant.
+def epoch_batches(train: AvatarSet, config: RunConfig, epoch: int, first: int = 0) -> Iterator[Batch]:
+    """The batches of an epoch from its step `first` on, a pure function of (seed, epoch, position).
 
-    The images left over by the last whole batch wait for another epoch's order.
+    They are the same for every contestant; several processes have an equal part of each. The images left over by the
+    last whole batch wait for another epoch's order.
     """
     seed, size, length = config.seed, config.sizes.batch_size, len(train)
     order = randomness.epoch_order(seed, epoch, length)
     timesteps = (randomness.uniform(seed, "timestep", epoch, length) * config.recipe.timesteps).long()
     kept = randomness.uniform(seed, "dropout", epoch, length) >= config.recipe.condition_dropout
     shape = tuple(train.images.shape[1:])
-    for start in range(0, length - size + 1, size):
-        places = slice(start, start + size)
+    part = size // processes.count()
+    for step in range(first, length // size):
+        start = step * size + processes.rank() * part
+        places = slice(start, start + part)
         rows = order[places]
         yield Batch(
             images=to_model_space(train.images[rows]),
-            noise=randomness.normal(seed, "noise", epoch, range(start, start + size), shape),
+            noise=randomness.normal(seed, "noise", epoch, range(start, start + part), shape),
             timestep=timesteps[places],
             condition=train.conditions[rows] * kept[places, None],
         )

@@ -5,7 +5,6 @@ Nothing random is stored, because nothing random here has a history.
 
 import hashlib
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from bench import durable
-from bench.errors import BadInput
+from bench.errors import BadInput, CannotWrite
 
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+SCHEMA_VERSION = 1
 KEPT = 2
 
 
@@ -29,53 +29,84 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, step: int, checkpoint: Checkpoint) -> None:
-    """Write `folder/step-N` durably, verify it, and only then drop all but the newest two."""
-    final = folder / f"step-{step:09d}"
-    temporary = folder / f".step-{step:09d}.{os.getpid()}.tmp"
-    for left_over in folder.glob(".step-*.tmp"):  # by a run that was killed
-        durable.remove_folder(left_over)
+def save_checkpoint(folder: Path, epoch: int, step: int, checkpoint: Checkpoint) -> None:
+    """Write what stands after `step` steps of epoch `epoch`, verify it, and only then drop all but the newest two.
+
+    CannotWrite where the disk refuses, or where the run's own folder has been taken away.
+    """
+    if not folder.parent.is_dir():
+        raise CannotWrite(folder, FileNotFoundError(2, "the run's folder was removed while it ran"))
+    final = folder / f"epoch-{epoch:05d}-step-{step:07d}"
+    if final.exists() and damage(final) is None:
+        return  # the same place in the same run: it holds the same
     contents = {
         TENSORS: save({name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}),
         STATE: json.dumps(checkpoint.state).encode(),
     }
-    for name, content in contents.items():
-        durable.write_bytes(temporary / name, content)
-    manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    durable.write_text(temporary / MANIFEST, json.dumps(manifest))
+    files = {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in contents.items()}
+    contents[MANIFEST] = json.dumps({"schema_version": SCHEMA_VERSION, "files": files}).encode()
     durable.remove_folder(final)
-    durable.publish_folder(temporary, final)
-    read_verified(final)
+    durable.write_folder(final, contents)
+    why = damage(final)
+    if why is not None:
+        raise CannotWrite(final, OSError(5, f"read back otherwise than written: {why}"))
     for old in saved(folder)[:-KEPT]:
         durable.remove_folder(old)
 
 
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def saved(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first."""
-    return sorted(folder.glob("step-*"))
+    return sorted(folder.glob("epoch-*-step-*"))
 
 
-def read_verified(path: Path) -> Checkpoint:
-    """A checkpoint whose files hash to what its manifest says; ValueError names the file that does not."""
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint's files, held against its manifest; None if they are what was written.
+
+    BadInput where the manifest is of a version that this code does not know.
+    """
     try:
         manifest = json.loads((path / MANIFEST).read_text())
-        contents = {name: (path / name).read_bytes() for name in (TENSORS, STATE)}
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path.name}: incomplete ({error})") from error
-    for name, content in contents.items():
-        if not isinstance(manifest, dict) or manifest.get(name) != hashlib.sha256(content).hexdigest():
-            raise ValueError(f"{path.name}/{name}: content does not match its manifest")
-    return Checkpoint(load(contents[TENSORS]), json.loads(contents[STATE]))
+        version, files = manifest["schema_version"], manifest["files"]
+        if version != SCHEMA_VERSION:
+            raise BadInput(
+                f"checkpoint {path.name} has schema_version {version}, this code reads {SCHEMA_VERSION}: use the code "
+                "that wrote it, or start over with --fresh"
+            )
+        for name in (TENSORS, STATE):
+            if (path / name).stat().st_size != files[name]["bytes"]:
+                return f"{path.name}/{name} has not the size that its manifest says"
+            with (path / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != files[name]["sha256"]:
+                    return f"{path.name}/{name} has not the content that its manifest says"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{path.name} is incomplete ({type(error).__name__}: {error})".replace(f"{path}/", "")
+    return None
+
+
+def read(path: Path) -> Checkpoint:
+    """A checkpoint that was found whole."""
+    return Checkpoint(load((path / TENSORS).read_bytes()), json.loads((path / STATE).read_text()))
 
 
 def load_newest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that verifies; None if none was ever saved, BadInput if every one is damaged."""
     found = saved(folder)
     for path in reversed(found):
-        try:
-            return read_verified(path)
-        except ValueError as error:
-            print(f"checkpoint {error}: falling back", file=sys.stderr)
+        why = damage(path)
+        if why is None:
+            return read(path)
+        print(f"checkpoint {why}: going back to the one before", file=sys.stderr)
     if found:
-        raise BadInput(f"every checkpoint under {folder} is damaged: start over with --fresh")
+        raise BadInput(f"every checkpoint of '{folder.parent.name}' is damaged: start over with --fresh")
     return None
+
+
+def remove_damaged(folder: Path) -> None:
+    """Take away what cannot be resumed from, where something can: two whole ones are to be kept, not one."""
+    for path in saved(folder):
+        if damage(path) is not None:
+            durable.remove_folder(path)

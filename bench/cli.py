@@ -13,11 +13,13 @@ from bench import commands
 from bench.arguments import Parser, integers, memory_size, names, positive_float, positive_int, rate
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
 from bench.errors import BadInput, RunFailed
+from bench.stopping import INTERRUPTED, Stopping
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted."""
+    """Run one command; 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted, 143 terminated."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background jobs deaf to it
+    Stopping()
     try:
         arguments = parser().parse_args(argv)
         return arguments.command(arguments)
@@ -29,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("bench: interrupted; the same command resumes", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def parser() -> Parser:
@@ -64,6 +66,13 @@ def add_run(run: argparse.ArgumentParser) -> None:
         "--skip-bad", action="store_true", help="leave out damaged images of a Cartoon Set, and say how many"
     )
     run.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+    run.add_argument(
+        "--checkpoint-seconds", type=positive_float, metavar="N",
+        help="between two checkpoints (default 120, or more where that would take over 2 %% of the time)",
+    )  # fmt: skip
+    run.add_argument(
+        "--processes", type=positive_int, metavar="N", help="that share each batch (default: a launcher's)"
+    )
     run.add_argument("--cache", type=Path, help="data cache (default $UNET_BENCH_CACHE, else the user's cache folder)")
     sizes = run.add_argument_group("instead of the preset's")
     for field in fields(Sizes):

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 def shown_command(arguments: argparse.Namespace) -> str:
     """The command as it can be typed again: what differs from the defaults, no path of this machine."""
     words = ["python -m bench run"]
-    hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights"}
+    hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights", "checkpoint_seconds"}
     for name, value in vars(arguments).items():
-        default = {"preset": "smoke", "contestants": DEFAULT_CONTESTANTS, "recipe": "matched", "seeds": [0]}
+        default = {
+            "preset": "smoke",
+            "contestants": DEFAULT_CONTESTANTS,
+            "recipe": "matched",
+            "seeds": [0],
+            "processes": 1,
+        }
         default |= {"data": "avataaars"}
         if name in hidden or value in (None, False, []) or value == default.get(name):
             continue
@@ -33,6 +39,11 @@ def shown_command(arguments: argparse.Namespace) -> str:
 def run_command(arguments: argparse.Namespace) -> int:
     known(arguments.preset, tuple(PRESETS), "preset")
     known(arguments.recipe, tuple(RECIPES), "recipe")
+    from bench import processes
+
+    rank, arguments.processes = processes.launched(arguments.processes)
+    if rank > 0:  # of a launcher's: the first one starts whatever is needed
+        return 0
     check_data(arguments.data)
 
     from bench.record import read_records
@@ -79,6 +90,8 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         skip_bad=arguments.skip_bad,
         fresh=arguments.fresh,
         command=shown_command(arguments),
+        processes=arguments.processes,
+        checkpoint_seconds=arguments.checkpoint_seconds,
     )
 
 

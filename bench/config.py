@@ -171,6 +171,7 @@ class RunConfig:
     device: str  # "cpu", "cuda" or "mps"
     mixed_precision: str  # "no", "bf16" or "fp16"
     memory_format: str  # "channels_last" or "contiguous": per contestant, whichever is faster
+    processes: int = 1  # that share each batch; the rounding of sums depends on their number
 
     @property
     def name(self) -> str:

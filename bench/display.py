@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bench import processes
+
 
 class Display:
     """One line of progress that turns from phase to phase."""
@@ -39,7 +41,7 @@ class Display:
 @contextmanager
 def display(title: str) -> Iterator[Display]:
     """Show progress until the block ends."""
-    console = Console(file=sys.stderr)
+    console = Console(file=sys.stderr, quiet=processes.expected_rank() > 0)  # one of several speaks for all
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[info]}"), TimeRemainingColumn(),

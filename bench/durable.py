@@ -1,36 +1,78 @@
-"""Files that are either whole or not there: the only module that renames, syncs and removes."""
+"""Files that are either whole or not there: the only module that writes, syncs, renames and removes."""
 
+import contextlib
 import os
 import shutil
+import time
 from pathlib import Path
 
-from bench.errors import BadInput
+from bench.errors import BadInput, CannotWrite
+
+TEMPORARY = ".*.tmp"  # what a killed process may leave behind; no reader takes it for anything
+GONE_AFTER = 24 * 3600  # seconds: in a folder that others share, an older temporary file is nobody's
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a reader, or a crash, meets the old content or the new and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that a reader, or a crash, meets the old content or the new and nothing between.
+
+    CannotWrite where the disk is full, read-only or not allowed.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        make_folder(path.parent)
+        try:
+            write_new(temporary, data)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise CannotWrite(path, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def publish_folder(temporary: Path, final: Path) -> None:
-    """Give a folder that is completely written its final name."""
-    sync_folder(temporary)
-    temporary.replace(final)
-    sync_folder(final.parent)
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that nobody reads yet, down to the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_folder(final: Path, contents: dict[str, bytes]) -> None:
+    """Write a whole folder of files, in their order, and only then give it its name; CannotWrite as above."""
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        make_folder(final.parent)
+        try:
+            temporary.mkdir()
+            for name, content in contents.items():
+                write_new(temporary / name, content)
+            sync_folder(temporary)
+            os.replace(temporary, final)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(final.parent)
+    except OSError as error:
+        raise CannotWrite(final, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each known to the disk before anything is put in it."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -42,14 +84,27 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    """Take a folder away at once, and its files after that: nobody meets half of it."""
+    if folder.exists():
+        going = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        os.replace(folder, going)
+        shutil.rmtree(going, ignore_errors=True)
+
+
+def sweep(folder: Path, shared: bool = False) -> None:
+    """Remove what killed processes have left; in a shared folder only what is too old to be still in use."""
+    for left_over in sorted(folder.rglob(TEMPORARY)):
+        with contextlib.suppress(OSError):
+            if shared and time.time() - left_over.stat().st_mtime < GONE_AFTER:
+                continue
+            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
 
 
 def check_writable(folder: Path) -> None:
     """BadInput unless files can be made in the folder, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial = folder / f".writable-{os.getpid()}"
+        trial = folder / f".writable-{os.getpid()}.tmp"
         trial.touch()
         trial.unlink()
     except OSError as error:

@@ -1,5 +1,7 @@
 """What a measurement was made on: versions, device, threads, commit. No host name and no path."""
 
+import hashlib
+import inspect
 import os
 import platform
 import subprocess
@@ -9,9 +11,12 @@ from typing import Any
 
 import torch
 
+from bench import contestants
+from bench.config import differences
 from bench.errors import BadInput
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
+TRAINING = ("train.py", "batches.py", "diffusion.py", "randomness.py", "data/dataset.py")
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
@@ -25,6 +30,19 @@ def environment(device: str, code: str | None) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "commit": code,
     }
+
+
+def start(device: str, code: str | None, step: int) -> dict[str, Any]:
+    """Where, and by what code, training began or was taken up at a step; all but these two decide over bits."""
+    here = environment(device, code)
+    libraries = {name: here["versions"][name] for name in ("torch", "diffusers", "accelerate")}
+    return {"step": step, "commit": code, "device": here["device"], "threads": here["threads"], **libraries}
+
+
+def changed_between(starts: list[dict[str, Any]]) -> list[str]:
+    """`field: old -> new` for everything that decides over bits and was not the same at every start of a run."""
+    bits = [{name: value for name, value in each.items() if name not in ("step", "commit")} for each in starts]
+    return list(dict.fromkeys(line for a, b in zip(bits, bits[1:], strict=False) for line in differences(a, b)))
 
 
 def device_name(device: str) -> str:
@@ -50,6 +68,18 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{head}-dirty" if changed else head
+
+
+def training_code(contestant: str) -> str:
+    """A digest of the source that decides what a contestant learns: its own, and the harness' steps and data."""
+    builder = contestants.contestant(contestant).build
+    own = Path(inspect.getfile(builder))
+    files = [Path(__file__).parent / name for name in TRAINING]
+    files += sorted(own.parent.glob("*.py")) if contestant in contestants.OURS else [own]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def git(*words: str) -> str:

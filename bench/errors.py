@@ -1,6 +1,7 @@
 """The two ways a command ends badly, and the exit status of each."""
 
 import difflib
+from pathlib import Path
 
 
 class BadInput(Exception):  # noqa: N818 - the name a user's mistake deserves
@@ -9,6 +10,13 @@ class BadInput(Exception):  # noqa: N818 - the name a user's mistake deserves
 
 class RunFailed(Exception):  # noqa: N818
     """A contestant's run failed: its record says why, the command exits 1."""
+
+
+class CannotWrite(RunFailed):
+    """The disk refused a file: nothing half-written is left, and what was there before is still there."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(f"'{path.name}' cannot be written ({error.strerror}): make room or give access, and run again")
 
 
 def known(name: str, names: tuple[str, ...] | list[str], what: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import samples
+from bench import processes, samples
 from bench.data.dataset import AvatarSet, Split
 from bench.display import Display
 from bench.errors import RunFailed
@@ -29,9 +29,9 @@ def asked_of(parts: Split, count: int) -> AvatarSet:
     return parts.held_out.subset(torch.arange(count) % len(parts.held_out))
 
 
-def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> Tensor:
-    """After an epoch: the validation losses go to the log, and the samples of its point of the curve are kept."""
-    device, epoch = trainer.accelerator.device, trainer.log.epochs_done
+def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> tuple[Tensor, dict[str, list[float]]]:
+    """After an epoch's steps: samples, of which those of its point of the curve are kept, and validation losses."""
+    device, epoch = trainer.accelerator.device, trainer.log.epochs_done + 1
     asked = asked_of(parts, max(STRIP, job.run.sizes.curve_samples))
     show.phase(f"samples after epoch {epoch}", len(asked))
     losses = {
@@ -43,9 +43,9 @@ def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> Tensor:
                 denoiser, trainer.noise_schedule, parts.held_out, device, trainer.memory_format
             )
         images = draw(denoiser, job.run, asked.conditions, device, advance=show.advance)
-    samples.keep_epoch(job.samples, epoch, images[: job.run.sizes.curve_samples])
-    trainer.log.validation.append(losses)
-    return images
+    if processes.rank() == 0:
+        samples.keep_epoch(job.samples, epoch, images[: job.run.sizes.curve_samples])
+    return images, losses
 
 
 def draw_all(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dict[str, samples.Drawn]:

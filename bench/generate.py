@@ -26,7 +26,8 @@ def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
             "with the command that stands below the folder's table and an --out of its own"
         )
     try:
-        return RunConfig.from_dict(json.loads(found[0].read_text()))
+        begun = json.loads(found[0].read_text())
+        return RunConfig.from_dict({name: value for name, value in begun.items() if name != "code"})
     except (TypeError, KeyError) as error:
         raise BadInput(f"'{out}' was trained by another version of this code ({error}): train it again") from error
 

@@ -24,6 +24,7 @@ class Job:
     extractors: dict[str, str | None]  # names, with the path of their weights where the user has a file of them
     probe: dict[str, float]  # seconds per step by precision and layout
     machine_peak: dict[str, Any]  # measured once, so that all are held against the same
+    checkpoint_seconds: float | None = None  # between two checkpoints; None: the default
 
     @property
     def run(self) -> RunConfig:
@@ -33,6 +34,10 @@ class Job:
     def folder(self) -> Path:
         """Where the state to resume from lies."""
         return Path(self.out) / ".work" / self.run.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
     @property
     def samples(self) -> Path:
@@ -46,11 +51,9 @@ class Job:
 
 def failure(error: BaseException) -> str:
     """Why a run failed, in a few words for its row."""
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return "out of memory"
     return str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
-def failed_record(job: Job, why: str) -> Record:
-    return Record(job.config, environment(job.run.device, job.commit), job.command, status="failed", error=why)
+def failed_record(job: Job, why: str, measured: dict[str, Any] | None = None) -> Record:
+    here = environment(job.run.device, job.commit)
+    return Record(job.config, here, job.command, status="failed", error=why, measurements=measured or {})

@@ -1,19 +1,32 @@
 """One run at a time in a results folder."""
 
+import contextlib
 import fcntl
+import json
 import os
+import socket
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from bench.errors import BadInput
+
+BEAT = 10.0  # seconds between two signs of life
+SILENT = 60.0  # seconds without one, after which an owner on another machine counts as dead
 
 
 @contextmanager
 def lock(out: Path) -> Iterator[int]:
     """Keep a second run out of a results folder; yields the descriptor that holds the lock.
 
-    Workers inherit it, so the lock outlives a killed parent for as long as its worker lives.
+    Workers inherit it, so the lock outlives a killed parent for as long as its worker lives. Where the system's lock
+    does not reach over a network's file system, the owner's signs of life do. A dead owner's lock is taken over with
+    a word about it; BadInput names an owner that lives.
     """
     path = out / ".work" / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,9 +34,50 @@ def lock(out: Path) -> Iterator[int]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
-            raise BadInput(f"'{out}' is in use by process {file.read() or '?'}: wait, or use another --out") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield file.fileno()
+            raise in_use(out, owner_of(file)) from None
+        before = owner_of(file)
+        if before and before.get("host") != socket.gethostname() and time.time() - path.stat().st_mtime < SILENT:
+            raise in_use(out, before)
+        if before:
+            print(f"'{out}' was left by {described(before)}, which is gone: taking over", file=sys.stderr)
+        write_owner(file)
+        over = threading.Event()
+        threading.Thread(target=beat, args=(path, over), daemon=True).start()
+        try:
+            yield file.fileno()
+        finally:
+            over.set()
+            file.truncate(0)  # left in order: there is nobody to tell of
+
+
+def owner_of(file: TextIO) -> dict[str, str]:
+    """Who stands in a lock file; nothing if it was left in order."""
+    file.seek(0)
+    text = file.read()
+    try:
+        return dict(json.loads(text)) if text else {}
+    except ValueError:
+        return {"process": "?"}
+
+
+def write_owner(file: TextIO) -> None:
+    file.truncate(0)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    json.dump({"host": socket.gethostname(), "process": os.getpid(), "started": started}, file)
+    file.flush()
+
+
+def beat(path: Path, over: threading.Event) -> None:
+    """Give signs of life until the run is over."""
+    while not over.wait(BEAT):
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
+
+def described(owner: dict[str, str]) -> str:
+    where = f" on {owner['host']}" if "host" in owner else ""
+    return f"process {owner.get('process', '?')}{where}, started {owner.get('started', '?')}"
+
+
+def in_use(out: Path, owner: dict[str, str]) -> BadInput:
+    return BadInput(f"'{out}' is in use by {described(owner)}: wait, or use another --out")

@@ -1,10 +1,15 @@
 """What the user asked of `bench run`, and everything that can be refused before work is done."""
 
+import functools
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench import contestants, durable
-from bench.config import Sizes, recipe_for
+from bench.checkpoint import KEPT
+from bench.config import RunConfig, Sizes, recipe_for
 from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.quality.features import (
@@ -36,31 +41,80 @@ class RunRequest:
     skip_bad: bool
     fresh: bool
     command: str
+    processes: int = 1  # that train each contestant together
+    checkpoint_seconds: float | None = None  # None: the default interval
 
 
 def preflight(request: RunRequest) -> str:
-    """Everything that can be refused before work is done; the device to run on."""
-    device = choose_device(request.device)
-    sizes = request.sizes
+    """The device to run on; BadInput with everything that can be refused before work is done, all of it at once."""
+    problems: list[str] = []
+    devices: list[str] = []
+
+    def attempt(check: Callable[[], Any]) -> None:
+        try:
+            check()
+        except BadInput as error:
+            problems.append(str(error))
+
+    attempt(lambda: devices.append(choose_device(request.device)))
+    problems += wrong_sizes(request)
+    for name in request.contestants:
+        attempt(functools.partial(recipe_for, request.recipe, name))
+        attempt(functools.partial(contestants.check, name, request.sizes.image_size, request.sizes.scale))
+    if request.mixed_precision == "fp16" and devices == ["cpu"]:
+        problems.append("--mixed-precision fp16 needs a GPU: use bf16 or no")
+    weights = request.inception_weights
+    if weights is not None:
+        attempt(lambda: check_inception_weights(weights))
+    attempt(lambda: check_extractors(request))
+    for folder in (request.out, request.cache):
+        attempt(functools.partial(durable.check_writable, folder))
+    if any((request.out / "records").glob("*.json")):
+        attempt(lambda: read_records(request.out))  # a damaged one would spoil the table at the end
+    if problems:
+        raise BadInput("; ".join(problems))
+    return devices[0]
+
+
+def wrong_sizes(request: RunRequest) -> list[str]:
+    """What is wrong with the sizes asked for, whatever the contestant."""
+    sizes, found = request.sizes, []
     for name in ("samples", "curve_samples", "sweep_samples"):
         if getattr(sizes, name) < 2:
-            raise BadInput(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
+            found.append(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
     if sizes.images < 20:
-        raise BadInput(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
-    for name in request.contestants:
-        recipe_for(request.recipe, name)
-        contestants.check(name, sizes.image_size, sizes.scale)
-    if request.mixed_precision == "fp16" and device == "cpu":
-        raise BadInput("--mixed-precision fp16 needs a GPU: use bf16 or no")
-    if request.inception_weights is not None:
-        check_inception_weights(request.inception_weights)
+        found.append(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
+    if sizes.batch_size % request.processes:
+        found.append(
+            f"--batch-size {sizes.batch_size} cannot be shared evenly by {request.processes} processes: the batch is "
+            "everyone's together"
+        )
+    return found
+
+
+def check_extractors(request: RunRequest) -> None:
     if extractors(request).get(INCEPTION, "") is None:
         raise BadInput(f"--extractors {INCEPTION} needs its weights: name them by --inception-weights")
-    for folder in (request.out, request.cache):
-        durable.check_writable(folder)
-    if any((request.out / "records").glob("*.json")):
-        read_records(request.out)  # a damaged one would spoil the table at the end
-    return device
+
+
+COPIES = 4  # of the weights in a checkpoint: themselves, two moments, their average
+
+
+def check_space(out: Path, configs: list[RunConfig], condition_width: int) -> None:
+    """BadInput unless the disk has room for the checkpoints of all runs, and of one more while it is written."""
+    sizes = [checkpoint_bytes(config, condition_width) for config in configs]
+    needed, free = KEPT * sum(sizes) + max(sizes, default=0), shutil.disk_usage(out).free
+    if needed > free:
+        raise BadInput(
+            f"'{out}' has {free / 2**30:.1f} GiB free, and the checkpoints need {needed / 2**30:.1f} GiB: make room, "
+            "or use another --out"
+        )
+
+
+def checkpoint_bytes(config: RunConfig, condition_width: int) -> int:
+    sizes = config.sizes
+    model = contestants.build_on_meta(config.contestant, condition_width, sizes.image_size, sizes.scale)
+    return COPIES * sum(parameter.nbytes for parameter in model.parameters())
 
 
 def extractors(request: RunRequest) -> dict[str, str | None]:

@@ -2,11 +2,10 @@
 
 import functools
 import json
-import signal
-import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,15 +17,17 @@ from bench.cost.trial import release_memory
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
-from bench.environment import commit
+from bench.environment import commit, training_code
 from bench.errors import BadInput
-from bench.job import Job, failed_record
+from bench.job import Job
 from bench.lock import lock
 from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
-from bench.record import read_record, record_path, write_unless_measured
-from bench.request import RunRequest, extractors, preflight
+from bench.record import read_record, record_path
+from bench.request import RunRequest, check_space, extractors, preflight
+from bench.selftest import check_arithmetic
+from bench.workers import run_in_processes
 
 
 def run(request: RunRequest) -> list[str]:
@@ -34,6 +35,8 @@ def run(request: RunRequest) -> list[str]:
     device = preflight(request)
     code = commit()  # before anything is written: records tell of the code, not of what it wrote
     with lock(request.out) as locked:
+        durable.sweep(request.out)
+        durable.sweep(request.cache, shared=True)
         data = DataRequest(request.data, request.sizes.images, request.sizes.image_size, request.skip_bad)
         avatars_path = cache_path(data, request.cache)
         avatars = load(data, avatars_path)
@@ -42,7 +45,11 @@ def run(request: RunRequest) -> list[str]:
         if request.fresh:
             forget(request)
         configs = configure(request, avatars, parts.train, device)
-        begin(request.out, configs)
+        begin(request, configs)
+        undone = [config for config in configs if not finished(request, config)]
+        check_space(request.out, undone, parts.train.schema.width)
+        for device, precision in sorted({(config.device, config.mixed_precision) for config in undone}):
+            check_arithmetic(device, precision)
         judge = prepare_judge(request, parts, device)
         probes = read_probes(request.out)
         peak = functools.cache(machine_peaks)  # one for all runs, and none where all are finished
@@ -54,6 +61,7 @@ def run(request: RunRequest) -> list[str]:
                 config=config.as_dict(),
                 command=request.command,
                 commit=code,
+                checkpoint_seconds=request.checkpoint_seconds,
                 out=str(request.out),
                 cache=str(request.cache),
                 avatars=str(avatars_path),
@@ -63,7 +71,7 @@ def run(request: RunRequest) -> list[str]:
                 machine_peak=peak(config.device, config.mixed_precision),
             )
             release_memory()
-            run_in_process(job, locked)
+            run_in_processes(job, locked)
         return [config.name for config in configs if not finished(request, config)]
 
 
@@ -113,6 +121,7 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
             device=device,
             mixed_precision="no",
             memory_format="contiguous",
+            processes=request.processes,
         )
         for name in request.contestants
         for seed in request.seeds
@@ -136,24 +145,37 @@ def config_path(out: Path, config: RunConfig) -> Path:
 
 def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
     """The draft with the precision and layout that its run was begun with."""
-    begun = json.loads(config_path(request.out, draft).read_text())
+    begun = read_begun(request.out, draft)
     precision = request.mixed_precision or begun["mixed_precision"]
     return replace(draft, mixed_precision=precision, memory_format=begun["memory_format"])
 
 
-def begin(out: Path, configs: list[RunConfig]) -> None:
-    """Note each run's configuration; BadInput, before any is noted, if one was begun with another."""
-    for config in configs:
-        path = config_path(out, config)
-        before = json.loads(path.read_text()) if path.exists() else config.as_dict()
-        changed = differences(json.loads(json.dumps(before)), json.loads(json.dumps(config.as_dict())))
+def read_begun(out: Path, config: RunConfig) -> dict[str, Any]:
+    """What a run was begun with: its configuration, and a digest of the code that trains it."""
+    path = config_path(out, config)
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"'{path.parent.name}/{path.name}' cannot be read ({error}): start over with --fresh") from error
+
+
+def begin(request: RunRequest, configs: list[RunConfig]) -> None:
+    """Note what each run begins with; BadInput, before any is noted, if one was begun with something else.
+
+    Another device is let pass: the record will say that its bits may differ.
+    """
+    notes = {config: config.as_dict() | {"code": training_code(config.contestant)} for config in configs}
+    for config, note in notes.items():
+        before = read_begun(request.out, config) if config_path(request.out, config).exists() else note
+        passing = {"device": note["device"]} | ({"code": note["code"]} if finished(request, config) else {})
+        changed = differences(before | passing, json.loads(json.dumps(note)))
         if changed:
             raise BadInput(
-                f"{config.name} in '{out}' was begun with another configuration ({'; '.join(changed)}): "
+                f"{config.name} in '{request.out}' was begun with another configuration ({'; '.join(changed)}): "
                 "pass --fresh, or another --out"
             )
-    for config in configs:
-        durable.write_text(config_path(out, config), json.dumps(config.as_dict()))
+    for config, note in notes.items():
+        durable.write_text(config_path(request.out, config), json.dumps(note))
 
 
 def finished(request: RunRequest, config: RunConfig) -> bool:
@@ -171,41 +193,3 @@ def finished(request: RunRequest, config: RunConfig) -> bool:
             "weights or extractor too"
         )
     return asked <= measured
-
-
-def run_in_process(job: Job, locked: int) -> None:
-    """Run a job in a process of its own; its record is on disk afterwards, a failed one if it died."""
-    path = job.folder / "job.json"
-    durable.write_text(path, json.dumps(asdict(job)))
-    stopping: list[int] = []
-    process: subprocess.Popen | None = None
-
-    def stop(*_: object) -> None:
-        stopping.append(signal.SIGTERM)
-        if process is not None:
-            process.terminate()
-
-    previous = signal.signal(signal.SIGTERM, stop)  # before the worker starts: none is left behind
-    try:
-        command = [sys.executable, "-m", "bench.worker", str(path)]
-        process = subprocess.Popen(command, stdout=sys.stderr, pass_fds=(locked,))
-        if stopping:
-            process.terminate()
-        status = process.wait()
-    except KeyboardInterrupt:
-        if process is not None:
-            process.send_signal(signal.SIGINT)
-            process.wait()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    if stopping or status in (-signal.SIGTERM, 143):
-        sys.exit(143)
-    if status in (-signal.SIGINT, 130):
-        raise KeyboardInterrupt
-    if status == 2:
-        write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, "refused: see its message"))
-    if status < 0:
-        why = f"killed by {signal.Signals(-status).name}"
-        why += " (out of memory?)" if -status == signal.SIGKILL else ""
-        write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why))

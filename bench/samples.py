@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench import cache
+from bench import cache, processes
 from bench.config import Recipe, RunConfig
 from bench.sampling import draw
 
@@ -80,7 +80,8 @@ def kept_samples(
     started = time.perf_counter()
     images = draw(denoiser, config, condition[: series.count], device, series.guidance, series.recipe, advance)
     drawn = Drawn(images, time.perf_counter() - started)
-    cache.write(path, {"images": images}, {"seconds": repr(drawn.seconds), "key": key})
+    if processes.rank() == 0:
+        cache.write(path, {"images": images}, {"seconds": repr(drawn.seconds), "key": key})
     return drawn
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from bench import processes
 from bench.batches import MEMORY_FORMATS
 from bench.config import Recipe, RunConfig
 from bench.data.dataset import to_pixels
@@ -13,6 +14,7 @@ from bench.errors import RunFailed
 
 CPU_BATCH = 32  # fits its caches
 LARGE_BATCH = 256
+ROUNDING = 1e-3  # far less than a step of 8 bits
 
 
 def draw(
@@ -25,23 +27,36 @@ def draw(
     advance: Callable[[int], None] = lambda n: None,
     seed: int | None = None,
 ) -> Tensor:
-    """uint8 images (N, 3, H, W) for N conditions; RunFailed if the denoiser yields anything not finite."""
-    images = []
+    """uint8 images (N, 3, H, W) for N conditions, on every one of the processes that share the work."""
+    images = [torch.empty(0, 3, config.sizes.image_size, config.sizes.image_size, dtype=torch.uint8, device=device)]
     size = CPU_BATCH if device.type == "cpu" else LARGE_BATCH
-    for start in range(0, len(condition), size):
-        indices = range(start, min(start + size, len(condition)))
+    ours = processes.share(len(condition))
+    for start in range(0, len(ours), size):
+        indices = ours[start : start + size]
         batch = sample(
             denoiser,
             recipe or config.recipe,
-            condition[start : indices.stop].to(device),
+            condition[list(indices)].to(device),
             config.sizes.image_size,
             config.seed if seed is None else seed,
             indices,
             config.recipe.guidance if guidance is None else guidance,
             MEMORY_FORMATS[config.memory_format],
         )
-        if not torch.isfinite(batch).all():
-            raise RunFailed("sampling gave pixels that are not finite")
-        images.append(to_pixels(batch).cpu())
+        refuse_unless_pixels(batch)
+        images.append(to_pixels(batch))
         advance(len(indices))
-    return torch.cat(images)
+    return processes.gathered(torch.cat(images), len(condition)).cpu()
+
+
+def refuse_unless_pixels(images: Tensor) -> None:
+    """RunFailed, with their number, if pixels in model space are not finite or not between −1 and 1.
+
+    Every recipe clips what it predicts of the finished image, so none can be outside unless something is broken.
+    """
+    broken = int((~torch.isfinite(images)).sum())
+    if broken:
+        raise RunFailed(f"sampling gave {broken} of {images.numel()} pixel values that are not finite")
+    outside = int((images.abs() > 1 + ROUNDING).sum())
+    if outside:
+        raise RunFailed(f"sampling gave {outside} of {images.numel()} pixel values outside of -1 to 1")

@@ -4,23 +4,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from diffusers import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from bench import randomness
+from bench import processes, randomness
 from bench.batches import MEMORY_FORMATS, Batch, epoch_batches, prepared_ahead
 from bench.checkpoint import Checkpoint
 from bench.config import Optimisation, RunConfig
 from bench.data.dataset import AvatarSet
 from bench.diffusion import noise_schedule, training_loss
-from bench.errors import RunFailed
+from bench.errors import BadInput, RunFailed
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
 
@@ -32,13 +32,26 @@ class TrainingLog:
     """What training has done so far; every epoch's figures are kept."""
 
     epochs_done: int = 0
-    steps_done: int = 0
+    steps_done: int = 0  # in all
+    epoch_steps: int = 0  # of the epoch that is not done yet, with its seconds and losses
+    epoch_seconds: float = 0.0
+    epoch_losses: list[float] = field(default_factory=list)
     seconds_per_epoch: list[float] = field(default_factory=list)  # training alone: no sampling, no checkpoint
     loss_per_epoch: list[float] = field(default_factory=list)
     images_per_epoch: int = 0
     resumed_at_epochs: list[int] = field(default_factory=list)
-    commits: list[str | None] = field(default_factory=list)  # of the code at the start and at each resume
+    starts: list[dict[str, Any]] = field(default_factory=list)  # at which step, by what code, on what machine
+    checkpoints: int = 0
+    checkpoint_seconds: float = 0.0
     validation: list[dict[str, list[float]]] = field(default_factory=list)  # per epoch: raw and averaged weights
+
+
+class Maintenance(Protocol):
+    """What may have to be done between two steps, outside of an epoch's seconds."""
+
+    def due(self) -> bool: ...
+
+    def save(self, trainer: "Trainer") -> None: ...
 
 
 def no_lap(_part: str) -> None:
@@ -50,7 +63,8 @@ def accelerator_for(config: RunConfig) -> Accelerator:
     AcceleratorState._reset_state(True)  # it is one for the whole process, but a probe tries several precisions
     # The default runs convolutions in TF32 and matrix products not, which would favour the more convolutional model.
     torch.set_float32_matmul_precision("high")
-    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
+    patience = InitProcessGroupKwargs(timeout=processes.PATIENCE)
+    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision, kwargs_handlers=[patience])
 
 
 def learning_rate_schedule(
@@ -92,6 +106,7 @@ class Trainer:
         decay = config.recipe.ema_decay
         self.ema = None if decay is None else EMAModel(self.parameters, decay=decay, foreach=True)
         self.log = TrainingLog(images_per_epoch=steps * config.sizes.batch_size)
+        self.losses: list[Tensor] = []  # of this epoch's steps, not waited for
 
     def step(self, batch: Batch, lap: Lap = no_lap) -> Tensor:
         """One update of the weights; the loss, not yet waited for."""
@@ -101,6 +116,8 @@ class Trainer:
         lap("forward")
         self.accelerator.backward(loss)
         lap("backward")
+        self.refuse_unless_finite(loss)
+        lap("else")
         self.optimizer.step()
         self.optimizer.zero_grad()
         lap("optimiser")
@@ -110,57 +127,87 @@ class Trainer:
             if self.ema is not None:
                 self.ema.step(self.parameters)
         lap("ema")
-        return loss.detach()
+        return loss.detach() if processes.count() == 1 else self.accelerator.reduce(loss.detach(), "mean")
+
+    def refuse_unless_finite(self, loss: Tensor) -> None:
+        """RunFailed, before the weights or their average take in anything, if the loss or a gradient is not finite."""
+        found = loss.detach()
+        if self.accelerator.scaler is None:  # which skips the steps of fp16 whose gradients overflow
+            gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+            found = found + torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(found):
+            what = "a gradient" if torch.isfinite(loss) else "the loss"
+            raise RunFailed(f"diverged at step {self.log.steps_done + 1}: {what} is not finite")
 
     def steps(self, lap: Lap = no_lap) -> Iterator[Tensor]:
-        """The steps of the next epoch, each yielding its loss."""
+        """The steps of this epoch that are still to be done, each yielding its loss."""
         self.denoiser.train()
-        device, layout = self.accelerator.device, self.memory_format
-        batches = epoch_batches(self.train, self.config, self.log.epochs_done)
+        device, layout, epoch, first = self.accelerator.device, self.memory_format, *self.position()
+        batches = epoch_batches(self.train, self.config, epoch, first)
         if device.type != "cpu":  # there a thread would only take its time from the training
             batches = prepared_ahead(batches)
-        for batch in batches:
+        for index, batch in enumerate(batches, start=first):
             batch = batch.to(device, layout)  # in this thread: two may not use every device at once
+            # A contestant may draw random numbers of its own (dropout): they must not have a history either.
+            place = (epoch, index, processes.rank())
+            torch.manual_seed(randomness.generator(self.config.seed, "contestant", *place).initial_seed())
             lap("data")
             yield self.step(batch, lap)
             lap("else")
 
-    def run_epoch(self, on_step: Callable[[int, Tensor], None]) -> None:
-        """One pass over the data, timed from the first batch to the last update."""
+    def position(self) -> tuple[int, int]:
+        """The epoch, and how many of its steps are done."""
+        return self.log.epochs_done, self.log.epoch_steps
+
+    def run_epoch(self, on_step: Callable[[int, Tensor], None], maintenance: Maintenance | None = None) -> None:
+        """The rest of one pass over the data, timed from its first batch to its last update."""
         device = self.accelerator.device
-        losses = []
-        # A contestant may draw random numbers of its own (dropout): they must not have a history either.
-        torch.manual_seed(randomness.generator(self.config.seed, "contestant", self.log.epochs_done).initial_seed())
         synchronise(device)
         started = time.perf_counter()
-        for index, loss in enumerate(self.steps()):
-            losses.append(loss)
-            on_step(index, loss)
+        for loss in self.steps():
+            self.losses.append(loss)
+            self.log.epoch_steps += 1
+            self.log.steps_done += 1
+            on_step(self.log.epoch_steps, loss)
+            if maintenance is not None and maintenance.due():
+                synchronise(device)
+                self.log.epoch_seconds += time.perf_counter() - started
+                maintenance.save(self)
+                started = time.perf_counter()
         synchronise(device)
-        seconds = time.perf_counter() - started
-        mean = torch.stack(losses).mean().item()
-        if not torch.isfinite(torch.tensor(mean)):
-            raise RunFailed(f"diverged in epoch {self.log.epochs_done + 1}: the loss is {mean}")
-        self.log.seconds_per_epoch.append(seconds)
-        self.log.loss_per_epoch.append(mean)
-        self.log.epochs_done += 1
-        self.log.steps_done += len(losses)
+        self.log.epoch_seconds += time.perf_counter() - started
+
+    def mean_loss(self) -> float:
+        """Of the steps of this epoch that are done."""
+        return torch.stack(self.losses).mean().item()
+
+    def end_epoch(self, validation: dict[str, list[float]]) -> None:
+        """Close the books on an epoch, with its losses on held-out images."""
+        log = self.log
+        log.seconds_per_epoch.append(log.epoch_seconds)
+        log.loss_per_epoch.append(self.mean_loss())
+        log.validation.append(validation)
+        log.epochs_done += 1
+        log.epoch_steps, log.epoch_seconds = 0, 0.0
+        self.losses.clear()
 
     def raw(self) -> nn.Module:
         """The denoiser with the weights that it is trained with, ready to be asked."""
-        return self.denoiser.eval()
+        return self.accelerator.unwrap_model(self.denoiser).eval()  # the processes may each ask it something else
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
         """The denoiser with its averaged weights, if the recipe keeps an average; afterwards the raw ones again."""
-        self.denoiser.eval()
+        denoiser = self.raw()
         if self.ema is None:
-            yield self.denoiser
+            yield denoiser
             return
+        if not all(torch.isfinite(average).all() for average in self.ema.shadow_params):
+            raise RunFailed(f"diverged at step {self.log.steps_done}: the average of the weights is not finite")
         self.ema.store(self.parameters)
         self.ema.copy_to(self.parameters)
         try:
-            yield self.denoiser
+            yield denoiser
         finally:
             self.ema.restore(self.parameters)
 
@@ -173,8 +220,9 @@ class Trainer:
         if self.ema is not None:
             tensors |= {f"ema.{i}": tensor for i, tensor in enumerate(self.ema.shadow_params)}
         state = {
-            "log": asdict(self.log),
+            "log": asdict(self.log) | {"epoch_losses": [loss.item() for loss in self.losses]},
             "param_groups": optimizer["param_groups"],
+            "stepped": list(optimizer["state"]),  # a weight without a gradient has no moments
             "lr_schedule": {
                 key: value
                 for key, value in self.lr_schedule.state_dict().items()
@@ -186,13 +234,17 @@ class Trainer:
         return Checkpoint({k: v.detach().cpu().clone() for k, v in tensors.items()}, state)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take up training where a checkpoint left it."""
+        """Take up training where a checkpoint left it; BadInput if it is of another model or optimiser."""
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "ema": {}}
         for key, tensor in checkpoint.tensors.items():
             part, _, name = key.partition(".")
             # laid out as the weights are: mixed layouts would slow every update after a resume
-            parts[part][name] = tensor.to(memory_format=self.memory_format) if tensor.dim() == 4 else tensor
-        self.accelerator.unwrap_model(self.denoiser).load_state_dict(parts["model"])
+            parts.setdefault(part, {})[name] = (
+                tensor.to(memory_format=self.memory_format) if tensor.dim() == 4 else tensor
+            )
+        model = self.accelerator.unwrap_model(self.denoiser)
+        refuse_others(checkpoint.tensors, self.expected(model, checkpoint.state["stepped"]))
+        model.load_state_dict(parts["model"])
         entries: dict[int, dict[str, Any]] = {}
         for key, tensor in parts["optimizer"].items():
             index, _, name = key.partition(".")
@@ -206,7 +258,30 @@ class Trainer:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
         self.log = TrainingLog(**checkpoint.state["log"])
+        self.losses = list(torch.tensor(self.log.epoch_losses, device=self.accelerator.device))
+        self.log.epoch_losses = []
         self.log.resumed_at_epochs.append(self.log.epochs_done)
+
+    def expected(self, model: nn.Module, stepped: list[int]) -> dict[str, Tensor]:
+        """A tensor of the right shape and kind for every name in a checkpoint; `stepped` weights have moments."""
+        found = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+        for index in stepped:
+            found[f"optimizer.{index}.step"] = torch.zeros(())
+            found |= {f"optimizer.{index}.{moment}": self.parameters[index] for moment in ("exp_avg", "exp_avg_sq")}
+        averages = [] if self.ema is None else self.parameters
+        return found | {f"ema.{index}": parameter for index, parameter in enumerate(averages)}
+
+
+def refuse_others(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """BadInput that lists every tensor that is missing, one too many, or of another shape or kind."""
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - tensors.keys())]
+    problems += [f"{name} is one too many" for name in sorted(tensors.keys() - expected.keys())]
+    for name in sorted(expected.keys() & tensors.keys()):
+        found, wanted = tensors[name], expected[name]
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            problems.append(f"{name} is {tuple(found.shape)} {found.dtype}, not {tuple(wanted.shape)} {wanted.dtype}")
+    if problems:
+        raise BadInput(f"the checkpoint is of another model: {'; '.join(problems)}. Start over with --fresh")
 
 
 def synchronise(device: torch.device) -> None:

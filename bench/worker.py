@@ -1,7 +1,6 @@
 """One contestant with one seed, in a process of its own: train, sample, score, record."""
 
 import json
-import signal
 import sys
 import traceback
 from dataclasses import asdict
@@ -10,74 +9,91 @@ from typing import Any
 
 from torch import Tensor
 
-from bench import cache, contestants, durable, samples
-from bench.checkpoint import load_newest, save_checkpoint
+from bench import cache, contestants, durable, processes, samples
+from bench.checkpoint import load_newest, remove_damaged
 from bench.config import RunConfig
 from bench.cost.costs import costs, step_costs
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import read_cache
 from bench.display import Display, display
-from bench.environment import environment
-from bench.errors import BadInput, RunFailed
+from bench.environment import changed_between, environment, start
+from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.evaluation import STRIP, asked_of, draw_all, look, score, show_samples
-from bench.job import Job, failed_record, failure
+from bench.job import Job, failed_record
+from bench.out_of_memory import explain
 from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
-from bench.train import Trainer
+from bench.saving import Saver
+from bench.stopping import Stopping, stop_with_parent
+from bench.train import Trainer, TrainingLog
 
 ASKED = "held_out.safetensors"
 
 
-def train(trainer: Trainer, job: Job, parts: Split, show: Display) -> list[str]:
-    """Train to the last epoch, with samples, validation losses and a checkpoint after each; the strips' paths."""
-    epochs = job.run.sizes.epochs
+def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver) -> list[str]:
+    """Train to the last epoch, with samples and validation losses after each; the strips' paths."""
+    epochs, stopping = job.run.sizes.epochs, saver.stopping
     strips = [job.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
     while trainer.log.epochs_done < epochs:
-        train_epoch(trainer, job.run, show)
-        # Maintenance, outside the epoch's seconds; the checkpoint comes last, so that nothing is ever skipped.
-        images = look(trainer, job, parts, show)
-        gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done - 1], images[:STRIP])
-        save_checkpoint(job.folder / "checkpoints", trainer.log.steps_done, trainer.to_checkpoint())
+        with stopping.waiting():
+            train_epoch(trainer, job.run, show, saver)
+        try:
+            images, losses = look(trainer, job, parts, show)
+        except SystemExit:  # asked to stop: the epoch's steps are not to be done again
+            saver.save(trainer)
+            raise
+        with stopping.waiting():
+            if processes.rank() == 0:
+                gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done], images[:STRIP])
+            trainer.end_epoch(losses)
+            if saver.due() or trainer.log.epochs_done == epochs:
+                saver.save(trainer)
     return strips
 
 
-def train_epoch(trainer: Trainer, config: RunConfig, show: Display) -> None:
-    """One epoch, with its loss and speed shown as it goes and said when it is over."""
-    log, size = trainer.log, config.sizes.batch_size
+def train_epoch(trainer: Trainer, config: RunConfig, show: Display, saver: Saver) -> None:
+    """What is left of an epoch, with its loss and speed shown as it goes and said when it is over."""
+    log, size, before = trainer.log, config.sizes.batch_size, trainer.log.epoch_steps
     name = f"epoch {log.epochs_done + 1}/{config.sizes.epochs}"
-    show.phase(name, log.images_per_epoch // size)
+    show.phase(name, log.images_per_epoch // size - before)
 
-    def on_step(index: int, loss: Tensor) -> None:
+    def on_step(step: int, loss: Tensor) -> None:
         reading = None
-        if index % 10 == 0:  # reading the loss waits for the device
-            reading = f"loss {loss.item():.4f} {(index + 1) * size / show.seconds():.1f} images/s"
+        if step % 10 == 1:  # reading the loss waits for the device
+            reading = f"loss {loss.item():.4f} {(step - before) * size / show.seconds():.1f} images/s"
         show.advance(info=reading)
 
-    trainer.run_epoch(on_step)
-    seconds = log.seconds_per_epoch[-1]
-    speed = log.images_per_epoch / seconds
-    show.say(f"{name}: loss {log.loss_per_epoch[-1]:.4f}, {seconds:.1f} s, {speed:.1f} images/s")
+    trainer.run_epoch(on_step, saver)
+    speed = log.images_per_epoch / log.epoch_seconds
+    show.say(f"{name}: loss {trainer.mean_loss():.4f}, {log.epoch_seconds:.1f} s, {speed:.1f} images/s")
 
 
-def work(job: Job) -> Record:
-    """The whole of a run, taken up from its newest checkpoint."""
+def work(job: Job, stopping: Stopping) -> Record | None:
+    """The whole of a run, taken up from its newest checkpoint; None in all but the first of several processes."""
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise RunFailed("the data cache is gone: run again")
     parts = split(avatars)
     cost = costs(job.run, avatars.schema.width)  # first: what cannot be accounted must not fail after training
-    write_asked(job.folder, parts.held_out)
     with display(job.run.contestant) as show:
-        show.phase("timing its steps", 1)
-        cost |= step_costs(job.run, parts.train, cost)
+        if job.run.processes == 1:  # several would have to agree on when to end the timing
+            show.phase("timing its steps", 1)
+            cost |= step_costs(job.run, parts.train, cost)
         trainer = resumed_trainer(job, parts.train)
-        strips = train(trainer, job, parts, show)
+        if processes.rank() == 0:
+            write_asked(job.folder, parts.held_out)
+        saver = Saver(job.checkpoints, stopping, job.checkpoint_seconds)
+        strips = train(trainer, job, parts, show, saver)
         asked = asked_of(parts, job.run.sizes.samples)
         drawn = draw_all(trainer, job, asked, show)
-        log = asdict(trainer.log)
+        trainer.accelerator.wait_for_everyone()
+        if processes.rank() > 0:
+            return None
+        log = training_log(trainer.log, job.run)
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
         quality = score(job, drawn, parts, log, flop, show)
+    main = drawn[samples.MAIN]
     return Record(
         config=job.config,
         environment=environment(job.run.device, job.commit),
@@ -88,13 +104,28 @@ def work(job: Job) -> Record:
             **cost,
             "probe_seconds_per_step": job.probe,
             "machine_peak": job.machine_peak,
-            "training": log
-            | {"warm_up_epochs": 1, "validation_timesteps": validation_timesteps(job.run.recipe.timesteps)},
-            "sampling": {"seconds": drawn[samples.MAIN].seconds, "images": len(asked)},
+            "training": log,
+            "sampling": {
+                "seconds": main.seconds,
+                "images": len(asked),
+                "repeated": processes.repeated(main.images),
+            },
             **quality,
         },
-        images={"epochs": strips, **show_samples(job, drawn[samples.MAIN].images, asked)},
+        images={"epochs": strips, **show_samples(job, main.images, asked)},
     )
+
+
+def training_log(log: TrainingLog, config: RunConfig) -> dict[str, Any]:
+    """What the record says of training: the log of it when it is over, and what that has cost and may have changed."""
+    unfinished = ("epoch_steps", "epoch_seconds", "epoch_losses")
+    spent = sum(log.seconds_per_epoch) + log.checkpoint_seconds
+    return {name: value for name, value in asdict(log).items() if name not in unfinished} | {
+        "checkpoint_share": log.checkpoint_seconds / spent,
+        "not_bit_identical": changed_between(log.starts),
+        "warm_up_epochs": 1,
+        "validation_timesteps": validation_timesteps(config.recipe.timesteps),
+    }
 
 
 def write_asked(folder: Path, held_out: AvatarSet) -> None:
@@ -108,10 +139,13 @@ def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
     run, sizes = job.run, job.run.sizes
     denoiser = contestants.build(run.contestant, train.schema.width, sizes.image_size, sizes.scale, run.seed)
     trainer = Trainer(denoiser, run, train)
-    checkpoint = load_newest(job.folder / "checkpoints")
+    checkpoint = load_newest(job.checkpoints)
+    trainer.accelerator.wait_for_everyone()  # all have read the same before the first one changes anything
     if checkpoint is not None:
         trainer.restore(checkpoint)
-    trainer.log.commits.append(job.commit)
+        if processes.rank() == 0:
+            remove_damaged(job.checkpoints)
+    trainer.log.starts.append(start(run.device, job.commit, trainer.log.steps_done))
     return trainer
 
 
@@ -127,27 +161,37 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
 
 def main() -> int:
     """Run the job given as a JSON file; its record is the result. Exit 1 if the run failed, 2 on bad input."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stopping = Stopping()
+    stop_with_parent()
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
-    path = record_path(Path(job.out), job.run)
     try:
-        record = work(job)
-    except KeyboardInterrupt:
-        return 130
+        record = work(job, stopping)
+        if record is not None:
+            keep(job, record)
+        return 0
     except BadInput as error:
         print(f"bench run: {error}", file=sys.stderr)
         return 2
     except Exception as error:
         if not isinstance(error, RunFailed):
             traceback.print_exc()
-        print(f"{job.run.name} failed: {failure(error)}", file=sys.stderr)
-        record = failed_record(job, failure(error))
-        write_unless_measured(path, record)
-        return 1
-    durable.write_text(path, record.to_json())
-    durable.write_text(job.folder / "finished.json", record.to_json())
-    return 0
+        if processes.lost_peer(error):
+            return processes.PEER_LOST
+        failed = error.with_traceback(None)  # which would keep the model and all it held
+    why, measured = explain(failed, job)
+    print(f"{job.run.name} failed: {why}", file=sys.stderr)
+    write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why, measured))
+    return 1
+
+
+def keep(job: Job, record: Record) -> None:
+    """Write a record to where it belongs; where the disk refuses it, print it, so that nothing measured is lost."""
+    try:
+        durable.write_text(record_path(Path(job.out), job.run), record.to_json())
+        durable.write_text(job.folder / "finished.json", record.to_json())
+    except CannotWrite:
+        print(f"the record of {job.run.name}:\n{record.to_json()}", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def test_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache)
     done = bench("run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache)
     assert done.returncode == 1
     table = (tmp_path / "table.md").read_text()
-    assert "failed: diverged in epoch 1" in table
+    assert "failed: diverged at step 1" in table
     assert json.loads((tmp_path / "records" / "tests.plug_in.build-matched-seed0.json").read_text())["status"] == "done"
 
 

@@ -1,5 +1,8 @@
 """Distances, precision and recall, and memorisation, where the answer is known."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,9 +18,18 @@ from bench.quality.distance import (
     precision_recall,
     reference_frechet_distance,
 )
-from bench.quality.features import EFFICIENTNET, cached_features, extract, extractor_label, extractor_named
+from bench.quality.features import (
+    EFFICIENTNET,
+    cached_features,
+    extract,
+    extractor_label,
+    extractor_named,
+    features_key,
+)
 from bench.quality.judges import without_most_hairstyles
 from bench.quality.memorisation import measure_memorisation
+from bench.render.distance_rows import basis
+from tests.plug_in import MEAN_COLOUR
 
 SIDE = 120  # images a side
 
@@ -42,26 +54,95 @@ def extracted(sets):
     return [seen(each.images) for each in sets[:3]]
 
 
-def test_the_distance_of_a_set_to_itself_is_nothing_and_order_does_not_matter():
-    a, b = gaussian(300, 16), gaussian(300, 16, shift=1, seed=1)
-    assert frechet_distance(a, a) < 1e-6
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-6)
-    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a[torch.randperm(300)]), rel=1e-6)
-    assert frechet_distance(a, b) == pytest.approx(16, rel=0.2)  # sixteen means, each one apart
-    assert frechet_distance(a, torch.zeros(300, 16)) == pytest.approx(16, rel=0.2)  # a collapsed generator is finite
-    with pytest.raises(ValueError, match="at least 2"):
-        frechet_distance(a, b[:1])
+BOTH = pytest.mark.parametrize("distance", [frechet_distance, reference_frechet_distance])
+
+
+@BOTH
+@pytest.mark.parametrize("count", [300, 10])
+def test_fault_30_the_distance_of_a_set_to_itself_is_nothing(distance, count):
+    a = gaussian(count, 16)
+    assert 0 <= distance(a, a) <= 1e-6
+    assert 0 <= distance(a, a[torch.randperm(count)]) <= 1e-6
+
+
+@BOTH
+@pytest.mark.parametrize("count", [300, 10])
+def test_fault_30_neither_side_nor_order_matters(distance, count):
+    a, b = gaussian(300, 16), gaussian(count, 16, shift=1, seed=1)
+    found = distance(a, b)
+    assert distance(b, a) == pytest.approx(found, rel=1e-6)
+    assert distance(a[torch.randperm(300)], b[torch.randperm(count)]) == pytest.approx(found, rel=1e-6)
+
+
+def test_the_distance_of_two_gaussians_is_that_of_their_means():
+    assert frechet_distance(gaussian(300, 16), gaussian(300, 16, 1, seed=1)) == pytest.approx(16, rel=0.2)
+
+
+@BOTH
+def test_fault_30_constant_images_and_a_collapsed_generator_have_a_finite_distance(distance):
+    real, same = gaussian(300, 16), torch.ones(300, 16)
+    assert distance(real, same) == pytest.approx(32, rel=0.2)  # sixteen means, each one apart, and sixteen variances
+    assert distance(same, same) == 0
+    assert distance(same, 3 * same) == pytest.approx(64)
+    found = measure_distance(real, same, gaussian(300, 16, seed=2))
+    json.dumps(found, allow_nan=False)
+    assert found["interval"] == pytest.approx([found["frechet_distance"]] * 2)
+    json.dumps(measure_distance(same, same, same), allow_nan=False)
+
+
+def test_fault_30_constant_images_have_features(sets):
+    black = torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
+    assert frechet_distance(seen(black), seen(black)) == pytest.approx(0, abs=1e-6)
+    assert np.isfinite(frechet_distance(seen(sets[0].images[:6]), seen(black)))
+
+
+@BOTH
+def test_fault_29_a_distance_of_fewer_than_two_images_is_refused(distance):
+    some = gaussian(5, 4)
+    for sides in ((some, some[:1]), (some[:1], some), (some, some[:0])):
+        with pytest.raises(BadInput, match="at least 2 images a side, not [01]: take more"):
+            distance(*sides)
+    with pytest.raises(BadInput, match="at least 2"):
+        measure_distance(some, some[:1], None)
+
+
+@BOTH
+def test_fault_29_features_that_are_no_numbers_are_refused_and_not_taken_for_perfect(distance):
+    """max(0, NaN) is 0."""
+    for strange in (np.nan, np.inf):
+        spoilt = gaussian(5, 4)
+        spoilt[2, 3] = strange
+        with pytest.raises(BadInput, match="not finite"):
+            distance(gaussian(5, 4), spoilt)
+
+
+@pytest.mark.parametrize(
+    ("real", "generated", "deficient"), [(2, 2, True), (2, 300, True), (16, 40, True), (17, 40, False)]
+)
+def test_fault_29_few_images_give_a_real_number_that_is_marked_with_both_counts(real, generated, deficient):
+    found = measure_distance(gaussian(real, 16), gaussian(generated, 16, seed=1), None)
+    assert isinstance(found["frechet_distance"], float)
+    assert found["frechet_distance"] > 0
+    assert (found["real"], found["generated"], found["rank_deficient"]) == (real, generated, deficient)
+    json.dumps(found, allow_nan=False)
+
+
+def test_fault_29_distances_of_other_counts_have_another_basis_and_so_never_share_a_row():
+    label = extractor_label(EFFICIENTNET, None)
+    counts = [(20, 20), (20, 30), (30, 20)]
+    found = [label | measure_distance(gaussian(real, 4), gaussian(drawn, 4), None) for real, drawn in counts]
+    assert len(set(map(basis, found))) == 3
 
 
 @pytest.mark.parametrize(("real", "generated"), [(300, 300), (300, 40), (40, 300)])
-def test_the_frechet_term_is_torch_fidelitys(real, generated):
+def test_fault_30_the_frechet_term_is_torch_fidelitys(real, generated):
     """Full rank to 1e-6 relative; below it, torch-fidelity takes roots of eigenvalues that should be zero."""
     width = 32
     a, b = gaussian(real, width), 1.5 * gaussian(generated, width, shift=0.3, seed=1)
     assert frechet_distance(a, b) == pytest.approx(reference_frechet_distance(a, b), rel=1e-6)
 
 
-def test_the_frechet_term_is_torch_fidelitys_on_real_features(extracted):
+def test_fault_30_the_frechet_term_is_torch_fidelitys_on_real_features(extracted):
     _, held_out, others = extracted
     assert frechet_distance(held_out, others) == pytest.approx(reference_frechet_distance(held_out, others), rel=1e-6)
 
@@ -145,13 +226,15 @@ def test_everything_that_a_distance_rests_on_stands_beside_it(extracted):
     assert (label["extractor"], label["library"], len(label["weights_sha256"])) == (EFFICIENTNET, "torch-fidelity", 64)
 
 
-def test_the_extractor_does_not_depend_on_the_batch(sets):
-    images = sets[0].images[:5]
-    whole = extract(images, EFFICIENTNET, None, "cpu", batch_size=5)
-    torch.testing.assert_close(whole, extract(images, EFFICIENTNET, None, "cpu", batch_size=2), rtol=1e-3, atol=1e-4)
+def test_fault_30_neither_features_nor_distance_depend_on_the_batch(sets, extracted):
+    images = sets[2].images[:24]
+    whole, pairs = (extract(images, EFFICIENTNET, None, "cpu", batch_size=size) for size in (24, 5))
+    torch.testing.assert_close(whole, pairs, rtol=1e-3, atol=1e-4)
+    real = extracted[1]
+    assert abs(frechet_distance(real, whole) - frechet_distance(real, pairs)) <= 1e-3
 
 
-def test_the_cache_of_features_is_keyed_by_content_and_checks_itself(sets, tmp_path):
+def test_fault_19_the_cache_of_features_is_keyed_by_content_and_checks_itself(sets, tmp_path):
     images = sets[0].images[:6]
     before = cached_features(images, EFFICIENTNET, None, "cpu", tmp_path)
     (path,) = tmp_path.glob("features-*")
@@ -162,6 +245,49 @@ def test_the_cache_of_features_is_keyed_by_content_and_checks_itself(sets, tmp_p
     torch.testing.assert_close(again, before, rtol=1e-4, atol=1e-5)
     cached_features(images.flip(0), EFFICIENTNET, None, "cpu", tmp_path)
     assert len(list(tmp_path.glob("features-*"))) == 2
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.6, 0.99])
+def test_fault_19_a_truncated_cache_of_features_is_made_again(share, sets, tmp_path, capsys):
+    images, name = sets[0].images[:6], extractor_named("tests.plug_in:MEAN_COLOUR")
+    before = cached_features(images, name, None, "cpu", tmp_path)
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    assert torch.equal(cached_features(images, name, None, "cpu", tmp_path), before)
+    assert "is damaged" in capsys.readouterr().err
+    assert torch.equal(cached_features(images, name, None, "cpu", tmp_path), before)
+    assert capsys.readouterr().err == ""
+
+
+def other_extractors(monkeypatch):
+    """What differs from the extractor of mean colours, a change at a time."""
+    for change in ({"weights_sha256": lambda _: "others"}, {"resize": "to 7"}, {"layer": "last"}):
+        monkeypatch.setitem(features.EXTRACTORS, MEAN_COLOUR.name, replace(MEAN_COLOUR, **change))
+        yield
+        monkeypatch.setitem(features.EXTRACTORS, MEAN_COLOUR.name, MEAN_COLOUR)
+    monkeypatch.setattr(features, "version", lambda library: "0.0")
+    yield
+
+
+def test_fault_19_other_weights_resizing_layer_libraries_images_or_device_have_keys_of_their_own(sets, monkeypatch):
+    images, name = sets[0].images[:6], MEAN_COLOUR.name
+    keys = [features_key(images, name, None, "cpu")]
+    keys += [features_key(images, name, None, "cuda:1"), features_key(images[:5], name, None, "cpu")]
+    keys += [features_key(images.flip(0), name, None, "cpu"), features_key(images, EFFICIENTNET, None, "cpu")]
+    keys += [features_key(images.reshape(6, 3, 16, 64), name, None, "cpu")]
+    keys += [features_key(images, name, None, "cpu") for _ in other_extractors(monkeypatch)]
+    assert len(set(keys)) == len(keys) == 10
+
+
+def test_fault_19_features_of_something_else_under_this_ones_name_are_not_taken(sets, tmp_path, capsys):
+    images, name = sets[0].images[:6], extractor_named("tests.plug_in:MEAN_COLOUR")
+    cached_features(images.flip(0), name, None, "cpu", tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.rename(tmp_path / f"features-{features_key(images, name, None, 'cpu')[:24]}.safetensors")
+    found = cached_features(images, name, None, "cpu", tmp_path)
+    assert torch.equal(found, extract(images, name, None, "cpu"))
+    assert "is of other images or of another extractor" in capsys.readouterr().err
 
 
 def test_an_extractor_of_ones_own_is_registered_by_name(sets):

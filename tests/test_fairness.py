@@ -20,7 +20,8 @@ def met_by(name, config, train, monkeypatch):
     trainer = Trainer(denoiser, replace(config, contestant=name), train)
     monkeypatch.setattr(trainer, "step", lambda batch, lap: met.append(batch) or torch.zeros(()))
     for _ in range(2):
-        trainer.run_epoch(lambda index, loss: None)
+        trainer.run_epoch(lambda step, loss: None)
+        trainer.end_epoch({})
     return met
 
 

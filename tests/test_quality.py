@@ -1,13 +1,15 @@
 """The judges, on images whose answer is known."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from bench.data.dataset import split
+from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, render
+from bench.data.schema import Attribute, Schema
 from bench.quality import interval
 from bench.quality.attributes import (
     accuracies,
@@ -17,6 +19,7 @@ from bench.quality.attributes import (
     macro,
     measure_attributes,
     normalised,
+    untrained,
 )
 from bench.quality.classifier import ClassifierConfig, train_classifier
 from bench.quality.judge import cached_judge, judge_path
@@ -110,9 +113,80 @@ def test_accuracy_counts_only_what_shows(avatars):
     assert macro({"a": None}) is None
 
 
-def test_an_attribute_with_a_single_variant_is_not_scored(avatars):
-    from bench.data.schema import Attribute, Schema
+def labelled(codes, *attributes):
+    """Noise with codes (N, A): the first twelve of them held out, the others to train on."""
+    codes = torch.tensor(codes)
+    images = torch.randint(
+        0, 256, (len(codes), 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    whole = AvatarSet(images, codes, Schema(attributes), "noise")
+    return Split(train=whole.subset(torch.arange(12, len(codes))), held_out=whole.subset(torch.arange(12)))
 
+
+def scored_as_asked(few):
+    """What is measured of samples that show just what was asked, by a judge of three steps."""
+    *_, (judge, _) = train_classifier(few.train, ClassifierConfig(steps=3, batch_size=8), CPU)
+    assert all(torch.isfinite(weight).all() for weight in judge.state_dict().values())
+    return measure_attributes(few.held_out.codes, few.held_out, judge_bounds(judge, few))
+
+
+def test_fault_24_an_attribute_with_a_single_variant_has_no_accuracy_and_no_part_in_the_mean():
+    only, two = Attribute("only", ("x",)), Attribute("two", ("a", "b"))
+    found = scored_as_asked(labelled([[0, i % 2] for i in range(28)], only, two))
+    row = found["per_attribute"]["only"]
+    assert (row["accuracy"], row["interval"], row["ceiling"], row["scored"]) == (None, None, None, 0)
+    assert (found["per_attribute"]["two"]["accuracy"], found["per_attribute"]["two"]["scored"]) == (1, 12)
+    assert found["macro"]["accuracy"] == 1
+    json.dumps(found, allow_nan=False)
+
+
+def test_fault_24_where_nothing_leaves_a_choice_there_is_no_number_at_all():
+    found = scored_as_asked(labelled([[0, 0]] * 28, Attribute("only", ("x",)), Attribute("hair", ("y",))))
+    assert found["macro"] == dict.fromkeys(("accuracy", "interval", "ceiling", "chance", "normalised"))
+    assert (found["kinds"], found["confusion"]) == ({"colour": None, "shape": None}, None)
+    assert found["hairstyle"]["value"] == 1
+    json.dumps(found, allow_nan=False)
+
+
+def test_fault_24_a_variant_that_training_lacks_is_left_out_and_counted():
+    """Three of the held-out images ask for it: right or wrong, they are no part of the accuracy."""
+    few = labelled([[i % 2] for i in range(9)] + [[2]] * 3 + [[i % 2] for i in range(16)], Attribute("a", tuple("xyz")))
+    assert untrained(few.train) == {"a": ["z"]}
+    found = scored_as_asked(few)
+    row = found["per_attribute"]["a"]
+    assert (row["accuracy"], row["scored"], row["left_out"]) == (1, 9, 3)
+    assert row["chance"] == pytest.approx(5 / 9)
+    assert found["kinds"]["shape"]["value"] == 1
+    assert sum(map(sum, (found["confusion"] or {"counts": [[9]]})["counts"])) == 9
+    json.dumps(found, allow_nan=False)
+
+
+def test_fault_24_an_attribute_of_which_training_has_none_of_the_variants_asked_has_no_accuracy():
+    few = labelled([[1, i % 2] for i in range(12)] + [[0, i % 2] for i in range(16)], *binary("a", "b"))
+    found = scored_as_asked(few)
+    row = found["per_attribute"]["a"]
+    assert (row["accuracy"], row["ceiling"], row["chance"], row["scored"], row["left_out"]) == (None, None, None, 0, 12)
+    assert (found["macro"]["accuracy"], found["per_attribute"]["b"]["left_out"]) == (1, 0)
+    json.dumps(found, allow_nan=False)
+
+
+def test_fault_24_an_attribute_that_hardly_ever_shows_has_a_finite_interval():
+    """Of twelve samples one shows it: most resamples have none that does."""
+    seldom = Attribute("hat", ("a", "b", "no hat"), hidden="no hat")
+    for count in (1, 2):
+        codes = [[0]] * count + [[2]] * (12 - count) + [[i % 3] for i in range(16)]
+        found = scored_as_asked(labelled(codes, seldom))
+        assert found["macro"]["accuracy"] == 1
+        assert found["macro"]["interval"] == (None if count == 1 else [1, 1])
+        assert found["per_attribute"]["hat"]["scored"] == count
+        json.dumps(found, allow_nan=False)
+
+
+def binary(*names):
+    return [Attribute(name, ("x", "y")) for name in names]
+
+
+def test_attributes_without_a_choice_are_not_scored():
     schema = Schema((Attribute("only", ("x",)), Attribute("two", ("a", "b"))))
     codes = torch.tensor([[0, 1], [0, 0]])
     assert accuracies(codes, codes, torch.ones(2, 2, dtype=torch.bool), schema) == {"only": None, "two": 1.0}

@@ -23,7 +23,8 @@ def trainer_for(config, train):
 
 def run(trainer, epochs):
     for _ in range(epochs):
-        trainer.run_epoch(lambda index, loss: None)
+        trainer.run_epoch(lambda step, loss: None)
+        trainer.end_epoch({})
     return trainer
 
 
@@ -43,7 +44,7 @@ def test_the_loss_falls(config, parts):
 def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp_path):
     config = replace(config, contestant=name, recipe=recipe_for(recipe, name))
     whole = run(trainer_for(config, parts.train), 3).to_checkpoint()
-    save_checkpoint(tmp_path, 1, run(trainer_for(config, parts.train), 1).to_checkpoint())
+    save_checkpoint(tmp_path, 1, 0, run(trainer_for(config, parts.train), 1).to_checkpoint())
     resumed = trainer_for(config, parts.train)
     resumed.restore(load_newest(tmp_path))
     again = run(resumed, 2).to_checkpoint()
@@ -74,7 +75,7 @@ def test_averaged_weights_are_swapped_in_and_back(config, parts):
 def test_a_loss_that_is_not_finite_ends_the_run(config, parts):
     trainer = trainer_for(config, parts.train)
     trainer.parameters[0].data.fill_(float("nan"))
-    with pytest.raises(RunFailed, match="diverged in epoch 1"):
+    with pytest.raises(RunFailed, match="diverged at step 1: the loss is not finite"):
         run(trainer, 1)
 
 
@@ -86,12 +87,12 @@ def test_too_few_images_for_a_batch_are_refused(config, parts):
 @pytest.fixture
 def two_saved(tmp_path):
     for step in (1, 2, 3):
-        save_checkpoint(tmp_path, step, Checkpoint({"w": torch.full((4,), float(step))}, {"step": step}))
+        save_checkpoint(tmp_path, 0, step, Checkpoint({"w": torch.full((4,), float(step))}, {"step": step}))
     return tmp_path
 
 
 def test_the_two_newest_checkpoints_are_kept(two_saved):
-    assert [path.name for path in saved(two_saved)] == ["step-000000002", "step-000000003"]
+    assert [path.name for path in saved(two_saved)] == ["epoch-00000-step-0000002", "epoch-00000-step-0000003"]
     assert load_newest(two_saved).state == {"step": 3}
 
 
@@ -106,7 +107,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(name, damage, 
         content[len(content) // 2] ^= 1
         file.write_bytes({"empty": b"", "half": content[: len(content) // 2], "flipped": content}[damage])
     assert load_newest(two_saved).state == {"step": 2}
-    assert "step-000000003" in capsys.readouterr().err
+    assert "epoch-00000-step-0000003" in capsys.readouterr().err
 
 
 def test_when_every_checkpoint_is_damaged_only_fresh_helps(two_saved):

@@ -8,11 +8,15 @@ import functools
 import io
 import json
 import lzma
+import os
+import re
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -22,11 +26,28 @@ from bench.errors import BadInput
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
 SCHEMA_FILE = "schema.json"  # ours, beside exported sets: the names that Cartoon Set's CSV has no place for
-LARGEST_MEMBER = 16 * 2**20
-MOST_MEMBERS = 1_000_000
 CHUNK = 512
+INTEGER = re.compile("-?[0-9]{1,18}")  # int() would take 1_0 for ten
 
-Rows = tuple[tuple[str, int, int], ...]  # (attribute, variant, cardinality)
+# What no honest set has: Cartoon Set's largest is 200,000 files of 50 kB, with 18 attributes of 217 variants in all.
+LARGEST_MEMBER = 16 * 2**20  # bytes
+LARGEST_ARCHIVE = 64 * 2**30  # bytes, unpacked
+MOST_MEMBERS = 500_000
+LONGEST_NAME = 1024  # characters of a path
+WIDEST = 10_000  # variants of all attributes
+
+
+class Row(NamedTuple):
+    """One line of a CSV."""
+
+    attribute: str
+    variant: int
+    cardinality: int
+    line: int
+
+
+Rows = tuple[Row, ...]
+Shape = tuple[tuple[str, int], ...]  # (attribute, cardinality)
 Mapper = Callable[[Callable, list], list]
 
 
@@ -41,7 +62,7 @@ class Scan:
     schema_text: str | None = None
 
     def report(self, stem: str, problem: str) -> None:
-        self.problems.append(problem)
+        self.problems.append(printable(problem))
         self.bad.add(stem)
 
 
@@ -49,14 +70,19 @@ def is_archive(path: Path) -> bool:
     return path.name.endswith(ARCHIVES)
 
 
+def printable(text: str) -> str:
+    """A stranger's text on one line: what cannot be printed, such as a command to the terminal, is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Every file of a set as (relative name, content), nothing written to disk; BadInput if there is none."""
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises for a name that is too long
         raise BadInput(f"data '{path}' does not exist: name a Cartoon Set folder, a .tgz, or 'avataaars'")
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             if wanted(file) and file.is_file():
-                yield file.relative_to(path).as_posix(), file.read_bytes()
+                yield file.relative_to(path).as_posix(), content_of(file)
     elif is_archive(path):
         yield from archive_members(path)
     else:
@@ -68,50 +94,96 @@ def wanted(name: PurePath) -> bool:
     return name.suffix in (".png", ".csv", ".json") and not name.name.startswith("._")
 
 
+def content_of(file: Path) -> bytes:
+    """A file's bytes; BadInput if it cannot be read, or is larger than any of a set's."""
+    try:
+        if file.stat().st_size > LARGEST_MEMBER:
+            raise BadInput(f"'{printable(str(file))}' is too large for a file of a set: remove it")
+        return file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"'{printable(str(file))}' cannot be read ({error.strerror}): mend or remove it") from error
+
+
+class BoundedHeader(tarfile.TarInfo):
+    """A header that claims no more than a set has: tarfile reads a long name into memory whole, however long."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if not 0 <= header.size <= LARGEST_MEMBER:
+            raise BadInput(f"an archive's member '{printable(header.name)}' is too large; do not use it")
+        return header
+
+
+def fault_of(member: tarfile.TarInfo, position: int, unpacked: int) -> str | None:
+    """What makes a member one that could reach outside its archive or swell; None if nothing does."""
+    name = PurePosixPath(member.name)
+    if len(member.name) > LONGEST_NAME:
+        return f"has a name longer than {LONGEST_NAME} characters"
+    if name.is_absolute() or ".." in name.parts:
+        return "points outside the archive"
+    if not (member.isfile() or member.isdir()):
+        return "is a link or device"
+    if not 0 <= member.size <= LARGEST_MEMBER or unpacked > LARGEST_ARCHIVE:
+        return "is too large, by itself or with those before it"
+    return "is one too many" if position >= MOST_MEMBERS else None
+
+
 def archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
     """The regular files of an archive; BadInput for anything that could reach outside it or swell."""
+    unpacked = 0
     try:
-        with tarfile.open(path, "r:*") as archive:
-            for count, member in enumerate(archive):
-                name = PurePosixPath(member.name)
-                if name.is_absolute() or ".." in name.parts:
-                    raise BadInput(f"{path.name}: member '{member.name}' points outside the archive; do not use it")
-                if member.isdir():
-                    continue
-                if not member.isfile():
-                    raise BadInput(f"{path.name}: member '{member.name}' is a link or device; do not use it")
-                if member.size > LARGEST_MEMBER or count >= MOST_MEMBERS:
-                    raise BadInput(f"{path.name}: member '{member.name}' is too large or one too many; do not use it")
-                if wanted(name):
+        with tarfile.open(path, "r:*", tarinfo=BoundedHeader) as archive:
+            for position, member in enumerate(archive):
+                unpacked += member.size
+                if fault := fault_of(member, position, unpacked):
+                    name = printable(member.name[:LONGEST_NAME])
+                    raise BadInput(f"{path.name}: member '{name}' {fault}; do not use it")
+                if member.isfile() and wanted(PurePosixPath(member.name)):
                     content = archive.extractfile(member)
                     assert content is not None  # a regular file has content
-                    yield str(name), content.read()
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise BadInput(f"data '{path}' cannot be read as an archive ({error}): download it again") from error
+                    yield str(PurePosixPath(member.name)), content.read()
+    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, zlib.error, lzma.LZMAError) as error:
+        why = (str(error) or "it is cut short").splitlines()[0].rstrip(":")  # tarfile lists every way it tried
+        raise BadInput(f"data '{path}' cannot be read as an archive ({why}): download it again") from error
 
 
 def parse_rows(text: str, name: str) -> Rows:
-    """A CSV's (attribute, variant, cardinality) rows; ValueError names the line that breaks the format."""
-    rows: list[tuple[str, int, int]] = []
-    for number, cells in enumerate(csv.reader(io.StringIO(text), skipinitialspace=True), start=1):
-        where = f"{name} line {number}"
-        if not cells:
-            continue
-        if len(cells) != 3:
-            raise ValueError(f'{where}: expected "name", index, cardinality but found {",".join(cells)!r}')
-        attribute = cells[0]
+    """A CSV's rows; ValueError names the line that breaks the format."""
+    rows: dict[str, Row] = {}
+    width = 0
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True)
+    for cells in filter(None, reader):
         try:
-            variant, cardinality = int(cells[1]), int(cells[2])
-        except ValueError:
-            raise ValueError(f"{where}: {attribute} has index {cells[1]!r} of {cells[2]!r}, not integers") from None
-        if not 0 <= variant < cardinality:
-            raise ValueError(f"{where}: {attribute} is {variant}, allowed are 0 to {cardinality - 1}")
-        if attribute in (row[0] for row in rows):
-            raise ValueError(f"{where}: {attribute} stands twice")
-        rows.append((attribute, variant, cardinality))
+            row = parse_row(cells, reader.line_num)
+        except ValueError as error:
+            raise ValueError(f"{name} line {reader.line_num}: {error}") from None
+        width += row.cardinality
+        if row.attribute in rows:
+            raise ValueError(f"{name} line {row.line}: {row.attribute} stands twice")
+        if width > WIDEST:
+            raise ValueError(f"{name} line {row.line}: {row.attribute} makes {width} variants, at most are {WIDEST}")
+        rows[row.attribute] = row
     if not rows:
         raise ValueError(f"{name}: holds no attribute")
-    return tuple(rows)
+    return tuple(rows.values())
+
+
+def parse_row(cells: list[str], line: int) -> Row:
+    """One line's cells; ValueError says what is wrong with them and what is allowed."""
+    if len(cells) != 3:
+        raise ValueError(f'expected "name", index, cardinality but found {",".join(cells)!r}')
+    attribute, *numbers = cells
+    if not attribute:
+        raise ValueError("an attribute without a name")
+    if not all(INTEGER.fullmatch(number.strip()) for number in numbers):
+        raise ValueError(f"{attribute} has index {cells[1]!r} of {cells[2]!r}, not integers")
+    variant, cardinality = map(int, numbers)
+    if cardinality < 1:
+        raise ValueError(f"{attribute} has cardinality {cardinality}, allowed are 1 and more")
+    if not 0 <= variant < cardinality:
+        raise ValueError(f"{attribute} is {variant}, allowed are 0 to {cardinality - 1}")
+    return Row(attribute, variant, cardinality, line)
 
 
 def try_decode(item: tuple[str, bytes], size: int) -> tuple[str, np.ndarray | str]:
@@ -127,6 +199,7 @@ def scan(path: Path, size: int, mapper: Mapper, advance: Callable[[int], None] =
     """Read a whole set; `mapper` runs the decoding, a chunk at a time, `advance` is told of every image."""
     found = Scan()
     waiting: list[tuple[str, bytes]] = []
+    seen: set[str] = set()
 
     def decode_waiting() -> None:
         for stem, result in mapper(functools.partial(try_decode, size=size), waiting):
@@ -139,6 +212,10 @@ def scan(path: Path, size: int, mapper: Mapper, advance: Callable[[int], None] =
 
     for name, content in members(path):
         stem, _, suffix = name.rpartition(".")
+        if name in seen:  # an archive can hold two files of one name
+            found.report(stem, f"{name}: stands twice")
+            continue
+        seen.add(name)
         if suffix == "png":
             waiting.append((stem, content))
         elif suffix == "csv":
@@ -164,23 +241,36 @@ def check_pairs(found: Scan) -> None:
         found.report(stem, f"{stem}.png: has no {stem}.csv beside it")
     for stem in sorted(found.rows.keys() - found.images.keys() - found.bad):
         found.report(stem, f"{stem}.csv: has no {stem}.png beside it")
-    shapes = {stem: tuple((name, cardinality) for name, _, cardinality in rows) for stem, rows in whole.items()}
-    if shapes:
-        usual = max(set(shapes.values()), key=list(shapes.values()).count)
+    shapes = {stem: tuple((row.attribute, row.cardinality) for row in rows) for stem, rows in whole.items()}
+    for usual, _ in Counter(shapes.values()).most_common(1):
         for stem in sorted(stem for stem, shape in shapes.items() if shape != usual):
-            odd = sorted(set(shapes[stem]) ^ set(usual))
-            what = f"attribute {odd[0][0]} (cardinality {odd[0][1]}) is" if odd else "the order of its attributes is"
-            found.report(stem, f"{stem}.csv: {what} not as in the other files")
+            found.report(stem, f"{stem}.csv {difference(whole[stem], usual)}")
+
+
+def difference(rows: Rows, usual: Shape) -> str:
+    """Where a CSV first has other attributes than the other files: its line, and what is allowed."""
+    expected = dict(usual)
+    for row in rows:
+        where = f"line {row.line}: {row.attribute}"
+        if row.attribute not in expected:
+            return f"{where} is unknown, the other files have {', '.join(expected)}"
+        if row.cardinality != expected[row.attribute]:
+            return f"{where} has cardinality {row.cardinality}, in the other files {expected[row.attribute]}"
+    missing = expected.keys() - {row.attribute for row in rows}
+    if missing:
+        return f"lacks {', '.join(name for name in expected if name in missing)}, as in the other files"
+    row, name = next((row, name) for row, name in zip(rows, expected, strict=True) if row.attribute != name)
+    return f"line {row.line}: {row.attribute} stands where {name} does in the other files"
 
 
 def schema_of(found: Scan, rows: Rows) -> Schema:
     """The set's schema: names from its schema.json where that fits the CSVs, else variants by number."""
-    plain = Schema(tuple(Attribute(name, tuple(map(str, range(count)))) for name, _, count in rows))
+    plain = Schema(tuple(Attribute(row.attribute, tuple(map(str, range(row.cardinality)))) for row in rows))
     if found.schema_text is None:
         return plain
     try:
         named = Schema.from_json(json.loads(found.schema_text))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadInput(f"{SCHEMA_FILE} cannot be read ({error}): delete it, the CSV files suffice") from error
     return named if (named.names, named.cardinalities) == (plain.names, plain.cardinalities) else plain
 

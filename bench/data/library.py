@@ -23,7 +23,7 @@ from bench.data.schema import Schema
 from bench.errors import BadInput
 
 AVATAAARS = "avataaars"
-FORMAT = 1  # of the cache file
+FORMAT = 2  # of the cache file
 ALONE = 128  # fewer pictures than this are not worth starting processes for
 
 
@@ -62,12 +62,12 @@ def cache_path(request: DataRequest, folder: Path) -> Path:
 
 def fingerprint(path: Path) -> str:
     """sha256 of a user's set: of the archive's bytes, or of every file's name and bytes."""
-    if cartoonset.is_archive(path) and path.is_file():
+    if cartoonset.is_archive(path) and os.path.isfile(path):
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
     for name, content in cartoonset.members(path):
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        digest.update(os.fsencode(name) + f"\0{len(content)}\0".encode() + content)  # a name need not be UTF-8
     return digest.hexdigest()
 
 
@@ -126,13 +126,14 @@ def read(request: DataRequest) -> AvatarSet:
         raise BadInput(f"data '{path}' has {len(stems)} usable images: at least 2 are needed")
     chosen = randomness.epoch_order(0, 0, len(stems))[: request.images].sort().values.tolist()
     stems = [stems[i] for i in chosen]
-    codes = np.array([[variant for _, variant, _ in found.rows[stem]] for stem in stems], dtype=np.int64)
+    codes = np.array([[row.variant for row in found.rows[stem]] for stem in stems], dtype=np.int64)
     schema = cartoonset.schema_of(found, found.rows[stems[0]])
     return from_arrays(np.stack([found.images[s] for s in stems]), codes, schema, path.name, len(found.bad))
 
 
 def write_cache(path: Path, avatars: AvatarSet) -> None:
     about = {
+        "name": path.name,
         "schema": json.dumps(avatars.schema.to_json()),
         "source": avatars.source,
         "skipped": str(avatars.skipped),
@@ -141,10 +142,13 @@ def write_cache(path: Path, avatars: AvatarSet) -> None:
 
 
 def read_cache(path: Path) -> AvatarSet | None:
-    """The cached set; None if there is none, or if it is damaged."""
+    """The cached set; None if there is none, or if it is damaged, or another's under this name."""
     found = cache.read(path)
     if found is None:
         return None
     tensors, about = found
+    if about.get("name") != path.name:
+        cache.warn(path, "it was written under another name")
+        return None
     schema = Schema.from_json(json.loads(about["schema"]))
     return AvatarSet(tensors["images"], tensors["codes"], schema, about["source"], int(about["skipped"]))

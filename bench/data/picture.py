@@ -1,11 +1,15 @@
 """From a picture of a set to the pixels a model sees: black behind, centre crop, resize. As in the source."""
 
 import io
+import warnings
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 CROPPED_SHARE = 360 / 500  # the source crops 360 of Cartoon Set's 500 pixels
+LARGEST_SIDE = 4096  # pixels; Cartoon Set has 500: a file of kilobytes can claim gigabytes of them
+START = b"\x89PNG\r\n\x1a\n"
+END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk: no content, its name, its checksum
 
 
 def composite(picture: Image.Image) -> Image.Image:
@@ -26,18 +30,35 @@ def centre_crop(picture: Image.Image) -> Image.Image:
 
 
 def decode(png: bytes, size: int) -> np.ndarray:
-    """The bytes of a PNG to uint8 (size, size, 3); ValueError if it is no whole PNG."""
-    check_whole(png)
+    """The bytes of a PNG to uint8 (size, size, 3); ValueError if it is no whole PNG, or a huge one."""
+    check_ends(png)
     try:
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-            return resize(centre_crop(composite(picture)), size)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("error", UserWarning)  # Pillow's word for what it mends silently
+            check_chunks(png)
+            with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+                return resize(centre_crop(composite(picture)), size)
+    except UnidentifiedImageError as error:  # its own words are an object's address
+        raise ValueError("cannot be decoded (its header is damaged)") from error
+    except MemoryError:  # the machine's fault, not the picture's
+        raise
+    except Exception as error:  # damage can make a decoder raise anything: it must not end the reading of a set
         raise ValueError(f"cannot be decoded ({error})") from error
 
 
-def check_whole(png: bytes) -> None:
+def check_ends(png: bytes) -> None:
     """ValueError unless the bytes begin and end as a PNG does: Pillow loads one that lacks its end silently."""
-    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
+    if not png.startswith(START):
         raise ValueError("is not a PNG")
-    if b"IEND" not in png[-12:]:
+    if not png.endswith(END):
         raise ValueError("is cut short (no IEND at its end)")
+
+
+def check_chunks(png: bytes) -> None:
+    """Refuse too many pixels before any is decoded, and a wrong checksum: Pillow looks at none while it decodes."""
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        if max(picture.size) > LARGEST_SIDE:
+            size = f"{picture.width}×{picture.height}"
+            raise ValueError(f"it has {size} pixels, at most are {LARGEST_SIDE}×{LARGEST_SIDE}")
+        picture.verify()

@@ -76,4 +76,14 @@ class Schema:
 
     @classmethod
     def from_json(cls, rows: list[dict[str, Any]]) -> "Schema":
-        return cls(tuple(Attribute(r["name"], tuple(r["variants"]), r["hidden"]) for r in rows))
+        """The schema that `to_json` gave; ValueError, KeyError or TypeError for anything else."""
+        return cls(tuple(attribute_from_json(row) for row in rows))
+
+
+def attribute_from_json(row: dict[str, Any]) -> Attribute:
+    name, variants, hidden = row["name"], tuple(row["variants"]), row["hidden"]
+    if not all(isinstance(text, str) for text in (name, *variants)):
+        raise TypeError(f"attribute {name!r}: its name or a variant of it is no text")
+    if not variants or len(set(variants)) < len(variants) or hidden not in (None, *variants):
+        raise ValueError(f"attribute {name!r}: its variants are none or not distinct, or it hides none of them")
+    return Attribute(name, variants, hidden)

@@ -27,6 +27,26 @@ def scored(schema: Schema) -> list[int]:
     return [i for i, attribute in enumerate(schema.attributes) if len(attribute.variants) > 1]
 
 
+def untrained(train: AvatarSet) -> dict[str, list[str]]:
+    """The variants that no training image shows, of the attributes that have such: none can be learnt or judged."""
+    found = {}
+    for i, attribute in enumerate(train.schema.attributes):
+        there = set(train.codes[:, i].tolist())
+        absent = [v for code, v in enumerate(attribute.variants) if code not in there and v != attribute.hidden]
+        if absent:
+            found[attribute.name] = absent
+    return found
+
+
+def scorable(asked: AvatarSet, absent: dict[str, list[str]]) -> Tensor:
+    """Which attribute of which image can be scored: it shows, and its variant is not `absent`; bool (N, A)."""
+    found = asked.shown.clone()
+    for i, attribute in enumerate(asked.schema.attributes):
+        codes = [attribute.variants.index(variant) for variant in absent.get(attribute.name, [])]
+        found[:, i] &= ~torch.isin(asked.codes[:, i], torch.tensor(codes, dtype=torch.int64))
+    return found
+
+
 def accuracies(predicted: Tensor, wanted: Tensor, shown: Tensor, schema: Schema) -> dict[str, float | None]:
     """Share of images that show the attribute wanted, over those where it can be seen; None where none can.
 
@@ -51,8 +71,12 @@ def macro_of(right: np.ndarray, shown: np.ndarray) -> float:
     return float(((right & shown).sum(0)[seen > 0] / seen[seen > 0]).mean())
 
 
-def macro_interval(right: np.ndarray, shown: np.ndarray) -> list[float]:
-    """95 % interval of the macro accuracy over samples."""
+def macro_interval(right: np.ndarray, shown: np.ndarray) -> list[float] | None:
+    """95 % interval of the macro accuracy over the samples that show anything; None below two of them."""
+    some = shown.any(1)  # of the others a resample may be all, and its mean over no attribute no number
+    if some.sum() < 2:
+        return None
+    right, shown = right[some], shown[some]
     return interval.resampled(len(right), lambda rows: macro_of(right[rows], shown[rows]))
 
 
@@ -72,18 +96,20 @@ def normalised(accuracy: float | None, ceiling: float | None, chance: float | No
 def judge_bounds(judge: AttributeClassifier, split: Split) -> dict[str, Any]:
     """The judge's accuracy on held-out real images as they are, noisy and blurred; and the chance level.
 
-    The ceiling is over all held-out images; chance always answers the commonest variant.
+    The ceiling is over all held-out images; chance always answers the commonest variant. A variant that no training
+    image shows is named, and not scored.
     """
-    held_out, schema = split.held_out, split.train.schema
+    held_out, schema, absent = split.held_out, split.train.schema, untrained(split.train)
+    seen = scorable(held_out, absent)
 
     def on(images: Tensor) -> dict[str, float | None]:
-        return accuracies(judge.predict(images), held_out.codes, held_out.shown, schema)
+        return accuracies(judge.predict(images), held_out.codes, seen, schema)
 
     guess = commonest(split.train).expand(len(held_out), -1)
     noise, blur = LIGHT_NOISE, LIGHT_BLUR * held_out.image_size / 32
     tables = {
         "ceiling": on(held_out.images),
-        "chance": accuracies(guess, held_out.codes, held_out.shown, schema),
+        "chance": accuracies(guess, held_out.codes, seen, schema),
         "noisy": on(noisy(held_out.images, noise)),
         "blurred": on(blurred(held_out.images, blur)),
     }
@@ -92,6 +118,7 @@ def judge_bounds(judge: AttributeClassifier, split: Split) -> dict[str, Any]:
         "macro": {name: macro(values) for name, values in tables.items()},
         "noise_sd": noise,
         "blur_sd_pixels": blur,
+        "untrained": absent,
         "held_out": len(held_out),
     }
 
@@ -99,13 +126,13 @@ def judge_bounds(judge: AttributeClassifier, split: Split) -> dict[str, Any]:
 def measure_attributes(predicted: Tensor, asked: AvatarSet, bounds: dict[str, Any]) -> dict[str, Any]:
     """Accuracy of what the judge read (N, A) off samples for the conditions `asked`, beside its ceiling and chance."""
     schema = asked.schema
-    right, shown = predicted == asked.codes, asked.shown
+    right, shown, chosen = predicted == asked.codes, scorable(asked, bounds["untrained"]), scored(schema)
+    left_out = (asked.shown & ~shown).sum(0).tolist()
     rows = {
-        name: attribute_row(right[shown[:, i], i], bounds, name)
+        name: attribute_row(right[shown[:, i], i] if i in chosen else right[:0, i], bounds, name)
+        | {"left_out": left_out[i]}
         for i, name in enumerate(schema.names)
-        if i in scored(schema)
     }
-    chosen = scored(schema)
     accuracy = macro({name: row["accuracy"] for name, row in rows.items()})
     limits = {name: bounds["macro"][name] for name in ("ceiling", "chance")}
     return {
@@ -118,15 +145,15 @@ def measure_attributes(predicted: Tensor, asked: AvatarSet, bounds: dict[str, An
             "normalised": normalised(accuracy, limits["ceiling"], limits["chance"]),
         },
         "per_attribute": rows,
-        "kinds": kinds(predicted, asked),
+        "kinds": kinds(right.numpy(), shown.numpy(), schema),
         "hairstyle": hairstyle(predicted, asked),
-        "confusion": confusion(predicted, asked, rows),
+        "confusion": confusion(predicted, asked, shown, rows),
         "samples": len(predicted),
     }
 
 
 def attribute_row(right: Tensor, bounds: dict[str, Any], name: str) -> dict[str, Any]:
-    """One attribute over the samples where it can be seen: bool (n,)."""
+    """One attribute over the samples where it can be scored: bool (n,); no number where there are none."""
     found = interval.share(int(right.sum()), len(right)) if len(right) else {"value": None, "interval": None}
     limits = {table: bounds["per_attribute"][table][name] for table in ("ceiling", "chance")}
     return {
@@ -138,13 +165,12 @@ def attribute_row(right: Tensor, bounds: dict[str, Any], name: str) -> dict[str,
     }
 
 
-def kinds(predicted: Tensor, asked: AvatarSet) -> dict[str, Any]:
-    """Macro accuracy of the attributes of colour and of those of shape, each with its interval."""
-    right, shown = (predicted == asked.codes).numpy(), asked.shown.numpy()
+def kinds(right: np.ndarray, shown: np.ndarray, schema: Schema) -> dict[str, Any]:
+    """Macro accuracy of the attributes of colour and of those of shape, each with its interval; both (N, A)."""
     choice: dict[str, Callable[[str], bool]] = {"colour": is_colour, "shape": lambda name: not is_colour(name)}
     found: dict[str, Any] = {}
     for kind, belongs in choice.items():
-        columns = [i for i in scored(asked.schema) if belongs(asked.schema.names[i]) and shown[:, i].any()]
+        columns = [i for i in scored(schema) if belongs(schema.names[i]) and shown[:, i].any()]
         found[kind] = None
         if columns:
             part = right[:, columns], shown[:, columns]
@@ -184,13 +210,13 @@ def effective_number(codes: np.ndarray) -> float:
     return float(np.exp(entropy(np.bincount(codes))))
 
 
-def confusion(predicted: Tensor, asked: AvatarSet, rows: dict[str, Any]) -> dict[str, Any] | None:
+def confusion(predicted: Tensor, asked: AvatarSet, shown: Tensor, rows: dict[str, Any]) -> dict[str, Any] | None:
     """What was seen (columns) where what was asked (rows), for the attribute furthest from its ceiling."""
     known = {name: row["normalised"] for name, row in rows.items() if row["normalised"] is not None}
     if not known:
         return None
     worst = min(known, key=known.__getitem__)
     i = asked.schema.names.index(worst)
-    variants, seen = asked.schema.attributes[i].variants, asked.shown[:, i]
+    variants, seen = asked.schema.attributes[i].variants, shown[:, i]
     counts = multiclass_confusion_matrix(predicted[seen, i], asked.codes[seen, i], num_classes=len(variants))
     return {"attribute": worst, "variants": list(variants), "counts": counts.tolist()}

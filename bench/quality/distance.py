@@ -10,6 +10,7 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
+from bench.errors import BadInput
 from bench.quality import interval
 
 RESAMPLES = 100  # enough for a standard deviation to a tenth of itself
@@ -30,10 +31,17 @@ class Moments:
         return self.factor.square().sum()
 
 
+def check_sides(*sides: Tensor) -> None:
+    """BadInput unless every side has the two images that a covariance needs, and all of its features are finite."""
+    if (fewest := min(map(len, sides))) < 2:
+        raise BadInput(f"a Fréchet distance needs at least 2 images a side, not {fewest}: take more images or samples")
+    if not all(side.isfinite().all() for side in sides):
+        raise BadInput("an extractor gives features that are not finite: a distance needs another extractor")
+
+
 def moments(features: Tensor) -> Moments:
-    """Features (N, D) to their moments; ValueError below two images."""
-    if len(features) < 2:
-        raise ValueError(f"a Fréchet distance needs at least 2 images a side, not {len(features)}")
+    """Features (N, D) to their moments; BadInput below two images."""
+    check_sides(features)
     mean = features.double().mean(0)
     centred = (features.double() - mean) / (len(features) - 1) ** 0.5
     tall = len(features) > features.shape[1]
@@ -57,6 +65,7 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
 
 def reference_frechet_distance(real: Tensor, generated: Tensor) -> float:
     """The same by torch-fidelity: the number that is reported."""
+    check_sides(real, generated)
     sides = [fid_features_to_statistics(features.double()) for features in (real, generated)]
     return max(0.0, fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID])
 

@@ -6,8 +6,10 @@ import hashlib
 import importlib
 import io
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ EFFICIENTNET = "efficientnet-lite0"
 INCEPTION = "inception-v3-compat"  # torch-fidelity's own name
 INCEPTION_SHA256_START = "6726825d"  # stands in the published file's name
 INCEPTION_FILE = f"weights-inception-2015-12-05-{INCEPTION_SHA256_START}.pth"
+SAFE_LOADING = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch: stronger than what a caller of torch.load asks
 CPU_BATCH, LARGE_BATCH = 4, 128  # a few images of 224×224 stay in a CPU's cache: 2.4 times faster there than sixteen
 
 
@@ -101,7 +104,7 @@ def cached_inception_weights() -> Path | None:
 
 
 def check_inception_weights(path: Path) -> None:
-    """BadInput unless the file is torch-fidelity's published weights: they are unpickled, so they must be those."""
+    """BadInput unless the file is torch-fidelity's published weights, as far as eight digits of a hash can tell."""
     if not path.is_file():
         raise BadInput(f"--inception-weights '{path}' is no file: download torch-fidelity's weights-inception-*.pth")
     if not sha256_of(str(path)).startswith(INCEPTION_SHA256_START):
@@ -160,12 +163,32 @@ def extractor_label(name: str, weights: Path | None) -> dict[str, str]:
 
 @functools.cache
 def load_extractor(name: str, weights: Path | None, device: str) -> FeatureExtractorBase:
-    """A registered extractor on a device, ready to be called with uint8 images."""
-    path = None if weights is None else str(weights)
-    extractor = create_feature_extractor(
-        name, [EXTRACTORS[name].layer], cuda=False, verbose=False, feature_extractor_weights_path=path
-    )
-    return extractor.to(device)
+    """A registered extractor on a device, ready to be called with uint8 images; BadInput for unusable weights."""
+    create = functools.partial(create_feature_extractor, name, [EXTRACTORS[name].layer], cuda=False, verbose=False)
+    return (create() if weights is None else create_from(weights, create, name)).to(device)
+
+
+def create_from(weights: Path, create: Callable[..., FeatureExtractorBase], name: str) -> FeatureExtractorBase:
+    """An extractor with weights of a user's file, of which no code is run."""
+    try:
+        with only_tensors_loaded():
+            return create(feature_extractor_weights_path=str(weights))
+    except Exception as error:  # a foreign file can make the loading raise anything
+        why = (str(error) or "it is cut short").splitlines()[0][:100]
+        raise BadInput(f"'{weights}' cannot be loaded as the weights of {name} ({why}): download them again") from error
+
+
+@contextlib.contextmanager
+def only_tensors_loaded() -> Iterator[None]:
+    """Within the block torch.load runs no code of a file: torch-fidelity asks it to run whatever a pickle holds."""
+    before = os.environ.get(SAFE_LOADING)
+    os.environ[SAFE_LOADING] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(SAFE_LOADING)
+        if before is not None:
+            os.environ[SAFE_LOADING] = before
 
 
 @torch.inference_mode()
@@ -195,12 +218,23 @@ def cached_features(
     advance: Callable[[int], None] = lambda n: None,
 ) -> Tensor:
     """Features of real images, found again by the content of the images and of the extractor."""
-    label = json.dumps([extractor_label(name, weights), list(images.shape)], sort_keys=True)
-    key = hashlib.sha256(label.encode() + images.contiguous().numpy().tobytes()).hexdigest()
+    key = features_key(images, name, weights, device)
     path = folder / f"features-{key[:24]}.safetensors"
     found = cache.read(path)
-    if found is not None:
+    if found is not None and found[1].get("key") == key:
         return found[0]["features"]
+    if found is not None:
+        cache.warn(path, "it is of other images or of another extractor")
     features = extract(images, name, weights, device, advance=advance)
-    cache.write(path, {"features": features})
+    cache.write(path, {"features": features}, {"key": key})
     return features
+
+
+def features_key(images: Tensor, name: str, weights: Path | None, device: str) -> str:
+    """sha256 over everything that features depend on: pixels, weights, resizing, layer, libraries, device."""
+    libraries = [f"{library} {version(library)}" for library in ("torch", "torch-fidelity")]
+    layer, kind = EXTRACTORS[name].layer, torch.device(device).type
+    label = [extractor_label(name, weights), layer, libraries, kind, str(images.dtype), list(images.shape)]
+    digest = hashlib.sha256(json.dumps(label, sort_keys=True).encode())
+    digest.update(images.contiguous().numpy().data)
+    return digest.hexdigest()

@@ -7,15 +7,15 @@ from bench.record import Record
 from bench.render.row import at
 
 MISSING = "–"
-COMPARABLE = ("data_hash", "sizes", "device", "preset", "mixed_precision") + tuple(
+COMPARABLE = ("data_hash", "sizes", "device", "preset", "mixed_precision", "processes") + tuple(
     f"recipe.{field}"
     for field in ("timesteps", "beta_end", "prediction", "condition_dropout", "ema_decay", "sampler")
     + ("sampling_steps", "clip_sample", "guidance")
 )
 
 
-def field_of(config: dict[str, Any], path: str) -> str:
-    value: Any = config
+def field_of(record: Record, path: str) -> str:
+    value: Any = record.run.as_dict()
     for key in path.split("."):
         value = value[key]
     return json.dumps(value, sort_keys=True)
@@ -23,7 +23,7 @@ def field_of(config: dict[str, Any], path: str) -> str:
 
 def comparable(a: Record, b: Record) -> bool:
     """Whether two records differ in nothing that would make their numbers no comparison."""
-    return all(field_of(a.config, path) == field_of(b.config, path) for path in COMPARABLE)
+    return all(field_of(a, path) == field_of(b, path) for path in COMPARABLE)
 
 
 def legend(records: list[Record]) -> list[str]:
@@ -80,11 +80,17 @@ def missing_notes(records: list[Record]) -> list[str]:
 
 def differing(records: list[Record]) -> list[str]:
     """A warning for every field of the configuration, and for the machine, in which records are not alike."""
-    differ = [path for path in COMPARABLE if len({field_of(record.config, path) for record in records}) > 1]
+    differ = [path for path in COMPARABLE if len({field_of(record, path) for record in records}) > 1]
     lines = [f"**Not comparable throughout:** the records differ in `{path}`." for path in differ]
     if len({record.environment.get("device") for record in records}) > 1:
         lines.append("**Times do not compare throughout:** the records were made on different machines.")
-    return lines
+    return lines + resumed_elsewhere(records)
+
+
+def resumed_elsewhere(records: list[Record]) -> list[str]:
+    """A mark for every run that was resumed where the same bits cannot be expected."""
+    changed = {record.run.name: at("training", "not_bit_identical")(record) for record in records}
+    return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
 
 
 def training_note(record: Record, records: list[Record]) -> str:

@@ -1,0 +1,47 @@
+"""When training is saved: at intervals of time, when a signal asks, and at its end."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from bench import processes
+from bench.checkpoint import save_checkpoint
+from bench.errors import RunFailed
+from bench.stopping import STOPPED, Stopping
+from bench.train import Trainer
+
+INTERVAL = 120.0  # seconds of training between two checkpoints, unless they take too much of it
+LARGEST_SHARE = 0.02  # of the time, that checkpoints at the default interval may take
+
+
+class Saver:
+    """Saves a trainer where it is due, and counts what that costs."""
+
+    def __init__(self, folder: Path, stopping: Stopping, interval: float | None = None) -> None:
+        self.folder, self.stopping, self.interval = folder, stopping, interval
+        self.seconds = 0.0  # that the last one took
+        self.last = time.perf_counter()
+
+    def due(self) -> bool:
+        """Whether to save now: it is asked for, or the interval is over. Only the first of several processes saves."""
+        wait = max(INTERVAL, self.seconds / LARGEST_SHARE) if self.interval is None else self.interval
+        return processes.rank() == 0 and (self.stopping.asked or time.perf_counter() - self.last >= wait)
+
+    def save(self, trainer: Trainer) -> None:
+        """Save what stands; RunFailed, and nothing saved, if any of it is not finite."""
+        if processes.rank() > 0:
+            return
+        started = time.perf_counter()
+        log, checkpoint = trainer.log, trainer.to_checkpoint()
+        for name, tensor in checkpoint.tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise RunFailed(f"diverged at step {log.steps_done}: {name} is not finite")
+        save_checkpoint(self.folder, log.epochs_done, log.epoch_steps, checkpoint)
+        self.last = time.perf_counter()
+        self.seconds = self.last - started
+        log.checkpoints += 1
+        log.checkpoint_seconds += self.seconds
+        if self.stopping.asked:
+            sys.exit(STOPPED)

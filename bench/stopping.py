@@ -1,0 +1,46 @@
+"""SIGTERM, taken at once or, while something must be saved first, at the next good moment."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STOPPED, INTERRUPTED = 143, 130  # exit statuses, as a shell gives them
+
+
+class Stopping:
+    """What SIGTERM has asked of this process; asked twice, it is still asked once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.waits = False
+        signal.signal(signal.SIGTERM, self.ask)
+
+    def ask(self, *_: object) -> None:
+        first, self.asked = not self.asked, True
+        if first and not self.waits:
+            sys.exit(STOPPED)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within the block nothing is cut short: the process stops at its end, or where `asked` is looked at."""
+        self.waits = True
+        try:
+            yield
+        finally:
+            self.waits = False
+        if self.asked:
+            sys.exit(STOPPED)
+
+
+def stop_with_parent() -> None:
+    """Ask this process to stop when its parent is gone, however it went: its end of our stdin then closes."""
+
+    def watch() -> None:
+        while os.read(0, 4096):  # not sys.stdin, which must not be in use when the interpreter ends
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,100 @@
+"""The processes that train one contestant: started, waited for, stopped and cleared away together."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import durable
+from bench.job import Job, failed_record
+from bench.processes import PEER_LOST, free_port, group_environment
+from bench.record import record_path, write_unless_measured
+from bench.stopping import STOPPED
+
+GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
+POLL = 0.05
+
+
+def run_in_processes(job: Job, locked: int) -> None:
+    """Run a job in processes of its own; its record is on disk afterwards, a failed one if any of them died.
+
+    A signal to this process stops the first worker, which saves; a second Ctrl+C ends all of them at once.
+    """
+    path = job.folder / "job.json"
+    durable.write_text(path, json.dumps(asdict(job)))
+    workers: list[subprocess.Popen] = []
+    try:
+        start(path, job.run.processes, locked, workers)
+        statuses = wait(workers)
+    except (KeyboardInterrupt, SystemExit):
+        if workers:
+            workers[0].terminate()
+            workers[0].wait()
+        raise
+    finally:
+        clear_away(workers)
+    note_failure(job, statuses)
+
+
+def start(path: Path, count: int, locked: int, workers: list[subprocess.Popen]) -> None:
+    """Start `count` workers, adding each to the list; a worker stops when this process' end of its stdin closes."""
+    port = free_port() if count > 1 else 0
+    command = [sys.executable, "-m", "bench.worker", str(path)]
+    for rank in range(count):
+        environment = os.environ | group_environment(rank, count, port)
+        # Ctrl+C is for this process alone: it tells the workers.
+        deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            workers.append(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, env=environment, pass_fds=(locked,))
+            )
+        finally:
+            signal.signal(signal.SIGINT, deaf)
+
+
+def wait(workers: list[subprocess.Popen]) -> list[int]:
+    """The exit statuses of all; once one has failed, the others have little time left."""
+    deadline = float("inf")
+    while any(worker.poll() is None for worker in workers):
+        if deadline == float("inf") and any(worker.poll() not in (None, 0) for worker in workers):
+            deadline = time.monotonic() + GRACE
+        if time.monotonic() > deadline:
+            clear_away(workers)
+        time.sleep(POLL)
+    return [worker.returncode for worker in workers]
+
+
+def clear_away(workers: list[subprocess.Popen]) -> None:
+    """End what still runs, at once, and leave no zombie."""
+    for worker in workers:
+        worker.kill()
+        worker.wait()
+
+
+def note_failure(job: Job, statuses: list[int]) -> None:
+    """Give the run its row where its workers could not; a worker that was asked to stop stops this process, too."""
+    if {STOPPED, -signal.SIGTERM} & set(statuses):
+        sys.exit(STOPPED)
+    if 2 in statuses:
+        why = "refused: see its message"
+    else:
+        died = [status for status in statuses if status not in (0, 1, PEER_LOST)]
+        if 1 in statuses or not (died or PEER_LOST in statuses):
+            return  # its own row says why, or it is done
+        why = died_of(died[0]) if died else "a process of its group hung"
+    print(f"{job.run.name} failed: {why}", file=sys.stderr)
+    write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why))
+
+
+def died_of(status: int) -> str:
+    """What ended a worker that could not say so itself, with the most memory that any worker so far has held."""
+    if status >= 0:
+        return f"its process ended with status {status}"
+    held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # Linux counts in KiB
+    guess = f" (out of memory? It held up to {held:.1f} GiB)" if status == -signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-status).name}{guess}"

@@ -1,0 +1,500 @@
+"""Damaged and hostile files of a data set, and pickles planted where the suite reads: refused in one clean line."""
+
+import ast
+import io
+import pickle
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bench.data import cartoonset
+from bench.data.library import DataRequest, cache_path, load, read
+from bench.data.picture import END, START, decode
+from bench.data.tools import verify
+from bench.errors import BadInput
+from bench.quality import features
+from bench.quality.classifier import ClassifierConfig
+from bench.quality.features import INCEPTION, cached_features, extractor_named, features_key, load_extractor
+from bench.quality.judge import cached_judge, judge_path
+
+COUNT = 5
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("bench", "scratch_unet", "diffusers_unet")
+
+
+def picture(seed, side=40):
+    """A small PNG whose content cannot be compressed."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 4), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def rows(number):
+    return f'"top", {number}, 34\n"hairColor", {number % 11}, 11\n"glasses", 0, 2\n'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A whole little set, to be spoilt."""
+    path = tmp_path / "set"
+    path.mkdir()
+    for number in range(COUNT):
+        (path / f"cs{number}.png").write_bytes(picture(number))
+        (path / f"cs{number}.csv").write_text(rows(number))
+    return path
+
+
+def request(path, **more):
+    return DataRequest(str(path), images=100, image_size=16, **more)
+
+
+def refused(path, words):
+    """The refusal of a set, which is one line, holds the words and costs no file outside."""
+    before = sorted(path.parent.iterdir())
+    with pytest.raises(BadInput, match=words) as refusal:
+        read(request(path))
+    assert "\n" not in str(refusal.value)
+    assert sorted(path.parent.iterdir()) == before
+
+
+# --- case 17: archives ---
+
+
+def archive(path, *files):
+    """A .tgz of (name, content), or of ready TarInfo."""
+    with tarfile.open(path, "w:gz") as tar:
+        for file in files:
+            member, content = (file, b"") if isinstance(file, tarfile.TarInfo) else (tarfile.TarInfo(file[0]), file[1])
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def claimed(name, kind, size):
+    """A bare header, whatever it claims."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "a/../../evil.csv", "..", "/etc/passwd"])
+def test_fault_17_archives_that_point_outside_are_refused(name, tmp_path):
+    refused(archive(tmp_path / "set.tgz", (name, b"")), "outside")
+
+
+@pytest.mark.parametrize("kind", ["SYMTYPE", "LNKTYPE", "CHRTYPE", "BLKTYPE", "FIFOTYPE"])
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", "cs0.png"])
+def test_fault_17_archives_with_links_or_devices_are_refused(kind, target, tmp_path):
+    member = tarfile.TarInfo("cs1.png")
+    member.type, member.linkname = getattr(tarfile, kind), target
+    refused(archive(tmp_path / "set.tgz", member), "link or device")
+
+
+def test_fault_17_too_many_members_are_refused_and_folders_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(cartoonset, "MOST_MEMBERS", 8)
+    files = [(f"cs{number}.csv", rows(number).encode()) for number in range(8)]
+    refused(archive(tmp_path / "few.tgz", *files), "holds no PNG")
+    refused(archive(tmp_path / "many.tgz", *files, ("one.csv", b"")), "one too many")
+    folders = [tarfile.TarInfo(f"folder{number}") for number in range(9)]
+    for member in folders:
+        member.type = tarfile.DIRTYPE
+    refused(archive(tmp_path / "folders.tgz", *folders), "one too many")
+    assert cartoonset.MOST_MEMBERS < 10**6
+
+
+def test_fault_17_archives_that_swell_are_refused(tmp_path, monkeypatch):
+    refused(archive(tmp_path / "one.tgz", ("cs1.png", bytes(cartoonset.LARGEST_MEMBER + 1))), "too large")
+    monkeypatch.setattr(cartoonset, "LARGEST_ARCHIVE", 10_000)
+    refused(archive(tmp_path / "all.tgz", *((f"notes{i}.txt", bytes(3000)) for i in range(4))), "too large")
+
+
+@pytest.mark.parametrize(("kind", "size"), [("GNUTYPE_LONGNAME", 2**40), ("XHDTYPE", 2**40), ("REGTYPE", -(2**40))])
+def test_fault_17_a_header_that_claims_gigabytes_or_less_than_nothing_is_refused(kind, size, tmp_path):
+    path = tmp_path / "set.tar"
+    path.write_bytes(claimed("cs1.png", getattr(tarfile, kind), size) + bytes(2048))
+    refused(path, "is too large")
+
+
+def test_fault_17_headers_without_end_and_names_without_end_are_refused(tmp_path):
+    (tmp_path / "headers.tar").write_bytes(claimed("a", tarfile.XHDTYPE, 0) * 5000)
+    refused(tmp_path / "headers.tar", "cannot be read as an archive")
+    refused(archive(tmp_path / "name.tgz", ("n" * 5000 + ".png", b"")), "name longer than 1024")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.99])
+@pytest.mark.parametrize("suffix", ["tgz", "tar"])
+def test_fault_17_cut_archives_and_other_formats_are_refused(suffix, share, folder, tmp_path):
+    path = tmp_path / f"set.{suffix}"
+    with tarfile.open(path, "w:gz" if suffix == "tgz" else "w", format=tarfile.GNU_FORMAT) as tar:
+        tar.add(folder, "set")
+    content = path.read_bytes().rstrip(b"\0") if suffix == "tar" else path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    refused(path, "download it again|beside it")
+    with zipfile.ZipFile(tmp_path / "zip.tgz", "w") as other:
+        other.writestr("../evil.png", b"")
+    refused(tmp_path / "zip.tgz", "cannot be read as an archive")
+
+
+# --- case 18: pictures ---
+
+
+def chunk(name, content):
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def bomb(side):
+    """A PNG of a few bytes that claims side × side pixels."""
+    header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+    return START + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + END
+
+
+def jpeg():
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def flipped(content, at, bit=0):
+    spoilt = bytearray(content)
+    spoilt[at] ^= 1 << bit
+    return bytes(spoilt)
+
+
+WHOLE = picture(3)
+PICTURES = {
+    "cut at 10 %": (WHOLE[: len(WHOLE) // 10], "is cut short"),
+    "cut at 60 %": (WHOLE[: len(WHOLE) * 6 // 10], "is cut short"),
+    "cut at 99 %": (WHOLE[: len(WHOLE) * 99 // 100], "is cut short"),
+    "no IEND": (WHOLE[:-12], "is cut short"),
+    "half of IEND": (WHOLE[:-6], "is cut short"),
+    "flip in IDAT": (flipped(WHOLE, len(WHOLE) // 2), "cannot be decoded"),
+    "flip in the header": (flipped(WHOLE, 17), "cannot be decoded (its header is damaged)"),
+    "no IDAT": (WHOLE[:33] + END, "cannot be decoded"),
+    "empty": (b"", "is not a PNG"),
+    "zeros": (bytes(len(WHOLE)), "is not a PNG"),
+    "text": (b"hello", "is not a PNG"),
+    "JPEG": (jpeg(), "is not a PNG"),
+    "too many pixels": (bomb(5000), "cannot be decoded (it has 5000×5000 pixels, at most are 4096×4096"),
+    "Pillow would warn": (bomb(12_000), "cannot be decoded"),
+    "Pillow would refuse": (bomb(60_000), "cannot be decoded"),
+    "no pixels": (bomb(0), "cannot be decoded"),
+    "half animated": (WHOLE[:33] + chunk(b"acTL", bytes(8)) + WHOLE[33:], "cannot be decoded"),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_fault_18_damaged_pictures_are_listed_refused_and_skipped_only_on_demand(kind, folder):
+    content, words = PICTURES[kind]
+    (folder / "cs3.png").write_bytes(content)
+    listed_refused_and_skipped(folder, f"cs3.png: {words}")
+
+
+def listed_refused_and_skipped(folder, words):
+    problems, good = verify(folder)
+    assert good == COUNT - 1
+    assert len(problems) == 1
+    assert words in problems[0]
+    with pytest.raises(BadInput) as refusal:
+        read(request(folder))
+    assert words in str(refusal.value)
+    assert "--skip-bad" in str(refusal.value)
+    found = read(request(folder, skip_bad=True))
+    assert (len(found), found.skipped) == (COUNT - 1, 1)
+
+
+def test_fault_18_every_flipped_bit_and_every_cut_is_noticed():
+    """Pillow's decoder takes one flip in eight for other pixels: the checksums notice all."""
+    content = picture(0, side=12)
+    decode(content, 16)
+    for at in range(len(content)):
+        for spoilt in [content[:at], *(flipped(content, at, bit) for bit in range(8))]:
+            with pytest.raises(ValueError, match=r"is not a PNG|is cut short|cannot be decoded"):
+                decode(spoilt, 16)
+
+
+def test_fault_18_the_path_is_listed_with_its_folder_and_all_problems_are(folder):
+    (folder / "3").mkdir()
+    for suffix in ("png", "csv"):
+        (folder / f"cs3.{suffix}").rename(folder / "3" / f"cs3.{suffix}")
+    (folder / "3" / "cs3.png").write_bytes(b"hello")
+    (folder / "cs1.png").write_bytes(b"hello")
+    problems, good = verify(folder)
+    assert sorted(problems) == ["3/cs3.png: is not a PNG", "cs1.png: is not a PNG"]
+    assert good == COUNT - 2
+    refused(folder, r"\(and 1 more\)")
+
+
+def test_fault_18_no_file_of_a_folder_is_too_large_or_unreadable(folder, monkeypatch):
+    monkeypatch.setattr(cartoonset, "LARGEST_MEMBER", len(WHOLE) + 200)
+    (folder / "cs3.png").write_bytes(bytes(len(WHOLE) + 201))
+    refused(folder, "cs3.png' is too large")
+
+    def fail(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    refused(folder, r"cs0.csv' cannot be read \(Input/output error\)")
+
+
+# --- case 22: attributes ---
+
+
+def row(line, text):
+    lines = rows(3).splitlines()
+    lines[line - 1 : line] = [text] if isinstance(text, str) else text
+    return "\n".join(lines) + "\n"
+
+
+ATTRIBUTES = {
+    "unknown attribute": (row(1, '"tops", 1, 34'), "line 1: tops is unknown, the other files have top, hairColor, gl"),
+    "one attribute more": (row(3, ['"glasses", 0, 2', '"hat", 0, 2']), "line 4: hat is unknown, the other files have"),
+    "missing attribute": (row(2, []), "lacks hairColor, as in the other files"),
+    "other order": ("".join(reversed(rows(3).splitlines(True))), "line 1: glasses stands where top does in the other"),
+    "other cardinality": (row(1, '"top", 1, 99'), "line 1: top has cardinality 99, in the other files 34"),
+    "beyond its cardinality": (row(1, '"top", 34, 34'), "line 1: top is 34, allowed are 0 to 33"),
+    "negative": (row(1, '"top", -1, 34'), "line 1: top is -1, allowed are 0 to 33"),
+    "float": (row(2, '"hairColor", 1.5, 11'), "line 2: hairColor has index '1.5' of '11', not integers"),
+    "NaN": (row(2, '"hairColor", NaN, 11'), "line 2: hairColor has index 'NaN' of '11', not integers"),
+    "infinity": (row(2, '"hairColor", inf, 11'), "line 2: hairColor has index 'inf' of '11', not integers"),
+    "no number": (row(2, '"hairColor", , 11'), "line 2: hairColor has index '' of '11', not integers"),
+    "digits grouped": (row(1, '"top", 1_0, 34'), "line 1: top has index '1_0' of '34', not integers"),
+    "endless number": (row(1, f'"top", 1, {"9" * 5000}'), "line 1: top has index '1' of '999"),
+    "cardinality of memory": (row(1, '"top", 1, 9999999999'), "line 1: top makes 9999999999 variants, at most are 10"),
+    "no cardinality": (row(1, '"top", 0, 0'), "line 1: top has cardinality 0, allowed are 1 and more"),
+    "too few cells": (row(2, '"hairColor", 1'), 'line 2: expected "name", index, cardinality but found'),
+    "no name": (row(2, '"", 1, 11'), "line 2: an attribute without a name"),
+    "duplicated row": (row(2, '"top", 3, 34'), "line 2: top stands twice"),
+    "empty": ("", "holds no attribute"),
+    "blank": ("\n\n", "holds no attribute"),
+    "no text": (b"\xff\xfe\x00", "can't decode byte 0xff"),
+    "a terminal's commands": (row(1, '"\x1b[2Jtop", 1, 34'), r"line 1: \x1b[2Jtop is unknown"),
+    "attributes without end": (
+        "".join(f'"a{i}", 0, 10\n' for i in range(2000)),
+        "line 1001: a1000 makes 10010 variants",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ATTRIBUTES)
+def test_fault_22_wrong_attributes_name_file_line_and_what_is_allowed(kind, folder):
+    content, words = ATTRIBUTES[kind]
+    (folder / "cs3.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = verify(folder)[0][0]
+    assert found.startswith("cs3.csv")
+    listed_refused_and_skipped(folder, words)
+
+
+def test_fault_22_images_without_csv_and_csvs_without_image_are_listed(folder):
+    (folder / "cs3.csv").rename(folder / "kept")
+    listed_refused_and_skipped(folder, "cs3.png: has no cs3.csv beside it")
+    (folder / "kept").rename(folder / "cs3.csv")
+    (folder / "cs3.png").unlink()
+    listed_refused_and_skipped(folder, "cs3.csv: has no cs3.png beside it")
+
+
+def test_fault_22_of_two_equally_frequent_shapes_the_first_is_the_usual_one(tmp_path):
+    """Not the one that a hash, which differs from process to process, puts first."""
+    for number in range(4):
+        (tmp_path / f"cs{number}.png").write_bytes(picture(number))
+        (tmp_path / f"cs{number}.csv").write_text(f'"top", 0, {5 if number < 2 else 6}\n')
+    assert verify(tmp_path)[0] == [f"cs{n}.csv line 1: top has cardinality 6, in the other files 5" for n in (2, 3)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 100_000,
+        "{}",
+        '[{"name": "top"}]',
+        '[{"name": "top", "variants": [1, 2], "hidden": null}]',
+        '[{"name": "top", "variants": ["a", "a"], "hidden": null}]',
+        '[{"name": "top", "variants": ["a", "b"], "hidden": "c"}]',
+        '[{"name": "top", "variants": 7, "hidden": null}]',
+    ],
+)
+def test_fault_22_a_damaged_file_of_names_is_refused(content, folder):
+    (folder / cartoonset.SCHEMA_FILE).write_text(content)
+    if content == "{}":  # no names at all: they do not fit, so the numbers are used
+        assert read(request(folder)).schema.attributes[2].variants == ("0", "1")
+    else:
+        refused(folder, "schema.json cannot be read .*: delete it")
+
+
+# --- case 23: names ---
+
+STEMS = ["cs1", "CS1", unicodedata.normalize("NFC", "csé"), unicodedata.normalize("NFD", "csé"), "c" * 240]
+
+
+def test_fault_23_names_of_every_kind_stay_apart_in_a_folder(tmp_path):
+    """Case, Unicode form and length make different files, or the file system refuses them itself."""
+    path = tmp_path / "names"
+    path.mkdir()
+    for number, stem in enumerate(STEMS):
+        (path / f"{stem}.png").write_bytes(picture(number))
+        (path / f"{stem}.csv").write_text(rows(number))
+    assert len(read(request(path))) == len(list(path.glob("*.png")))
+
+
+def test_fault_23_names_of_every_kind_stay_apart_in_an_archive(tmp_path):
+    stems = [*STEMS, "c" * 300, "a/" * 100 + "cs1"]
+    files = [(f"{stem}.png", picture(number)) for number, stem in enumerate(stems)]
+    files += [(f"{stem}.csv", rows(number).encode()) for number, stem in enumerate(stems)]
+    found = read(request(archive(tmp_path / "set.tgz", *files)))
+    assert sorted(found.codes[:, 0].tolist()) == list(range(len(stems)))
+
+
+def test_fault_23_a_picture_and_a_csv_of_other_unicode_forms_are_no_pair(tmp_path):
+    files = [("csé.png", picture(0)), ("csé.csv", rows(0).encode())]
+    forms = [(unicodedata.normalize(form, name), x) for form, (name, x) in zip(("NFC", "NFD"), files, strict=True)]
+    refused(archive(tmp_path / "set.tgz", *forms), "has no csé.csv beside it")
+
+
+def test_fault_23_two_files_of_one_name_in_an_archive_are_refused(tmp_path):
+    files = [(f"cs{n}.{suffix}", x) for n in range(3) for suffix, x in (("png", picture(n)), ("csv", rows(n).encode()))]
+    refused(archive(tmp_path / "set.tgz", *files, ("./cs1.png", picture(7))), "cs1.png: stands twice")
+
+
+def test_fault_23_names_that_break_lines_or_are_no_text_are_shown_escaped(folder, capsys):
+    (folder / "evil\n\x1b[2J.png").write_bytes(b"hello")
+    (folder / "no\udcfftext.png").write_bytes(b"hello")  # the byte 0xff on disk
+    problems, _ = verify(folder)
+    assert problems == [r"evil\n\x1b[2J.png: is not a PNG", r"no\udcfftext.png: is not a PNG"]
+    for problem in problems:
+        print(problem)
+    assert len(cache_path(request(folder), folder).name) < 50
+    refused(folder, "is not a PNG")
+
+
+@pytest.mark.parametrize("name", ["s" * 300, "s" * 300 + ".tgz", "s" * 5000, "nul\0.tgz"])
+def test_fault_23_a_data_set_whose_own_name_cannot_be_is_refused(name, tmp_path):
+    for use in (read, lambda wanted: cache_path(wanted, tmp_path)):
+        with pytest.raises(BadInput, match="does not exist"):
+            use(request(tmp_path / name))
+
+
+# --- case 16: pickles ---
+
+
+class Bomb:
+    """What unpickles to a file beside the tests."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return Path.touch, (self.canary,)
+
+
+def planted(kind, canary):
+    """A file's bytes that run code when they are unpickled."""
+    if kind == "pickle":
+        return pickle.dumps(Bomb(canary), protocol=2)  # torch.save's own: torch warns of others
+    buffer = io.BytesIO()
+    if kind == "npz":
+        np.savez(buffer, features=np.array([Bomb(canary)], dtype=object))
+    else:
+        torch.save({"features": Bomb(canary)}, buffer, _use_new_zipfile_serialization=kind == "torch")
+    return buffer.getvalue()
+
+
+def test_fault_16_the_planted_files_do_run_code_when_unpickled(tmp_path):
+    """Without this the tests below would show nothing."""
+    for kind in ("pickle", "torch", "old torch"):
+        canary = tmp_path / kind
+        content = io.BytesIO(planted(kind, canary))
+        pickle.load(content) if kind == "pickle" else torch.load(content, weights_only=False)
+        assert canary.exists()
+
+
+@pytest.fixture
+def caches(parts, tmp_path):
+    """Every cache: its file, and how what it holds is had."""
+    images, name = parts.held_out.images, extractor_named("tests.plug_in:MEAN_COLOUR")
+    config = ClassifierConfig(steps=3)
+    wanted = DataRequest("avataaars", 5, 16)
+    data = cache_path(wanted, tmp_path)
+    key = features_key(images, name, None, "cpu")
+    return {
+        "data": (data, lambda: load(wanted, data).images),
+        "features": (
+            tmp_path / f"features-{key[:24]}.safetensors",
+            lambda: cached_features(images, name, None, "cpu", tmp_path),
+        ),
+        "judge": (
+            judge_path(parts, config, tmp_path),
+            lambda: cached_judge(parts, config, torch.device("cpu"), tmp_path).heads.weight,
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch", "old torch", "npz"])
+@pytest.mark.parametrize("cache", ["data", "features", "judge"])
+def test_fault_16_a_pickle_planted_as_a_cache_is_never_run(cache, kind, caches, tmp_path, capsys):
+    path, had = caches[cache]
+    path.write_bytes(planted(kind, tmp_path / "canary"))
+    made = had()
+    assert f"{path.name} is damaged" in capsys.readouterr().err
+    assert torch.equal(had(), made)  # the second time from the cache
+    assert capsys.readouterr().err == ""
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch", "old torch"])
+def test_fault_16_a_pickle_planted_as_inceptions_weights_is_never_run(kind, tmp_path, monkeypatch):
+    """Even where the hash is forged: eight of its digits are known, which is a few minutes' work."""
+    monkeypatch.setattr(features, "sha256_of", lambda path: features.INCEPTION_SHA256_START + "0" * 56)
+    path = tmp_path / features.INCEPTION_FILE
+    path.write_bytes(planted(kind, tmp_path / "canary"))
+    features.check_inception_weights(path)
+    with pytest.raises(BadInput, match="cannot be loaded as the weights of inception") as refusal:
+        load_extractor(INCEPTION, path, "cpu")
+    assert "Weights only load failed" in str(refusal.value)  # by torch's own unpickler
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_fault_16_torch_loads_whole_pickles_again_where_it_was_asked_to(monkeypatch):
+    for before in (None, "0"):
+        monkeypatch.delenv(features.SAFE_LOADING, raising=False)
+        if before is not None:
+            monkeypatch.setenv(features.SAFE_LOADING, before)
+        with features.only_tensors_loaded():
+            assert features.os.environ[features.SAFE_LOADING] == "1"
+        assert features.os.environ.get(features.SAFE_LOADING) == before
+
+
+FORBIDDEN_MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+FORBIDDEN_CALLS = {"torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "eval", "exec", "pd.read_pickle"}
+
+
+def unpickling(tree):
+    """What a module does that runs, or lets a file run, code of the file's choosing."""
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        yield from (name for name in names if name.split(".")[0] in FORBIDDEN_MODULES)
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in FORBIDDEN_CALLS:
+                yield called
+            allowed = [word for word in node.keywords if word.arg == "allow_pickle"]
+            yield from (ast.unparse(word) for word in allowed if ast.unparse(word.value) != "False")
+
+
+def test_fault_16_nothing_in_the_package_unpickles():
+    sources = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    assert len(sources) > 50
+    found = {file.name: list(unpickling(ast.parse(file.read_text()))) for file in sources}
+    assert {name: what for name, what in found.items() if what} == {}
+    assert "LOAD_TRUNCATED_IMAGES" not in "".join(file.read_text() for file in sources)  # case 18
+    caught = "import pickle\nfrom dill import x\ntorch.load(f)\nmodel.eval()\neval(x)\nnp.load(f, allow_pickle=True)"
+    assert len(list(unpickling(ast.parse(caught)))) == 5
