@@ -1,0 +1,242 @@
+"""Whole runs, forked from a process that has imported everything, and cut at any write, fsync, rename or unlink.
+
+A child is a real process and its death a real SIGKILL; only the imports are not done again for each. What differs from
+`python -m bench run`: workers are forked, not started anew; the memory layout is not left to the clock; and the
+feature extractor sees smaller pictures.
+"""
+
+import errno
+import json
+import mmap
+import os
+import signal
+import struct
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from bench import cache, checkpoint, cli, durable, worker, workers
+from bench.cost import machine, probe
+from bench.quality import interval
+from bench.quality.features import EFFICIENTNET, EfficientNetLite0, load_extractor
+from bench.record import Record, read_records
+from bench.render.table import table
+
+ARGUMENTS = [
+    "run", "--image-size=16", "--scale=0.03125", "--images=24", "--epochs=2", "--batch-size=8", "--samples=2",
+    "--curve-samples=2", "--sweep-samples=2", "--judge-steps=3", "--device=cpu", "--mixed-precision=no",
+    "--checkpoint-seconds=0.000001",
+]  # fmt: skip
+CONTESTANT = "tests.plug_in:build"
+KILL, REFUSE = "kill", "refuse"  # the process group, or every write from here on as a full disk does
+CHANGING = {"seconds", "machine_peak", "step", "peak_memory", "checkpoint_share", "checkpoints"}
+OF_RESTARTS = {"starts", "resumed_at_epochs", "resumed_at_steps"}
+
+
+class Counter:
+    """How many operations a run and its workers have done, in memory that they share; cuts at the one asked for."""
+
+    def __init__(self, point: int | None, how: str) -> None:
+        self.point, self.how = point, how
+        self.memory = mmap.mmap(-1, 8)
+
+    @property
+    def count(self) -> int:
+        return struct.unpack("q", self.memory[:8])[0]
+
+    def reached(self, writes: bool) -> bool:
+        """Whether to cut here: this once, or, where the disk is full, at every write from here on."""
+        self.memory[:8] = struct.pack("q", self.count + 1)
+        if self.point is None:
+            return False
+        return self.count == self.point if self.how == KILL else writes and self.count >= self.point
+
+    def cut(self) -> None:
+        if self.how == KILL:
+            os.killpg(0, signal.SIGKILL)
+            signal.pause()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def count_operations(counter: Counter) -> None:
+    """Every operation of `durable`, the only module that changes files, is counted from now on."""
+
+    def counted(operation: Callable, writes: bool = False) -> Callable:
+        def run(*arguments: object, **options: object) -> object:
+            if counter.reached(writes):
+                if operation is real_write:
+                    operation(arguments[0], memoryview(arguments[1])[: len(arguments[1]) // 2])  # type: ignore
+                counter.cut()
+            return operation(*arguments, **options)
+
+        return run
+
+    real_write = os.write
+    durable.os = types.SimpleNamespace(**vars(os))  # type: ignore
+    durable.os.write = counted(os.write, writes=True)
+    durable.os.fsync = counted(os.fsync, writes=True)
+    durable.os.replace = counted(os.replace)
+    os.unlink, os.rmdir = counted(os.unlink), counted(os.rmdir)  # shutil's and pathlib's, too
+
+
+class Forked:
+    """A worker as `subprocess.Popen` would start it, but forked before anything was computed, and waiting for its job.
+
+    (A process in which torch has already computed gradients cannot be forked: its threads would be missing.)
+    """
+
+    idle: ClassVar[list["Forked"]] = []
+
+    def __new__(cls, command: list[str], **_: object) -> "Forked":
+        found = cls.idle.pop(0)
+        os.write(found.stdin, command[-1].encode())
+        return found
+
+    @classmethod
+    def make_ready(cls, number: int) -> None:
+        for _ in range(number):
+            made = object.__new__(cls)
+            made.returncode = None
+            reading, made.stdin = os.pipe()
+            made.pid = os.fork()
+            if made.pid == 0:
+                for other in [*cls.idle, made]:
+                    os.close(other.stdin)
+                os.dup2(reading, 0)
+                sys.argv = ["worker", os.read(0, 4096).decode()]
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                leave(worker.main if sys.argv[1] else lambda: 0)
+            os.close(reading)
+            cls.idle.append(made)
+
+    def poll(self, block: bool = False) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, 0 if block else os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self) -> int | None:
+        return self.poll(block=True)
+
+    def terminate(self) -> None:
+        self.send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def send(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def leave(main: Callable[[], int]) -> None:
+    """End this process with the status of `main`, and do nothing of what Python does at its end."""
+    status = 1
+    torch.set_num_threads(1)  # a fork has to make its pool of threads anew, and not from two threads at once
+    try:
+        status = main()
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except BaseException as error:
+        print(f"Traceback: {type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def prepare() -> None:
+    """Once, before anything is forked: no threads that a fork would lose, and no choice left to the clock."""
+    torch.set_num_threads(1)
+    probe.seconds_per_step = lambda config, train: 1.0
+    machine.TIMES = 1
+    interval.RESAMPLES = 20
+    EfficientNetLite0.SIDE = 32
+    load_extractor(EFFICIENTNET, None, "cpu")
+    workers.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=None)  # type: ignore
+    cli.parser()
+
+
+def run(out: Path, log: Path, counter: Counter, *more: str) -> int:
+    """A run in a process group of its own; its exit status, below zero if it was killed. Its words are in `log`."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        words = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(words, 1), os.dup2(words, 2)
+        count_operations(counter)
+        Forked.make_ready(2)
+        wanted = [*ARGUMENTS, f"--contestants={CONTESTANT}", f"--out={out}", f"--cache={out / 'cache'}", *more]
+        leave(lambda: cli.main(wanted))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def same_clock(found: object, key: str = "") -> object:
+    """A record's values with every time, and whatever tells of restarts, replaced by a constant."""
+    if key in OF_RESTARTS:
+        return []
+    if isinstance(found, dict):
+        return {name: same_clock(value, name if name in CHANGING or "seconds" in name else key) for name, value in
+                found.items() if name not in OF_RESTARTS} | {n: [] for n in found if n in OF_RESTARTS}  # fmt: skip
+    if isinstance(found, list):
+        return [same_clock(value, key) for value in found]
+    return 1.0 if key and isinstance(found, (int, float)) else found
+
+
+def outcome(out: Path) -> dict[str, str]:
+    """Every file that a finished run leaves, as text that is the same if the result is; times are left out."""
+    records = [Record(**same_clock(vars(record))) for record in read_records(out)]  # type: ignore
+    found = {record.run.name: record.to_json() for record in records}
+    found["table"] = table(records).to_markdown()
+    assert (out / "table.md").read_text() == table(read_records(out)).to_markdown()
+    for folder in sorted(out.glob(".work/*/checkpoints")):
+        newest = checkpoint.saved(folder)[-1]
+        assert checkpoint.damage(newest) is None
+        found[str(newest.relative_to(out))] = checkpoint.sha256((newest / checkpoint.TENSORS).read_bytes())
+    for path in sorted([*out.rglob("images/*/*.png"), *out.rglob("samples/*.safetensors")]):
+        kept = cache.read(path) if path.suffix != ".png" else None
+        content = cache.checksum(kept[0], {}) if kept else checkpoint.sha256(path.read_bytes())
+        found[str(path.relative_to(out))] = content
+    left_over = [path.name for path in out.rglob(durable.TEMPORARY)]
+    assert not left_over, left_over
+    assert not (out / ".work" / "lock").read_text()
+    return found
+
+
+def cut_and_resume(folder: Path, point: int, how: str, expected: dict[str, str]) -> dict[str, object]:
+    """A run cut at an operation, and the same command again: what happened, and how the result differs."""
+    out, log = folder / f"{how}-{point}", folder / f"{how}-{point}.log"
+    first = run(out, log, Counter(point, how))
+    said = log.read_text()
+    second = run(out, log, Counter(None, how))
+    found = outcome(out) if second == 0 else {"log": log.read_text()}
+    wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    problem = f"differs in {wrong}" if wrong else "a traceback" if "Traceback" in said else None
+    return {"point": point, "how": how, "statuses": [first, second], "problem": problem, "said": said[-500:]}
+
+
+def points_of(spec: str, count: int) -> Iterator[int]:
+    """`all`, `3/40` (every 40th from the third) to the numbers of operations."""
+    first, _, stride = spec.partition("/")
+    yield from range(int(first or 1), count + 1, int(stride or 1))
+
+
+def main() -> None:
+    """`FOLDER HOW FIRST/STRIDE`: cut at these operations; a line of JSON each, the first tells how many there are."""
+    folder, how, spec = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    prepare()
+    counter = Counter(None, how)
+    status = run(folder / "alone", folder / "alone.log", counter)
+    assert status == 0, (folder / "alone.log").read_text()
+    expected = outcome(folder / "alone")
+    print(json.dumps({"operations": counter.count, "files": len(expected)}), flush=True)
+    for point in points_of(spec, counter.count):
+        print(json.dumps(cut_and_resume(folder, point, how, expected)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
