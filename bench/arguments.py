@@ -1,6 +1,7 @@
 """What the command line is made of: a parser whose mistakes are one line, and the kinds of values it takes."""
 
 import argparse
+import functools
 import re
 from typing import Any, NoReturn
 
@@ -8,10 +9,32 @@ from bench.errors import BadInput
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a mistake is one line: what, and where to look."""
+    """argparse, but mistakes are one line, all of them at once: what, and where to look."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, problems: list[str] | None = None, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)  # --fres must not start over
+        self.problems: list[str] = [] if problems is None else problems  # one list for a command and its parts
+
+    def add_subparsers(self, **options: Any) -> Any:  # type: ignore[override]
+        parts = functools.partial(Parser, self.problems)
+        return super().add_subparsers(**options, parser_class=parts)  # type: ignore[call-overload]
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        try:
+            return super()._get_values(action, arg_strings)
+        except argparse.ArgumentError as error:
+            if action.option_strings:  # of a mistaken command nothing more can be said
+                self.problems.append(str(error))
+                return None
+            raise
+
+    def parse_args(self, *arguments: Any) -> argparse.Namespace:  # type: ignore[override]
+        known, unknown = self.parse_known_args(*arguments)
+        if unknown:
+            self.problems.append(f"unrecognized arguments: {' '.join(unknown)}")
+        if self.problems:
+            self.error("; ".join(self.problems))
+        return known
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (see `{self.prog} --help`)")

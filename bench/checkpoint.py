@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -30,12 +31,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, epoch: int, step: int, checkpoint: Checkpoint) -> None:
-    """Write what stands after `step` steps of epoch `epoch`, verify it, and only then drop all but the newest two.
-
-    CannotWrite where the disk refuses, or where the run's own folder has been taken away.
-    """
-    if not folder.parent.is_dir():
-        raise CannotWrite(folder, FileNotFoundError(2, "the run's folder was removed while it ran"))
+    """Write what stands after `step` steps of epoch `epoch`, verify it, and only then drop all but the newest two."""
     final = folder / f"epoch-{epoch:05d}-step-{step:07d}"
     if final.exists() and damage(final) is None:
         return  # the same place in the same run: it holds the same
@@ -88,17 +84,23 @@ def damage(path: Path) -> str | None:
 
 
 def read(path: Path) -> Checkpoint:
-    """A checkpoint that was found whole."""
-    return Checkpoint(load((path / TENSORS).read_bytes()), json.loads((path / STATE).read_text()))
+    """A checkpoint that was found whole; ValueError if its files, though as their manifest says, are no checkpoint."""
+    try:
+        return Checkpoint(load((path / TENSORS).read_bytes()), json.loads((path / STATE).read_text()))
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path.name} is no checkpoint ({error})") from error
 
 
 def load_newest(folder: Path) -> Checkpoint | None:
     """The newest checkpoint that verifies; None if none was ever saved, BadInput if every one is damaged."""
     found = saved(folder)
     for path in reversed(found):
-        why = damage(path)
-        if why is None:
-            return read(path)
+        try:
+            why = damage(path)
+            if why is None:
+                return read(path)
+        except ValueError as error:
+            why = str(error)
         print(f"checkpoint {why}: going back to the one before", file=sys.stderr)
     if found:
         raise BadInput(f"every checkpoint of '{folder.parent.name}' is damaged: start over with --fresh")

@@ -36,9 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> Parser:
     top = Parser(prog="bench", description="A hand-written diffusion UNet against diffusers', measured alike.")
-    kinds = top.add_subparsers(
-        required=True, metavar="run|table|anatomy|overhead|judges|sample|data", parser_class=Parser
-    )
+    kinds = top.add_subparsers(required=True, metavar="run|table|anatomy|overhead|judges|sample|data")
     add_run(kinds.add_parser("run", help="train, measure and compare"))
     add_table(kinds.add_parser("table", help="draw the table again from records"))
     add_anatomy(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
@@ -143,7 +141,7 @@ def add_sample(sample: argparse.ArgumentParser) -> None:
 
 
 def add_data(data: argparse.ArgumentParser) -> None:
-    kinds = data.add_subparsers(required=True, metavar="verify|preview|export", parser_class=Parser)
+    kinds = data.add_subparsers(required=True, metavar="verify|preview|export")
     verify = kinds.add_parser("verify", help="list what is wrong with a Cartoon Set")
     verify.set_defaults(command=commands.verify_command)
     verify.add_argument("path", type=Path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names
-from bench.errors import BadInput, known
+from bench.errors import BadInput, RunFailed, known
 
 if TYPE_CHECKING:
     from bench.runner import RunRequest
@@ -52,6 +52,8 @@ def run_command(arguments: argparse.Namespace) -> int:
 
     request = run_request(arguments)
     undone = run(request)
+    if undone and not any((request.out / "records").glob("*.json")):
+        raise RunFailed(f"{', '.join(undone)} failed, and the disk took no row of it")
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
     made = write_table(request.out, records)
     if arguments.json:

@@ -36,6 +36,11 @@ class Job:
         return Path(self.out) / ".work" / self.run.name
 
     @property
+    def told(self) -> Path:
+        """The file that says all this."""
+        return self.folder / "job.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 

@@ -1,13 +1,14 @@
 """The record of a run: configuration, environment and raw measurements, as versioned JSON."""
 
 import json
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from bench import durable
 from bench.config import RunConfig
-from bench.errors import BadInput
+from bench.errors import BadInput, CannotWrite
 
 SCHEMA_VERSION = 2
 
@@ -70,4 +71,7 @@ def write_unless_measured(path: Path, record: Record) -> None:
     except BadInput:
         measured = False
     if not measured:
-        durable.write_text(path, record.to_json())
+        try:
+            durable.write_text(path, record.to_json())
+        except CannotWrite as error:  # it was said on stderr why the run failed: this must not hide it
+            print(f"its row is lost: {error}", file=sys.stderr)

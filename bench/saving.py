@@ -8,7 +8,7 @@ import torch
 
 from bench import processes
 from bench.checkpoint import save_checkpoint
-from bench.errors import RunFailed
+from bench.errors import CannotWrite, RunFailed
 from bench.stopping import STOPPED, Stopping
 from bench.train import Trainer
 
@@ -19,8 +19,9 @@ LARGEST_SHARE = 0.02  # of the time, that checkpoints at the default interval ma
 class Saver:
     """Saves a trainer where it is due, and counts what that costs."""
 
-    def __init__(self, folder: Path, stopping: Stopping, interval: float | None = None) -> None:
+    def __init__(self, folder: Path, begun: Path, stopping: Stopping, interval: float | None = None) -> None:
         self.folder, self.stopping, self.interval = folder, stopping, interval
+        self.begun = begun  # a file that is there as long as the results folder is
         self.seconds = 0.0  # that the last one took
         self.last = time.perf_counter()
 
@@ -30,9 +31,11 @@ class Saver:
         return processes.rank() == 0 and (self.stopping.asked or time.perf_counter() - self.last >= wait)
 
     def save(self, trainer: Trainer) -> None:
-        """Save what stands; RunFailed, and nothing saved, if any of it is not finite."""
+        """Save what stands; RunFailed, and nothing saved, if any of it is not finite or the run's folder is gone."""
         if processes.rank() > 0:
             return
+        if not self.begun.exists():
+            raise CannotWrite(self.folder, FileNotFoundError(2, "the results folder was removed while it ran"))
         started = time.perf_counter()
         log, checkpoint = trainer.log, trainer.to_checkpoint()
         for name, tensor in checkpoint.tensors.items():

@@ -83,7 +83,7 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         trainer = resumed_trainer(job, parts.train)
         if processes.rank() == 0:
             write_asked(job.folder, parts.held_out)
-        saver = Saver(job.checkpoints, stopping, job.checkpoint_seconds)
+        saver = Saver(job.checkpoints, job.told, stopping, job.checkpoint_seconds)
         strips = train(trainer, job, parts, show, saver)
         asked = asked_of(parts, job.run.sizes.samples)
         drawn = draw_all(trainer, job, asked, show)

@@ -25,7 +25,7 @@ def run_in_processes(job: Job, locked: int) -> None:
 
     A signal to this process stops the first worker, which saves; a second Ctrl+C ends all of them at once.
     """
-    path = job.folder / "job.json"
+    path = job.told
     durable.write_text(path, json.dumps(asdict(job)))
     workers: list[subprocess.Popen] = []
     try:
@@ -58,13 +58,14 @@ def start(path: Path, count: int, locked: int, workers: list[subprocess.Popen]) 
 
 
 def wait(workers: list[subprocess.Popen]) -> list[int]:
-    """The exit statuses of all; once one has failed, the others have little time left."""
+    """The exit statuses of all; once one has failed, the others have little time left, and then count as hung."""
     deadline = float("inf")
-    while any(worker.poll() is None for worker in workers):
-        if deadline == float("inf") and any(worker.poll() not in (None, 0) for worker in workers):
+    while running := [worker for worker in workers if worker.poll() is None]:
+        if deadline == float("inf") and any(worker.returncode not in (None, 0) for worker in workers):
             deadline = time.monotonic() + GRACE
         if time.monotonic() > deadline:
-            clear_away(workers)
+            clear_away(running)
+            return [PEER_LOST if worker in running else worker.returncode for worker in workers]
         time.sleep(POLL)
     return [worker.returncode for worker in workers]
 

@@ -1,5 +1,7 @@
 """A user's own denoisers, as small as the contract allows (they have no Tau), and an extractor."""
 
+import os
+
 import torch
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
@@ -39,6 +41,31 @@ class Curious(Plain):
 
 def build_curious(condition_width: int, image_size: int, scale: float) -> nn.Module:
     return Curious(condition_width)
+
+
+class Hungry(Plain):
+    """Asks for a GiB for every image, and forgets it."""
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        torch.empty(len(noisy), 2**30, dtype=torch.uint8, device=noisy.device)
+        return super().forward(noisy, timestep, condition)
+
+
+def build_hungry(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Hungry(condition_width)
+
+
+class Poisoned(Plain):
+    """Fails in the process of rank 1 as soon as the file that POISON names is there."""
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        if os.environ.get("RANK") == "1" and os.path.exists(os.environ["POISON"]):
+            raise ValueError("poisoned")
+        return super().forward(noisy, timestep, condition)
+
+
+def build_poisoned(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Poisoned(condition_width)
 
 
 class MeanColour(FeatureExtractorBase):

@@ -1,15 +1,29 @@
 """Training: it learns, it resumes to the same bytes, and its checkpoints are whole or refused."""
 
+import hashlib
 import json
+import os
+import sys
 from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from bench import contestants
-from bench.checkpoint import MANIFEST, STATE, TENSORS, Checkpoint, load_newest, save_checkpoint, saved
+from bench.checkpoint import (
+    MANIFEST,
+    STATE,
+    TENSORS,
+    Checkpoint,
+    load_newest,
+    remove_damaged,
+    save_checkpoint,
+    saved,
+)
 from bench.config import RECIPES, RunConfig, differences, recipe_for
-from bench.errors import BadInput, RunFailed
+from bench.environment import changed_between
+from bench.errors import BadInput, CannotWrite, RunFailed
+from bench.saving import INTERVAL, LARGEST_SHARE, Saver
 from bench.train import Trainer
 from tests.conftest import CONTESTANTS
 
@@ -21,9 +35,9 @@ def trainer_for(config, train):
     return Trainer(denoiser, config, train)
 
 
-def run(trainer, epochs):
+def run(trainer, epochs, maintenance=None):
     for _ in range(epochs):
-        trainer.run_epoch(lambda step, loss: None)
+        trainer.run_epoch(lambda step, loss: None, maintenance)
         trainer.end_epoch({})
     return trainer
 
@@ -54,13 +68,100 @@ def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp
     assert again.state["log"]["resumed_at_epochs"] == [1]
 
 
-def test_taking_a_checkpoint_changes_nothing(config, parts):
+def test_fault_11_taking_a_checkpoint_changes_nothing(config, parts):
     undisturbed = run(trainer_for(config, parts.train), 2)
     disturbed = run(trainer_for(config, parts.train), 1)
     disturbed.to_checkpoint()
     with disturbed.averaged():
         pass
     assert same(undisturbed.to_checkpoint().tensors, run(disturbed, 1).to_checkpoint().tensors)
+
+
+def test_fault_11_saving_after_every_step_changes_nothing(config, parts, tmp_path):
+    undisturbed, disturbed = run(trainer_for(config, parts.train), 1), trainer_for(config, parts.train)
+    saver = Saver(tmp_path, tmp_path, NeverAsked(), 0.0)
+    disturbed.run_epoch(lambda step, loss: None, saver)
+    disturbed.end_epoch({})
+    assert same(undisturbed.to_checkpoint().tensors, disturbed.to_checkpoint().tensors)
+    assert undisturbed.log.loss_per_epoch == disturbed.log.loss_per_epoch
+    assert disturbed.log.checkpoints == disturbed.log.steps_done == 6
+    assert disturbed.log.checkpoint_seconds > 0
+    assert disturbed.log.seconds_per_epoch[0] > 0
+
+
+class NeverAsked:
+    asked = False
+
+
+@pytest.mark.parametrize("stop", range(1, 13))
+def test_fault_06_stopped_after_any_step_training_ends_with_the_same_bytes(stop, config, parts, tmp_path, whole):
+    """First and last step, mid epoch, the boundary of two, and after the last step of all."""
+    stopped = trainer_for(config, parts.train)
+    saver = Saver(tmp_path / "checkpoints", tmp_path, NeverAsked(), 0.0)
+    saver.due = lambda: stopped.log.steps_done == stop
+    saver.save = lambda trainer: (Saver.save(saver, trainer), sys.exit(143))
+    with pytest.raises(SystemExit):
+        run(stopped, 2, saver)
+    resumed = trainer_for(config, parts.train)
+    resumed.restore(load_newest(tmp_path / "checkpoints"))
+    assert resumed.log.steps_done == stop
+    run(resumed, 2 - resumed.log.epochs_done)
+    assert same(whole.to_checkpoint().tensors, resumed.to_checkpoint().tensors)
+    assert whole.log.loss_per_epoch == resumed.log.loss_per_epoch
+
+
+@pytest.fixture
+def whole(config, parts):
+    return run(trainer_for(config, parts.train), 2)
+
+
+def test_fault_27_a_gradient_that_is_not_finite_reaches_neither_weights_nor_average_nor_disk(config, parts, tmp_path):
+    trainer = run(trainer_for(config, parts.train), 1)
+    saver = Saver(tmp_path / "checkpoints", tmp_path, NeverAsked(), 0.0)
+    saver.save(trainer)
+    handle = trainer.parameters[3].register_hook(lambda gradient: gradient * float("inf"))
+    before = trainer.to_checkpoint().tensors
+    with pytest.raises(RunFailed, match="diverged at step 7: a gradient is not finite"):
+        trainer.run_epoch(lambda step, loss: None, saver)
+    handle.remove()
+    assert same(before, trainer.to_checkpoint().tensors)
+    assert len(saved(tmp_path / "checkpoints")) == 1
+    again = trainer_for(config, parts.train)
+    again.restore(load_newest(tmp_path / "checkpoints"))
+    assert same(before, again.to_checkpoint().tensors)
+
+
+def test_fault_28_an_average_that_is_not_finite_is_neither_saved_nor_used(config, parts, tmp_path):
+    trainer = run(trainer_for(config, parts.train), 1)
+    saver = Saver(tmp_path / "checkpoints", tmp_path, NeverAsked(), 0.0)
+    saver.save(trainer)
+    trainer.ema.shadow_params[2].view(-1)[0] = float("inf")
+    with pytest.raises(RunFailed, match=r"diverged at step 6: the average"), trainer.averaged():
+        pass
+    trainer.run_epoch(lambda step, loss: None)
+    with pytest.raises(RunFailed, match=r"diverged at step 12: ema\.2 is not finite"):
+        saver.save(trainer)
+    assert load_newest(tmp_path / "checkpoints").state["log"]["steps_done"] == 6
+
+
+WRONG = {
+    "extra": (lambda t: t | {"model.more": torch.zeros(1)}, "model.more is one too many"),
+    "missing": (lambda t: {k: v for k, v in t.items() if k != "ema.0"}, "ema.0 is missing"),
+    "shape": (lambda t: t | {"ema.0": torch.zeros(1, 2)}, r"ema.0 is \(1, 2\) torch.float32, not"),
+    "kind": (lambda t: t | {"ema.0": t["ema.0"].half()}, "torch.float16, not"),
+    "two": (
+        lambda t: {k: v for k, v in t.items() if k not in ("ema.0", "ema.1")},
+        "ema.0 is missing; ema.1 is missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_fault_21_a_checkpoint_of_another_model_is_refused_tensor_by_tensor(kind, config, parts):
+    change, message = WRONG[kind]
+    checkpoint = run(trainer_for(config, parts.train), 1).to_checkpoint()
+    with pytest.raises(BadInput, match=message):
+        trainer_for(config, parts.train).restore(Checkpoint(change(checkpoint.tensors), checkpoint.state))
 
 
 def test_averaged_weights_are_swapped_in_and_back(config, parts):
@@ -72,7 +173,7 @@ def test_averaged_weights_are_swapped_in_and_back(config, parts):
     assert all(torch.equal(a, b) for a, b in zip(raw, trainer.parameters, strict=True))
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(config, parts):
+def test_fault_27_a_loss_that_is_not_finite_ends_the_run(config, parts):
     trainer = trainer_for(config, parts.train)
     trainer.parameters[0].data.fill_(float("nan"))
     with pytest.raises(RunFailed, match="diverged at step 1: the loss is not finite"):
@@ -96,9 +197,55 @@ def test_the_two_newest_checkpoints_are_kept(two_saved):
     assert load_newest(two_saved).state == {"step": 3}
 
 
+def test_fault_12_a_checkpoint_without_manifest_is_passed_over_and_then_replaced(two_saved, capsys):
+    newest = saved(two_saved)[-1]
+    (newest / MANIFEST).unlink()
+    assert load_newest(two_saved).state == {"step": 2}
+    assert capsys.readouterr().err.count("\n") == 1
+    remove_damaged(two_saved)
+    save_checkpoint(two_saved, 0, 3, Checkpoint({"w": torch.full((4,), 3.0)}, {"step": 3}))
+    assert [path.name[-1] for path in saved(two_saved)] == ["2", "3"]
+    assert load_newest(two_saved).state == {"step": 3}
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        (lambda m: m | {"schema_version": 2}, "schema_version 2, this code reads 1: use the code"),
+        (lambda m: m | {"schema_version": None}, "schema_version None"),
+        (lambda m: m | {"files": {n: f | {"bytes": 7} for n, f in m["files"].items()}}, "every checkpoint .* damaged"),
+        (lambda m: {"schema_version": 1}, "every checkpoint .* damaged"),
+        (lambda m: [], "every checkpoint .* damaged"),
+    ],
+)
+def test_fault_15_a_manifest_that_lies_is_refused(lie, message, two_saved):
+    for path in saved(two_saved):
+        (path / MANIFEST).write_text(json.dumps(lie(json.loads((path / MANIFEST).read_text()))))
+    with pytest.raises(BadInput, match=message):
+        load_newest(two_saved)
+
+
+def test_fault_16_a_pickle_planted_as_a_checkpoint_is_never_run(two_saved):
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(two_saved / "canary"),)
+
+    for path in saved(two_saved):
+        planted = pickle.dumps(Bomb())
+        (path / TENSORS).write_bytes(planted)
+        manifest = json.loads((path / MANIFEST).read_text())
+        manifest["files"][TENSORS] = {"bytes": len(planted), "sha256": hashlib.sha256(planted).hexdigest()}
+        (path / MANIFEST).write_text(json.dumps(manifest))  # whoever plants the one can plant the other
+    with pytest.raises(BadInput, match="--fresh"):
+        load_newest(two_saved)
+    assert not (two_saved / "canary").exists()
+
+
 @pytest.mark.parametrize("name", [TENSORS, STATE, MANIFEST])
 @pytest.mark.parametrize("damage", ["gone", "empty", "half", "flipped"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(name, damage, two_saved, capsys):
+def test_fault_13_a_damaged_checkpoint_is_named_and_the_one_before_it_used(name, damage, two_saved, capsys):
     file = saved(two_saved)[-1] / name
     content = bytearray(file.read_bytes())
     if damage == "gone":
@@ -110,7 +257,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(name, damage, 
     assert "epoch-00000-step-0000003" in capsys.readouterr().err
 
 
-def test_when_every_checkpoint_is_damaged_only_fresh_helps(two_saved):
+def test_fault_14_when_every_checkpoint_is_damaged_only_fresh_helps(two_saved):
     for path in saved(two_saved):
         (path / STATE).write_text("{}")
     with pytest.raises(BadInput, match="--fresh"):
@@ -119,6 +266,32 @@ def test_when_every_checkpoint_is_damaged_only_fresh_helps(two_saved):
 
 def test_no_checkpoint_is_none(tmp_path):
     assert load_newest(tmp_path / "nothing") is None
+
+
+def test_fault_36_a_run_whose_folder_was_removed_says_so_and_makes_no_other(config, parts, tmp_path):
+    saver = Saver(tmp_path / "gone" / "checkpoints", tmp_path / "gone" / "job.json", NeverAsked(), 0.0)
+    with pytest.raises(CannotWrite, match="folder was removed while it ran"):
+        saver.save(trainer_for(config, parts.train))
+    assert not (tmp_path / "gone").exists()
+
+
+def test_fault_10_a_resume_elsewhere_is_allowed_and_marked():
+    here = {"step": 0, "commit": "a", "device": "CPU", "threads": 2, "torch": "2.11"}
+    assert changed_between([here, here | {"step": 5, "commit": "b"}]) == []
+    assert changed_between([here, here | {"torch": "2.15", "device": "H200"}]) == [
+        "device: CPU -> H200", "torch: 2.11 -> 2.15",
+    ]  # fmt: skip
+
+
+def test_the_interval_grows_where_saving_is_slow(tmp_path):
+    saver = Saver(tmp_path, tmp_path, NeverAsked())
+    assert not saver.due()
+    saver.last -= INTERVAL
+    assert saver.due()
+    saver.seconds = 0.02 * INTERVAL * LARGEST_SHARE * 100
+    assert not saver.due()
+    saver.stopping = type("", (), {"asked": True})
+    assert saver.due()
 
 
 def test_a_configuration_survives_json_and_its_changes_are_named(config):

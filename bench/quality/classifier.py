@@ -103,7 +103,7 @@ def train_classifier(
     model = AttributeClassifier(train.schema.cardinalities).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps, pct_start=max(0.1, min(0.5, 2 / config.steps))
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=max(0.1, min(0.4, 2 / config.steps))
     )
     for images, codes in batches(train, config, seed):
         model.train()

@@ -34,14 +34,14 @@ def cached_judge(
     for step, (model, loss) in enumerate(train_classifier(split.train, config, device)):
         trained = model
         on_step(step, loss)
-    cache.write(path, trained.state_dict())
+    cache.write(path, trained.state_dict(), {"name": path.name})
     return trained
 
 
 def load_judge(path: Path, schema: Schema, device: torch.device) -> AttributeClassifier | None:
     """The judge that was cached; None if there is none or it is damaged."""
     found = cache.read(path)
-    if found is None:
+    if found is None or found[1].get("name") != path.name:
         return None
     model = AttributeClassifier(schema.cardinalities)
     model.load_state_dict(found[0])

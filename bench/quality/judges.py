@@ -75,7 +75,7 @@ def measures_of(
     found = {name: each and each["value"] for name, each in measure_artefacts(images, real).items()}
     return found | {
         "hairstyle_variety": attributes["hairstyle"] and attributes["hairstyle"]["value"],
-        "shape_accuracy": attributes["kinds"]["shape"]["value"],
+        "shape_accuracy": (attributes["kinds"]["shape"] or {}).get("value"),
         "colour_accuracy": (attributes["kinds"]["colour"] or {}).get("value"),
         "accuracy": attributes["macro"]["accuracy"],
     }

@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.data.dataset import AvatarSet, Split
 from bench.quality import interval
 from bench.quality.artefacts import Reference, first, measure_artefacts, reference
-from bench.quality.attributes import judge_bounds, macro_interval, macro_of, measure_attributes, scored
+from bench.quality.attributes import judge_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.distance import RESAMPLES, frechet, measure_distance, moments
 from bench.quality.features import EFFICIENTNET, cached_features, extract, extractor_label
@@ -75,7 +75,7 @@ class Scorer:
         return (self.judge.predict(images) == self.asked.codes[: len(images)])[:, scored(self.asked.schema)]
 
     def shown(self, count: int) -> Tensor:
-        return self.asked.shown[:count, scored(self.asked.schema)]
+        return scorable(self.asked, self.bounds["untrained"])[:count, scored(self.asked.schema)]
 
     def brief(self, images: Tensor) -> dict[str, Any]:
         """A few samples of the first conditions: accuracy and Fréchet distance, with what they rest on."""
@@ -103,12 +103,14 @@ class Scorer:
         None where the data leave nothing to be asked.
         """
         ours, theirs = self.brief(fast), self.brief(full)
-        if ours["accuracy"] is None:
+        shown = self.shown(len(fast)).numpy()
+        some = shown.any(1)  # of the others a resample may be all, and would have no accuracy
+        if some.sum() < 2:
             return None
-        right, shown = (self.right(fast).numpy(), self.right(full).numpy()), self.shown(len(fast)).numpy()
+        shown, one, other = shown[some], self.right(fast).numpy()[some], self.right(full).numpy()[some]
         difference = ours["accuracy"] - theirs["accuracy"]
         difference_interval = interval.resampled(
-            len(fast), lambda rows: macro_of(right[0][rows], shown[rows]) - macro_of(right[1][rows], shown[rows])
+            len(shown), lambda rows: macro_of(one[rows], shown[rows]) - macro_of(other[rows], shown[rows])
         )
         relative = ours["frechet_distance"] / theirs["frechet_distance"] - 1
         relative_interval = self.relative_interval(fast, full, relative)

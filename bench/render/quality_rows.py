@@ -74,7 +74,7 @@ LOSS_ROWS = [
 
 
 def best_guidance(record: Record) -> float | None:
-    sweep = at("guidance")(record)
+    sweep = [row for row in at("guidance")(record) or [] if row["accuracy"] is not None]
     return None if not sweep else max(sweep, key=lambda row: row["accuracy"])["guidance"]
 
 
