@@ -9,11 +9,14 @@ import errno
 import json
 import mmap
 import os
+import random
+import shutil
 import signal
 import struct
 import sys
+import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,7 +35,9 @@ ARGUMENTS = [
     "--checkpoint-seconds=0.000001",
 ]  # fmt: skip
 CONTESTANT = "tests.plug_in:build"
-KILL, REFUSE = "kill", "refuse"  # the process group, or every write from here on as a full disk does
+# Kill the whole process group at an operation, or after some seconds; or refuse every write, as a full disk does.
+KILL, MOMENT, REFUSE = "kill", "moment", "refuse"
+MANY_EPOCHS = ("--epochs=40",)  # so that most moments lie in training
 CHANGING = {"seconds", "machine_peak", "step", "peak_memory", "checkpoint_share", "checkpoints"}
 OF_RESTARTS = {"starts", "resumed_at_epochs", "resumed_at_steps"}
 
@@ -161,7 +166,7 @@ def prepare() -> None:
     cli.parser()
 
 
-def run(out: Path, log: Path, counter: Counter, *more: str) -> int:
+def run(out: Path, log: Path, counter: Counter, *more: str, seconds: float | None = None) -> int:
     """A run in a process group of its own; its exit status, below zero if it was killed. Its words are in `log`."""
     pid = os.fork()
     if pid == 0:
@@ -172,6 +177,9 @@ def run(out: Path, log: Path, counter: Counter, *more: str) -> int:
         Forked.make_ready(2)
         wanted = [*ARGUMENTS, f"--contestants={CONTESTANT}", f"--out={out}", f"--cache={out / 'cache'}", *more]
         leave(lambda: cli.main(wanted))
+    if seconds is not None:
+        time.sleep(seconds)
+        os.killpg(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -207,35 +215,54 @@ def outcome(out: Path) -> dict[str, str]:
     return found
 
 
-def cut_and_resume(folder: Path, point: int, how: str, expected: dict[str, str]) -> dict[str, object]:
-    """A run cut at an operation, and the same command again: what happened, and how the result differs."""
+def cut_and_resume(folder: Path, point: float, how: str, expected: dict[str, str]) -> dict[str, object]:
+    """A run cut at an operation, or after some seconds, and the same command again: how does the result differ?"""
     out, log = folder / f"{how}-{point}", folder / f"{how}-{point}.log"
-    first = run(out, log, Counter(point, how))
+    if how == MOMENT:
+        first = run(out, log, Counter(None, how), *MANY_EPOCHS, seconds=point)
+    else:
+        first = run(out, log, Counter(int(point), how))
     said = log.read_text()
-    second = run(out, log, Counter(None, how))
-    found = outcome(out) if second == 0 else {"log": log.read_text()}
+    second = run(out, log, Counter(None, how), *(MANY_EPOCHS if how == MOMENT else ()))
+    again = log.read_text()
+    found = outcome(out) if second == 0 else {}
     wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-    problem = f"differs in {wrong}" if wrong else "a traceback" if "Traceback" in said else None
-    return {"point": point, "how": how, "statuses": [first, second], "problem": problem, "said": said[-500:]}
+    problem = f"differs in {wrong}: {again[-500:]}" if wrong else "a traceback" if "Traceback" in said else None
+    if how == REFUSE and (first not in (0, 1) or (first == 1 and "cannot be written" not in said)):
+        problem = f"not refused in order: {said[-500:]}"
+    return {
+        "point": point,
+        "how": how,
+        "statuses": [first, second],
+        "problem": problem,
+        "trained_again": trained(again),
+    }
 
 
-def points_of(spec: str, count: int) -> Iterator[int]:
-    """`all`, `3/40` (every 40th from the third) to the numbers of operations."""
-    first, _, stride = spec.partition("/")
-    yield from range(int(first or 1), count + 1, int(stride or 1))
+def trained(words: str) -> int:
+    """How many epochs a run has ended, by what it said."""
+    return sum(": loss " in line for line in words.splitlines())
 
 
 def main() -> None:
-    """`FOLDER HOW FIRST/STRIDE`: cut at these operations; a line of JSON each, the first tells how many there are."""
+    """`FOLDER kill|refuse FIRST/STRIDE` or `FOLDER moment SEED/COUNT`: cut there; a line of JSON for each.
+
+    The first line tells how many operations, and seconds, a run has that is left alone.
+    """
     folder, how, spec = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    first, number = (int(part) for part in spec.split("/"))
     prepare()
-    counter = Counter(None, how)
-    status = run(folder / "alone", folder / "alone.log", counter)
+    counter, began = Counter(None, how), time.monotonic()
+    status = run(folder / "alone", folder / "alone.log", counter, *(MANY_EPOCHS if how == MOMENT else ()))
+    lasted = time.monotonic() - began
     assert status == 0, (folder / "alone.log").read_text()
     expected = outcome(folder / "alone")
-    print(json.dumps({"operations": counter.count, "files": len(expected)}), flush=True)
-    for point in points_of(spec, counter.count):
+    print(json.dumps({"operations": counter.count, "seconds": lasted, "files": len(expected)}), flush=True)
+    moments = random.Random(first)
+    points = range(first, counter.count + 1, number)
+    for point in [moments.uniform(0, lasted) for _ in range(number)] if how == MOMENT else points:
         print(json.dumps(cut_and_resume(folder, point, how, expected)), flush=True)
+        shutil.rmtree(folder / f"{how}-{point}")
 
 
 if __name__ == "__main__":

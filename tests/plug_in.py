@@ -1,6 +1,7 @@
 """A user's own denoisers, as small as the contract allows (they have no Tau), and an extractor."""
 
 import os
+import time
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,19 @@ class Curious(Plain):
 
 def build_curious(condition_width: int, image_size: int, scale: float) -> nn.Module:
     return Curious(condition_width)
+
+
+class Slow(Plain):
+    """Takes its time in training."""
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        if self.training and noisy.device.type != "meta":
+            time.sleep(float(os.environ.get("SLOW_SECONDS", "0")))
+        return super().forward(noisy, timestep, condition)
+
+
+def build_slow(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Slow(condition_width)
 
 
 class Hungry(Plain):

@@ -110,7 +110,7 @@ def test_a_rerun_skips_what_is_finished_and_touches_nothing(finished, cache):
     assert time.time() - started < 60
 
 
-def test_a_changed_configuration_is_refused_field_by_field(finished, cache):
+def test_fault_08_a_changed_configuration_is_refused_field_by_field(finished, cache):
     out, _ = finished
     before = (out / "table.md").read_text()
     refused = bench("run", *TINY, "--learning-rate", "0.5", "--contestants", "scratch", "--out", out, "--cache", cache)
@@ -192,7 +192,7 @@ def test_bad_usage_exits_2_with_one_line(kind, tmp_path):
     assert done.stdout == ""
 
 
-def test_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache):
+def test_fault_27_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache):
     names = "tests.plug_in:build_broken,tests.plug_in:build"
     done = bench("run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache)
     assert done.returncode == 1
@@ -201,29 +201,76 @@ def test_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache)
     assert json.loads((tmp_path / "records" / "tests.plug_in.build-matched-seed0.json").read_text())["status"] == "done"
 
 
-def test_two_runs_in_one_folder_do_not_meet(tmp_path, cache):
-    import fcntl
+def test_fault_04_killed_between_two_contestants_the_first_is_untouched(cache, tmp_path):
+    """The first has its record when the second dies; both are whole after the same command."""
+    names = "tests.plug_in:build,tests.plug_in:build_slow"
+    arguments = ["run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache, "--mixed-precision=no"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "SLOW_SECONDS": "0.2"},
+    )  # fmt: skip
+    deadline = time.time() + 120
+    while not (tmp_path / ".work" / "tests.plug_in.build_slow-matched-seed0" / "job.json").exists():
+        assert time.time() < deadline
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(10)
+    first = tmp_path / "records" / f"{PLUG_IN}.json"
+    before = first.read_bytes()
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    done = bench(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert first.read_bytes() == before
+    assert f"{PLUG_IN}: finished already" in done.stderr
+    assert len(list(first.parent.iterdir())) == 2
 
-    (tmp_path / ".work").mkdir()
-    with (tmp_path / ".work" / "lock").open("w") as owner:
-        owner.write("12345")
-        owner.flush()
-        fcntl.flock(owner, fcntl.LOCK_EX)
-        refused = bench("run", *TINY, "--contestants", "scratch", "--out", tmp_path, "--cache", cache)
+
+def test_fault_07_a_run_without_a_seed_has_one_that_is_stored(finished):
+    out, _ = finished  # no --seeds was given
+    begun = json.loads((out / ".work" / "scratch-matched-seed0" / "config.json").read_text())
+    assert (
+        begun["seed"] == json.loads((out / "records" / "scratch-matched-seed0.json").read_text())["config"]["seed"] == 0
+    )
+
+
+def test_fault_25_all_that_is_wrong_is_said_at_once_before_data_are_loaded(tmp_path):
+    options = ["--image-size=30", "--samples=1", "--batch-size=9", "--processes=2", "--mixed-precision=fp16"]
+    many = bench("run", *options, "--device=cpu", "--scale=0.3", "--images=5", "--out", tmp_path, "--cache", tmp_path)
+    assert (many.returncode, many.stdout) == (2, "")
+    assert many.stderr.count("\n") == 1
+    for part in ("--samples 1", "--images 5", "shared evenly by 2", "fp16 needs a GPU", "scratch", "diffusers-32"):
+        assert part in many.stderr
+    assert list(tmp_path.glob("avatars-*")) == []
+    typed = bench("run", "--epochs=-3", "--nonsense=1", "--seeds=a", "--device=tpu")
+    assert typed.returncode == 2
+    assert typed.stderr.count("\n") == 1
+    for part in ("--epochs: '-3'", "--seeds: 'a'", "--device: invalid", "unrecognized arguments: --nonsense=1"):
+        assert part in typed.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"cut", b"PK" + bytes(10_000)])
+def test_fault_20_damaged_inception_weights_are_refused_before_anything_else(content, tmp_path):
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(content)
+    refused = bench("run", "--inception-weights", weights, "--out", tmp_path / "out", "--cache", tmp_path / "cache")
     assert refused.returncode == 2
-    assert "is in use by process 12345" in refused.stderr
+    assert "is not torch-fidelity's file (6726825d" in refused.stderr
+    assert not list((tmp_path / "cache").glob("*.safetensors"))
 
 
 PLUG_IN = "tests.plug_in.build-matched-seed0"
 
 
 def resumable(out, cache):
-    """A run of six short epochs, as a command."""
-    options = [*TINY[:3], *TINY[4:], "--epochs=6", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
+    """A run of many short epochs, as a command."""
+    options = [*TINY, "--epochs=200", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
+    options += ["--checkpoint-seconds=0.2"]
     return ["run", *options, "--cache", cache, "--out", out]
 
 
-TIMES = {"machine_peak", "step", "sampling", "peak_memory", "resumed_at_epochs", "commits"}
+TIMES = {"machine_peak", "step", "sampling", "peak_memory", "resumed_at_epochs", "starts"}
+TIMES |= {"checkpoints", "checkpoint_share"}
 
 
 def timeless(found):
@@ -247,8 +294,11 @@ def left_alone(tmp_path_factory, cache):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache, left_alone):
-    """Stopped after its first checkpoint, and run again: the same measurements as a run left alone."""
+def test_fault_03_and_05_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache, left_alone):
+    """Stopped after its first checkpoint, and run again: the same measurements as a run left alone.
+
+    Case 3 for real processes; tests/killing.py has every phase.
+    """
     expected, probe = left_alone
     (tmp_path / ".work").mkdir()
     (tmp_path / ".work" / "probe.json").write_text(probe)  # the same memory layout, whatever the clock says now
@@ -259,15 +309,15 @@ def test_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache,
     )
     checkpoints = tmp_path / ".work" / PLUG_IN / "checkpoints"
     deadline = time.time() + 120
-    while not list(checkpoints.glob("step-*/manifest.json")) and time.time() < deadline:
+    while not list(checkpoints.glob("epoch-*/manifest.json")) and time.time() < deadline:
         time.sleep(0.02)
     os.killpg(run.pid, kind)
     assert run.wait(60) == status
-    assert list(checkpoints.glob("step-*"))
+    assert list(checkpoints.glob("epoch-*"))
     done = bench(*resumable(tmp_path, cache))
     assert done.returncode == 0, done.stderr
     resumed = measured(tmp_path)
-    assert len(resumed["training"]["commits"]) == 2
+    assert len(resumed["training"]["starts"]) == 2
     assert timeless(resumed) == timeless(expected)
 
 
