@@ -13,7 +13,7 @@ from bench import commands
 from bench.arguments import Parser, integers, memory_size, names, positive_float, positive_int, rate
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
 from bench.errors import BadInput, RunFailed
-from bench.stopping import INTERRUPTED, Stopping
+from bench.stopping import INTERRUPTED, STOPPED, Stopping
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,6 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; the same command resumes", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit as end:
+        if end.code == STOPPED:
+            print("bench: stopped; the same command resumes", file=sys.stderr)
+        raise
 
 
 def parser() -> Parser:
