@@ -20,6 +20,7 @@ from bench.errors import BadInput, CannotWrite
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 SCHEMA_VERSION = 1
 KEPT = 2
+COPIES = 4  # of the weights in a checkpoint: themselves, two moments, their average
 
 
 @dataclass(frozen=True)

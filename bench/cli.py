@@ -6,6 +6,7 @@ argparse rather than tyro: a mistake must be one line on stderr with the remedy,
 import argparse
 import signal
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; the same command resumes", file=sys.stderr)
         return INTERRUPTED
+    except BrokenProcessPool:
+        print("bench: a process that prepares the data was killed (out of memory?): run again", file=sys.stderr)
+        return 1
     except SystemExit as end:
         if end.code == STOPPED:
             print("bench: stopped; the same command resumes", file=sys.stderr)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.errors import BadInput, CannotWrite
 
-TEMPORARY = ".*.tmp"  # what a killed process may leave behind; no reader takes it for anything
-GONE_AFTER = 24 * 3600  # seconds: in a folder that others share, an older temporary file is nobody's
+TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process may leave behind; no reader takes it for anything
+NOBODYS = 24 * 3600.0  # seconds: in a folder that others share, an older temporary file is nobody's
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -87,17 +87,19 @@ def remove_folder(folder: Path) -> None:
     """Take a folder away at once, and its files after that: nobody meets half of it."""
     if folder.exists():
         going = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        os.replace(folder, going)
+        try:
+            os.replace(folder, going)
+        except OSError as error:
+            raise CannotWrite(folder, error) from error
         shutil.rmtree(going, ignore_errors=True)
 
 
-def sweep(folder: Path, shared: bool = False) -> None:
-    """Remove what killed processes have left; in a shared folder only what is too old to be still in use."""
-    for left_over in sorted(folder.rglob(TEMPORARY)):
+def sweep(folder: Path, deep: bool = True, older_than: float = 0) -> None:
+    """Remove what killed processes have left in a folder and, if `deep`, below it."""
+    for left_over in sorted(folder.rglob(TEMPORARY) if deep else folder.glob(TEMPORARY)):
         with contextlib.suppress(OSError):
-            if shared and time.time() - left_over.stat().st_mtime < GONE_AFTER:
-                continue
-            shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+            if time.time() - left_over.stat().st_mtime >= older_than:
+                shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
 
 
 def check_writable(folder: Path) -> None:

@@ -16,7 +16,10 @@ from bench.config import differences
 from bench.errors import BadInput
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
-TRAINING = ("train.py", "batches.py", "diffusion.py", "randomness.py", "data/dataset.py")
+TRAINING = (
+    *("train.py", "batches.py", "diffusion.py", "randomness.py", "contestants.py", "processes.py", "sampling.py"),
+    *("data/dataset.py", "quality/validation.py"),
+)
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 

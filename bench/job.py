@@ -6,8 +6,9 @@ from typing import Any
 
 from bench.config import RunConfig
 from bench.environment import environment
-from bench.errors import RunFailed
 from bench.record import Record
+
+HAS_ITS_ROW = 4  # a worker's exit status when its run failed and the record says why; 1 may come from anywhere
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ class Job:
     def image(self, name: str) -> str:
         """A picture's path below the results folder."""
         return f"images/{self.run.name}/{name}.png"
-
-
-def failure(error: BaseException) -> str:
-    """Why a run failed, in a few words for its row."""
-    return str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def failed_record(job: Job, why: str, measured: dict[str, Any] | None = None) -> Record:

@@ -17,7 +17,7 @@ from typing import TextIO
 from bench.errors import BadInput
 
 BEAT = 10.0  # seconds between two signs of life
-SILENT = 60.0  # seconds without one, after which an owner on another machine counts as dead
+SILENT = 25.0  # seconds without one, after which an owner on another machine counts as dead
 
 
 @contextmanager
@@ -29,16 +29,22 @@ def lock(out: Path) -> Iterator[int]:
     a word about it; BadInput names an owner that lives.
     """
     path = out / ".work" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise BadInput(f"'{path}' cannot be written ({error.strerror}): give access, or use another --out") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise in_use(out, owner_of(file)) from None
+        except OSError:  # a file system without locks: signs of life must do
+            pass
         before = owner_of(file)
-        if before and before.get("host") != socket.gethostname() and time.time() - path.stat().st_mtime < SILENT:
-            raise in_use(out, before)
         if before:
+            if before.get("host") != socket.gethostname() and gives_signs_of_life(path, before):
+                raise in_use(out, before)
             print(f"'{out}' was left by {described(before)}, which is gone: taking over", file=sys.stderr)
         write_owner(file)
         over = threading.Event()
@@ -48,6 +54,18 @@ def lock(out: Path) -> Iterator[int]:
         finally:
             over.set()
             file.truncate(0)  # left in order: there is nobody to tell of
+
+
+def gives_signs_of_life(path: Path, owner: dict[str, str]) -> bool:
+    """Whether an owner on another machine lives: long silent it does not, else it is waited for."""
+    last = path.stat().st_mtime
+    if time.time() - last >= SILENT:
+        return False
+    print(f"waiting for a sign of life of {described(owner)}", file=sys.stderr)
+    deadline = time.monotonic() + SILENT
+    while time.monotonic() < deadline and path.stat().st_mtime == last:
+        time.sleep(BEAT / 10)
+    return path.stat().st_mtime != last
 
 
 def owner_of(file: TextIO) -> dict[str, str]:

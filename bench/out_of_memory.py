@@ -1,6 +1,7 @@
 """Why a run failed; where it ran out of memory, how much it had taken and what would have fitted."""
 
 import bisect
+import contextlib
 import gc
 import resource
 import sys
@@ -27,10 +28,20 @@ def explain(error: Exception, job: Job) -> tuple[str, dict[str, Any]]:
         return (str(error) if isinstance(error, RunFailed) else first), {}
     peak = peak_bytes(job.run.device)
     gc.collect()
-    fits = largest_batch_that_fits(job)
-    room = "" if fits is None else f", batches of {fits} would fit" if fits else ", not even a batch of 1 would fit"
-    why = f"out of memory at a peak of {peak / 2**30:.2f} GiB in batches of {job.run.sizes.batch_size}{room}"
-    return why, {"out_of_memory": {"peak_bytes": peak, "largest_batch_that_fits": fits}}
+    asked, largest = job.run.sizes.batch_size, None
+    with contextlib.suppress(Exception):  # it is said if it can be found out; the row must not depend on it
+        largest = largest_batch_that_fits(job)
+    why = f"out of memory at a peak of {peak / 2**30:.2f} GiB in batches of {asked}{advice(largest, asked)}"
+    return why, {"out_of_memory": {"peak_bytes": peak, "largest_batch_that_fits": largest}}
+
+
+def advice(largest: int | None, asked: int) -> str:
+    """What to do about the batch, as far as real steps have shown."""
+    if largest is None:
+        return ""
+    if largest >= asked:
+        return ", though a step of training fits"
+    return f", batches of {largest} would fit" if largest else ", not even a batch of 1 would fit"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,13 +9,15 @@ from datetime import timedelta
 
 import psutil
 import torch
+from accelerate import Accelerator
 from accelerate.utils import gather, pad_across_processes
 from torch import Tensor
 from torch import distributed as dist
 
 from bench.errors import BadInput, RunFailed
 
-PATIENCE = timedelta(seconds=45)  # for another process that hangs; then this one gives up, and the run ends
+PATIENCE = 45.0  # seconds for another process that hangs; then this one gives up, and the run ends
+SLOW_DISK = 50e6  # bytes a second: the others wait while the first process saves
 PEER_LOST = 3  # exit status of a process that fails only because another one did
 OF_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -28,11 +30,14 @@ def launched(asked: int | None) -> tuple[int, int]:
     said = {name: os.environ.pop(name) for name in OF_A_LAUNCHER if name in os.environ}
     for name in [name for name in os.environ if name.startswith("TORCHELASTIC_")]:
         del os.environ[name]  # or torch would look for the launcher's own meeting place
-    if said.get("LOCAL_WORLD_SIZE") != said.get("WORLD_SIZE"):
+    world = said.get("WORLD_SIZE", "1")
+    if said.get("LOCAL_WORLD_SIZE", world) != world:
         raise BadInput("several machines cannot share a run: launch on one of them")
-    number = int(said.get("WORLD_SIZE", 1))
+    number = int(world)
     if number == 1 and "MASTER_PORT" in said and "ACCELERATE_USE_CPU" in os.environ and asked is None:
         number = asked_of_accelerate()
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        del os.environ[name]  # the harness decides over device, precision and everything else
     return int(said.get("RANK", 0)), asked or number
 
 
@@ -44,6 +49,11 @@ def asked_of_accelerate() -> int:
         return int(words[words.index("__num_processes") + 1])
     except (ValueError, IndexError):
         raise BadInput("accelerate started one process of several: name their number by --processes") from None
+
+
+def patience(checkpoint_bytes: int) -> timedelta:
+    """How long to wait for another process before it counts as hung; it may be saving a checkpoint."""
+    return timedelta(seconds=PATIENCE + checkpoint_bytes / SLOW_DISK)
 
 
 def group_environment(rank: int, count: int, port: int) -> dict[str, str]:
@@ -72,6 +82,14 @@ def rank() -> int:
 
 def count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_alone_now(accelerator: Accelerator) -> bool:
+    """Wait for all processes and dissolve their group: True in the first one, which goes on alone."""
+    first = rank() == 0
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return first
 
 
 def share(length: int) -> range:
@@ -109,5 +127,5 @@ def repeated(images: Tensor) -> int:
 
 def lost_peer(error: BaseException) -> bool:
     """Whether a process fails because another one of its group is gone or hangs."""
-    about = ("Connection closed by peer", "Connection reset by peer", "Timed out waiting", "timeout", "gloo", "NCCL")
-    return count() > 1 and isinstance(error, RuntimeError) and any(word in str(error) for word in about)
+    about = ("closed by peer", "reset by peer", "Broken pipe", "Timed out waiting", "Watchdog caught collective")
+    return count() > 1 and isinstance(error, RuntimeError) and any(words in str(error) for words in about)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench import contestants, durable
-from bench.checkpoint import KEPT
+from bench.checkpoint import COPIES, KEPT
 from bench.config import RunConfig, Sizes, recipe_for
 from bench.environment import choose_device
 from bench.errors import BadInput
@@ -58,6 +60,8 @@ def preflight(request: RunRequest) -> str:
 
     attempt(lambda: devices.append(choose_device(request.device)))
     problems += wrong_sizes(request)
+    if devices in (["cuda"], ["mps"]) and request.processes > max(1, torch.cuda.device_count()):
+        problems.append(f"--processes {request.processes} needs as many GPUs: there are {torch.cuda.device_count()}")
     for name in request.contestants:
         attempt(functools.partial(recipe_for, request.recipe, name))
         attempt(functools.partial(contestants.check, name, request.sizes.image_size, request.sizes.scale))
@@ -97,18 +101,22 @@ def check_extractors(request: RunRequest) -> None:
         raise BadInput(f"--extractors {INCEPTION} needs its weights: name them by --inception-weights")
 
 
-COPIES = 4  # of the weights in a checkpoint: themselves, two moments, their average
-
-
 def check_space(out: Path, configs: list[RunConfig], condition_width: int) -> None:
     """BadInput unless the disk has room for the checkpoints of all runs, and of one more while it is written."""
-    sizes = [checkpoint_bytes(config, condition_width) for config in configs]
-    needed, free = KEPT * sum(sizes) + max(sizes, default=0), shutil.disk_usage(out).free
+    sizes = {config: checkpoint_bytes(config, condition_width) for config in configs}
+    there = {config: min(kept_bytes(out, config), KEPT * size) for config, size in sizes.items()}
+    needed = KEPT * sum(sizes.values()) - sum(there.values()) + max(sizes.values(), default=0)
+    free = shutil.disk_usage(out).free
     if needed > free:
         raise BadInput(
             f"'{out}' has {free / 2**30:.1f} GiB free, and the checkpoints need {needed / 2**30:.1f} GiB: make room, "
             "or use another --out"
         )
+
+
+def kept_bytes(out: Path, config: RunConfig) -> int:
+    """What a run's checkpoints take already."""
+    return sum(file.stat().st_size for file in (out / ".work" / config.name / "checkpoints").rglob("*.*"))
 
 
 def checkpoint_bytes(config: RunConfig, condition_width: int) -> int:

@@ -35,8 +35,10 @@ def run(request: RunRequest) -> list[str]:
     device = preflight(request)
     code = commit()  # before anything is written: records tell of the code, not of what it wrote
     with lock(request.out) as locked:
-        durable.sweep(request.out)
-        durable.sweep(request.cache, shared=True)
+        for ours in (".work", "records", "images"):
+            durable.sweep(request.out / ours)
+        durable.sweep(request.out, deep=False)
+        durable.sweep(request.cache, deep=False, older_than=durable.NOBODYS)
         data = DataRequest(request.data, request.sizes.images, request.sizes.image_size, request.skip_bad)
         avatars_path = cache_path(data, request.cache)
         avatars = load(data, avatars_path)
@@ -45,11 +47,12 @@ def run(request: RunRequest) -> list[str]:
         if request.fresh:
             forget(request)
         configs = configure(request, avatars, parts.train, device)
-        begin(request, configs)
+        refuse_changed(request, configs)
         undone = [config for config in configs if not finished(request, config)]
         check_space(request.out, undone, parts.train.schema.width)
-        for device, precision in sorted({(config.device, config.mixed_precision) for config in undone}):
+        for precision in sorted({config.mixed_precision for config in undone}):
             check_arithmetic(device, precision)
+        begin(request, configs)
         judge = prepare_judge(request, parts, device)
         probes = read_probes(request.out)
         peak = functools.cache(machine_peaks)  # one for all runs, and none where all are finished
@@ -151,31 +154,42 @@ def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
 
 
 def read_begun(out: Path, config: RunConfig) -> dict[str, Any]:
-    """What a run was begun with: its configuration, and a digest of the code that trains it."""
+    """What `begin` noted of a run; BadInput if that cannot be read."""
     path = config_path(out, config)
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
+        begun = dict(json.loads(path.read_text()))
+        return begun | {name: begun[name] for name in ("mixed_precision", "memory_format")}
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"'{path.parent.name}/{path.name}' cannot be read ({error}): start over with --fresh") from error
 
 
-def begin(request: RunRequest, configs: list[RunConfig]) -> None:
-    """Note what each run begins with; BadInput, before any is noted, if one was begun with something else.
+def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
+    """BadInput if a run was begun with something else.
 
     Another device is let pass: the record will say that its bits may differ.
     """
-    notes = {config: config.as_dict() | {"code": training_code(config.contestant)} for config in configs}
-    for config, note in notes.items():
-        before = read_begun(request.out, config) if config_path(request.out, config).exists() else note
-        passing = {"device": note["device"]} | ({"code": note["code"]} if finished(request, config) else {})
-        changed = differences(before | passing, json.loads(json.dumps(note)))
+    for config in configs:
+        if not config_path(request.out, config).exists():
+            continue
+        before, now = read_begun(request.out, config), json.loads(json.dumps(note_of(config)))
+        passing = {"device": now["device"]} | ({"code": now["code"]} if finished(request, config) else {})
+        changed = differences(before | passing, now)
         if changed:
             raise BadInput(
                 f"{config.name} in '{request.out}' was begun with another configuration ({'; '.join(changed)}): "
                 "pass --fresh, or another --out"
             )
-    for config, note in notes.items():
-        durable.write_text(config_path(request.out, config), json.dumps(note))
+
+
+def note_of(config: RunConfig) -> dict[str, Any]:
+    """What a run begins with: its configuration, and a digest of the code that trains it."""
+    return config.as_dict() | {"code": training_code(config.contestant)}
+
+
+def begin(request: RunRequest, configs: list[RunConfig]) -> None:
+    """Note what each run begins with."""
+    for config in configs:
+        durable.write_text(config_path(request.out, config), json.dumps(note_of(config)))
 
 
 def finished(request: RunRequest, config: RunConfig) -> bool:

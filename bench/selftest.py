@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from bench.batches import MEMORY_FORMATS
 from bench.cost.account import AUTOCAST
-from bench.errors import RunFailed
+from bench.errors import BadInput, RunFailed
 
 TOLERANCE = 0.05  # of the largest value: bfloat16 keeps 8 bits
 
@@ -18,6 +18,8 @@ def check_arithmetic(device: str, precision: str) -> None:
 
     A sum of four ones has been seen to be 1 in bfloat16 on a CPU (pytorch#163347).
     """
+    if (device, precision) == ("cpu", "fp16"):
+        raise BadInput("fp16 needs a GPU, and the run was begun with it: go on there, or pass --fresh")
     dtype = AUTOCAST.get(precision, torch.float32)
     for name, layout in MEMORY_FORMATS.items():
         ones = torch.ones(1, 1, 2, 2, device=device, dtype=dtype).to(memory_format=layout)

@@ -17,6 +17,7 @@ class Stopping:
         self.asked = False
         self.waits = False
         signal.signal(signal.SIGTERM, self.ask)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # a worker is started with it blocked
 
     def ask(self, *_: object) -> None:
         first, self.asked = not self.asked, True
@@ -43,4 +44,5 @@ def stop_with_parent() -> None:
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends the parent, and that is enough
     threading.Thread(target=watch, daemon=True).start()

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import processes, randomness
 from bench.batches import MEMORY_FORMATS, Batch, epoch_batches, prepared_ahead
-from bench.checkpoint import Checkpoint
+from bench.checkpoint import COPIES, Checkpoint
 from bench.config import Optimisation, RunConfig
 from bench.data.dataset import AvatarSet
 from bench.diffusion import noise_schedule, training_loss
@@ -58,12 +58,12 @@ def no_lap(_part: str) -> None:
     """Training is not timed by parts: waiting for the device at each would slow it."""
 
 
-def accelerator_for(config: RunConfig) -> Accelerator:
-    """accelerate's view of the device and precision that the run asks for."""
+def accelerator_for(config: RunConfig, checkpoint_bytes: int) -> Accelerator:
+    """accelerate's view of the device and precision that the run asks for, and its patience with other processes."""
     AcceleratorState._reset_state(True)  # it is one for the whole process, but a probe tries several precisions
     # The default runs convolutions in TF32 and matrix products not, which would favour the more convolutional model.
     torch.set_float32_matmul_precision("high")
-    patience = InitProcessGroupKwargs(timeout=processes.PATIENCE)
+    patience = InitProcessGroupKwargs(timeout=processes.patience(checkpoint_bytes))
     return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision, kwargs_handlers=[patience])
 
 
@@ -86,7 +86,8 @@ class Trainer:
         if len(train) < config.sizes.batch_size:
             raise RunFailed(f"{len(train)} training images do not fill a batch of {config.sizes.batch_size}")
         self.config, self.train = config, train
-        self.accelerator = accelerator_for(config)
+        weights = sum(parameter.nbytes for parameter in denoiser.parameters())
+        self.accelerator = accelerator_for(config, COPIES * weights)
         self.memory_format = MEMORY_FORMATS[config.memory_format]
         plan = config.recipe.optimisation
         denoiser = denoiser.to(memory_format=self.memory_format)
@@ -109,7 +110,7 @@ class Trainer:
         self.losses: list[Tensor] = []  # of this epoch's steps, not waited for
 
     def step(self, batch: Batch, lap: Lap = no_lap) -> Tensor:
-        """One update of the weights; the loss, not yet waited for."""
+        """One update of the weights, and its loss; RunFailed, and no update, if it is not finite."""
         loss = training_loss(
             self.denoiser, self.noise_schedule, batch.images, batch.condition, batch.noise, batch.timestep
         )
@@ -204,14 +205,21 @@ class Trainer:
             return
         if not all(torch.isfinite(average).all() for average in self.ema.shadow_params):
             raise RunFailed(f"diverged at step {self.log.steps_done}: the average of the weights is not finite")
-        self.ema.store(self.parameters)
-        self.ema.copy_to(self.parameters)
         try:
+            self.ema.store(self.parameters)
+            self.ema.copy_to(self.parameters)
             yield denoiser
         finally:
+            self.put_raw_weights_back()
+
+    def put_raw_weights_back(self) -> None:
+        """Undo what `averaged` did, if it did; a signal may have cut that short anywhere."""
+        if self.ema is not None and self.ema.temp_stored_params is not None:
             self.ema.restore(self.parameters)
 
     def to_checkpoint(self) -> Checkpoint:
+        """Everything that training resumes from, with the raw weights."""
+        self.put_raw_weights_back()
         model = self.accelerator.unwrap_model(self.denoiser)
         optimizer = self.optimizer.state_dict()
         tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}

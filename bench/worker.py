@@ -19,8 +19,8 @@ from bench.display import Display, display
 from bench.environment import changed_between, environment, start
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.evaluation import STRIP, asked_of, draw_all, look, score, show_samples
-from bench.job import Job, failed_record
-from bench.out_of_memory import explain
+from bench.job import HAS_ITS_ROW, Job, failed_record
+from bench.out_of_memory import explain, is_out_of_memory
 from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
@@ -36,11 +36,11 @@ def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver)
     epochs, stopping = job.run.sizes.epochs, saver.stopping
     strips = [job.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
     while trainer.log.epochs_done < epochs:
-        with stopping.waiting():
-            train_epoch(trainer, job.run, show, saver)
         try:
+            with stopping.waiting():
+                train_epoch(trainer, job.run, show, saver)
             images, losses = look(trainer, job, parts, show)
-        except SystemExit:  # asked to stop: the epoch's steps are not to be done again
+        except SystemExit:  # asked to stop: what has been trained is not to be done again
             saver.save(trainer)
             raise
         with stopping.waiting():
@@ -87,8 +87,7 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         strips = train(trainer, job, parts, show, saver)
         asked = asked_of(parts, job.run.sizes.samples)
         drawn = draw_all(trainer, job, asked, show)
-        trainer.accelerator.wait_for_everyone()
-        if processes.rank() > 0:
+        if not processes.is_alone_now(trainer.accelerator):
             return None
         log = training_log(trainer.log, job.run)
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
@@ -160,7 +159,7 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run the job given as a JSON file; its record is the result. Exit 1 if the run failed, 2 on bad input."""
+    """Run the job given as a JSON file; its record is the result. HAS_ITS_ROW if it failed, 2 on bad input."""
     stopping = Stopping()
     stop_with_parent()
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
@@ -173,15 +172,15 @@ def main() -> int:
         print(f"bench run: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        if not isinstance(error, RunFailed):
-            traceback.print_exc()
         if processes.lost_peer(error):
             return processes.PEER_LOST
+        if not (isinstance(error, RunFailed) or is_out_of_memory(error)):
+            traceback.print_exc()
         failed = error.with_traceback(None)  # which would keep the model and all it held
     why, measured = explain(failed, job)
     print(f"{job.run.name} failed: {why}", file=sys.stderr)
     write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why, measured))
-    return 1
+    return HAS_ITS_ROW
 
 
 def keep(job: Job, record: Record) -> None:

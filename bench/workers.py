@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import durable
-from bench.job import Job, failed_record
+from bench.job import HAS_ITS_ROW, Job, failed_record
 from bench.processes import PEER_LOST, free_port, group_environment
 from bench.record import record_path, write_unless_measured
 from bench.stopping import STOPPED
@@ -47,14 +47,14 @@ def start(path: Path, count: int, locked: int, workers: list[subprocess.Popen]) 
     command = [sys.executable, "-m", "bench.worker", str(path)]
     for rank in range(count):
         environment = os.environ | group_environment(rank, count, port)
-        # Ctrl+C is for this process alone: it tells the workers.
-        deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Blocked: none is left behind, Ctrl+C stays this process' affair, and SIGTERM waits until it is understood.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             workers.append(
                 subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, env=environment, pass_fds=(locked,))
             )
         finally:
-            signal.signal(signal.SIGINT, deaf)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait(workers: list[subprocess.Popen]) -> list[int]:
@@ -84,10 +84,10 @@ def note_failure(job: Job, statuses: list[int]) -> None:
     if 2 in statuses:
         why = "refused: see its message"
     else:
-        died = [status for status in statuses if status not in (0, 1, PEER_LOST)]
-        if 1 in statuses or not (died or PEER_LOST in statuses):
+        died = [status for status in statuses if status not in (0, HAS_ITS_ROW, PEER_LOST)]
+        if HAS_ITS_ROW in statuses or not any(statuses):
             return  # its own row says why, or it is done
-        why = died_of(died[0]) if died else "a process of its group hung"
+        why = died_of(died[0]) if died else "the processes of its group lost each other: one hung, or its network did"
     print(f"{job.run.name} failed: {why}", file=sys.stderr)
     write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why))
 

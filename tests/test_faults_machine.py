@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -18,12 +19,13 @@ import torch
 from torch import distributed
 
 from bench import durable, processes, selftest, worker, workers
+from bench import lock as locking
 from bench.checkpoint import load_newest
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.job import Job
 from bench.lock import lock
-from bench.request import check_space
-from bench.runner import begin, config_path
+from bench.request import check_space, checkpoint_bytes
+from bench.runner import begin, config_path, refuse_changed
 from bench.sampling import refuse_unless_pixels
 from tests.test_cli import PLUG_IN, ROOT, TINY, bench
 
@@ -119,7 +121,7 @@ def test_fault_09_another_number_of_processes_is_refused(config, tmp_path):
     request = SimpleNamespace(out=tmp_path, extractors=[], inception_weights=None)
     begin(request, [config])
     with pytest.raises(BadInput, match="processes: 1 -> 2"):
-        begin(request, [replace(config, processes=2)])
+        refuse_changed(request, [replace(config, processes=2)])
 
 
 def test_fault_08_changed_learning_rate_batch_data_or_code_are_named_field_by_field(config, tmp_path):
@@ -129,7 +131,7 @@ def test_fault_08_changed_learning_rate_batch_data_or_code_are_named_field_by_fi
     path.write_text(json.dumps(json.loads(path.read_text()) | {"code": "other"}))
     changed = replace(config, data_hash="x", sizes=replace(config.sizes, learning_rate=0.5, batch_size=4))
     with pytest.raises(BadInput) as refusal:
-        begin(request, [changed])
+        refuse_changed(request, [changed])
     for field in ("code: other ->", "data_hash: ", "sizes.learning_rate: 0.002 -> 0.5", "sizes.batch_size: 16 -> 4"):
         assert field in str(refusal.value)
     assert "--fresh, or another --out" in str(refusal.value)
@@ -138,6 +140,7 @@ def test_fault_08_changed_learning_rate_batch_data_or_code_are_named_field_by_fi
 def test_fault_10_another_device_is_let_pass(config, tmp_path):
     request = SimpleNamespace(out=tmp_path, extractors=[], inception_weights=None)
     begin(request, [config])
+    refuse_changed(request, [replace(config, device="mps")])
     begin(request, [replace(config, device="mps")])
     assert json.loads(config_path(tmp_path, config).read_text())["device"] == "mps"
 
@@ -185,6 +188,11 @@ def test_fault_35_a_disk_without_room_for_the_checkpoints_is_refused_first(confi
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(BadInput, match="0.0 GiB free, and the checkpoints need"):
         check_space(tmp_path, [config], 20)
+    size = checkpoint_bytes(config, 20)
+    for name in "ab":  # two are there already: only the one that is being written needs room
+        durable.write_bytes(tmp_path / ".work" / config.name / "checkpoints" / name / "tensors.x", bytes(size))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
+    check_space(tmp_path, [config], 20)
 
 
 def test_fault_35_a_file_that_the_disk_refuses_leaves_the_old_one_whole(tmp_path):
@@ -248,12 +256,18 @@ def test_fault_37_a_dead_owners_lock_is_taken_over_with_a_word_and_a_tidy_ones_w
         assert "was left by process 1 on this, started then, which is gone: taking over" in capsys.readouterr().err
 
 
-def test_fault_37_an_owner_on_another_machine_that_gives_signs_of_life_is_left_alone(tmp_path):
+def test_fault_37_an_owner_on_another_machine_that_gives_signs_of_life_is_left_alone(tmp_path, monkeypatch, capsys):
     """As over a network's file system whose locks do not reach: here nobody holds it."""
     (tmp_path / ".work").mkdir()
-    (tmp_path / ".work" / "lock").write_text(json.dumps({"host": "other", "process": 1, "started": "now"}))
+    path = tmp_path / ".work" / "lock"
+    path.write_text(json.dumps({"host": "other", "process": 1, "started": "now"}))
+    monkeypatch.setattr(locking, "BEAT", 0.5)
+    monkeypatch.setattr(locking, "SILENT", 2.0)
+    threading.Timer(0.5, os.utime, [path]).start()
     with pytest.raises(BadInput, match="in use by process 1 on other"), lock(tmp_path):
         pass
+    with lock(tmp_path):  # now it is silent
+        assert "process 1 on other, started now, which is gone: taking over" in capsys.readouterr().err
 
 
 def test_fault_37_runs_side_by_side_do_not_sweep_each_others_cache(tmp_path):
@@ -261,10 +275,11 @@ def test_fault_37_runs_side_by_side_do_not_sweep_each_others_cache(tmp_path):
     fresh.touch()
     old.mkdir()
     os.utime(old, (1, 1))
-    durable.sweep(tmp_path, shared=True)
-    assert [path.name for path in tmp_path.iterdir()] == [".a.1.tmp"]
+    (tmp_path / ".mine.tmp").touch()  # of some other program
+    durable.sweep(tmp_path, deep=False, older_than=durable.NOBODYS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.1.tmp", ".mine.tmp"]
     durable.sweep(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".mine.tmp"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is not kept elsewhere")
@@ -337,7 +352,7 @@ def test_fault_39_when_one_process_is_lost_all_end_within_a_minute(how, started,
     assert time.time() - began < 60
     assert not [process for process in group if process.is_running()]
     error = json.loads((tmp_path / "out" / "records" / f"{name}.json").read_text())["error"]
-    assert {"killed": "killed by SIGKILL", "hangs": "hung", "raises": "ValueError: poisoned"}[how] in error
+    assert {"killed": "killed by SIGKILL", "hangs": "one hung", "raises": "ValueError: poisoned"}[how] in error
     poison.unlink(missing_ok=True)
     before = training(tmp_path / "out", name)["steps_done"]
     again = started(*options, environment={"POISON": str(poison)})

@@ -110,6 +110,24 @@ def test_fault_06_stopped_after_any_step_training_ends_with_the_same_bytes(stop,
     assert whole.log.loss_per_epoch == resumed.log.loss_per_epoch
 
 
+@pytest.mark.parametrize("cut", ["store", "copy_to", "restore"])
+def test_fault_05_a_signal_while_weights_are_exchanged_saves_the_raw_ones(cut, config, parts, monkeypatch):
+    trainer = run(trainer_for(config, parts.train), 1)
+    before = trainer.to_checkpoint().tensors
+    real = getattr(trainer.ema, cut)
+
+    def interrupted(parameters):
+        if cut != "restore":
+            real(parameters)
+        monkeypatch.setattr(trainer.ema, cut, real)
+        sys.exit(143)
+
+    monkeypatch.setattr(trainer.ema, cut, interrupted)
+    with pytest.raises(SystemExit), trainer.averaged():
+        pass
+    assert same(before, trainer.to_checkpoint().tensors)
+
+
 @pytest.fixture
 def whole(config, parts):
     return run(trainer_for(config, parts.train), 2)

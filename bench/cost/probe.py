@@ -89,8 +89,10 @@ class Probes:
 
 
 def read_probes(out: Path) -> Probes:
-    path = out / ".work" / "probe.json"
-    return Probes(**json.loads(path.read_text())) if path.exists() else Probes()
+    try:
+        return Probes(**json.loads((out / ".work" / "probe.json").read_text()))
+    except (OSError, ValueError, TypeError):  # none yet, or damaged: timed again, and runs keep what they began with
+        return Probes()
 
 
 def write_probes(out: Path, probes: Probes) -> None:
