@@ -337,7 +337,7 @@ def test_fault_33_two_processes_do_the_same_as_one_and_five_samples_are_five(tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["killed", "raises", "hangs"])
+@pytest.mark.parametrize("how", ["killed", "raises", pytest.param("hangs", marks=pytest.mark.exhaustive)])
 def test_fault_39_when_one_process_is_lost_all_end_within_a_minute(how, started, tmp_path):
     poison, name = tmp_path / "poison", "tests.plug_in.build_poisoned-matched-seed0"
     options = ["--checkpoint-seconds", "0.5", "--processes", "2", "--contestants=tests.plug_in:build_poisoned"]
