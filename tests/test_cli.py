@@ -264,7 +264,7 @@ PLUG_IN = "tests.plug_in.build-matched-seed0"
 
 def resumable(out, cache):
     """A run of many short epochs, as a command."""
-    options = [*TINY, "--epochs=200", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
+    options = [*TINY, "--epochs=30", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
     options += ["--checkpoint-seconds=0.2"]
     return ["run", *options, "--cache", cache, "--out", out]
 
