@@ -188,6 +188,7 @@ def same_clock(found: object, key: str = "") -> object:
     if key in OF_RESTARTS:
         return []
     if isinstance(found, dict):
+        found = found | ({"commit": None} if "commit" in found else {})  # somebody may commit while this goes on
         return {name: same_clock(value, name if name in CHANGING or "seconds" in name else key) for name, value in
                 found.items() if name not in OF_RESTARTS} | {n: [] for n in found if n in OF_RESTARTS}  # fmt: skip
     if isinstance(found, list):
