@@ -13,6 +13,7 @@ from pathlib import Path
 from bench import commands
 from bench.arguments import Parser, integers, memory_size, names, positive_float, positive_int, rate
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
+from bench.data import commands as data_commands
 from bench.errors import BadInput, RunFailed
 from bench.stopping import INTERRUPTED, STOPPED, Stopping
 
@@ -151,15 +152,15 @@ def add_sample(sample: argparse.ArgumentParser) -> None:
 def add_data(data: argparse.ArgumentParser) -> None:
     kinds = data.add_subparsers(required=True, metavar="verify|preview|export")
     verify = kinds.add_parser("verify", help="list what is wrong with a Cartoon Set")
-    verify.set_defaults(command=commands.verify_command)
+    verify.set_defaults(command=data_commands.verify_command)
     verify.add_argument("path", type=Path)
     preview = kinds.add_parser("preview", help="draw a labelled grid of a data set")
-    preview.set_defaults(command=commands.preview_command)
+    preview.set_defaults(command=data_commands.preview_command)
     preview.add_argument("path", help="'avataaars', or a Cartoon Set folder or .tgz")
     preview.add_argument("--out", type=Path, default=Path("preview.png"), metavar="FILE.png")
     preview.add_argument("--count", type=positive_int, default=24)
     preview.add_argument("--image-size", type=positive_int, default=64)
     export = kinds.add_parser("export", help="write Avataaars in Cartoon Set's layout")
-    export.set_defaults(command=commands.export_command)
+    export.set_defaults(command=data_commands.export_command)
     export.add_argument("path", type=Path, help="a new folder, or a .tgz")
     export.add_argument("--images", type=positive_int, default=1000)

@@ -99,10 +99,10 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
 
 def check_data(source: str) -> None:
     """Refuse a data path that cannot be a Cartoon Set before anything heavy is imported."""
-    from bench.data import cartoonset
+    from bench.data.files import members
 
     if source != "avataaars":
-        next(cartoonset.members(Path(source)), None)
+        next(members(Path(source)), None)
 
 
 def table_command(arguments: argparse.Namespace) -> int:
@@ -218,33 +218,6 @@ def sample_command(arguments: argparse.Namespace) -> int:
         picture=arguments.out,
     )
     print(arguments.out)
-    return 0
-
-
-def verify_command(arguments: argparse.Namespace) -> int:
-    from bench.data.tools import verify
-
-    problems, images = verify(arguments.path)
-    for problem in problems:
-        print(problem)
-    print(f"{images} good images, {len(problems)} problems", file=sys.stderr)
-    return 2 if problems else 0
-
-
-def preview_command(arguments: argparse.Namespace) -> int:
-    check_data(arguments.path)
-    from bench.data.tools import preview
-
-    preview(arguments.path, arguments.count, arguments.image_size, arguments.out)
-    print(arguments.out)
-    return 0
-
-
-def export_command(arguments: argparse.Namespace) -> int:
-    from bench.data.tools import export
-
-    export(arguments.path, arguments.images)
-    print(arguments.path)
     return 0
 
 

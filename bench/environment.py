@@ -17,7 +17,16 @@ from bench.errors import BadInput
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
 TRAINING = (
-    *("train.py", "batches.py", "diffusion.py", "randomness.py", "contestants.py", "processes.py", "sampling.py"),
+    *(
+        "train.py",
+        "training_state.py",
+        "batches.py",
+        "diffusion.py",
+        "randomness.py",
+        "contestants.py",
+        "processes.py",
+        "sampling.py",
+    ),
     *("data/dataset.py", "quality/validation.py"),
 )
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")

@@ -35,10 +35,7 @@ def run(request: RunRequest) -> list[str]:
     device = preflight(request)
     code = commit()  # before anything is written: records tell of the code, not of what it wrote
     with lock(request.out) as locked:
-        for ours in (".work", "records", "images"):
-            durable.sweep(request.out / ours)
-        durable.sweep(request.out, deep=False)
-        durable.sweep(request.cache, deep=False, older_than=durable.NOBODYS)
+        sweep(request)
         data = DataRequest(request.data, request.sizes.images, request.sizes.image_size, request.skip_bad)
         avatars_path = cache_path(data, request.cache)
         avatars = load(data, avatars_path)
@@ -47,11 +44,7 @@ def run(request: RunRequest) -> list[str]:
         if request.fresh:
             forget(request)
         configs = configure(request, avatars, parts.train, device)
-        refuse_changed(request, configs)
-        undone = [config for config in configs if not finished(request, config)]
-        check_space(request.out, undone, parts.train.schema.width)
-        for precision in sorted({config.mixed_precision for config in undone}):
-            check_arithmetic(device, precision)
+        refuse_impossible(request, configs, parts.train.schema.width)
         begin(request, configs)
         judge = prepare_judge(request, parts, device)
         probes = read_probes(request.out)
@@ -76,6 +69,23 @@ def run(request: RunRequest) -> list[str]:
             release_memory()
             run_in_processes(job, locked)
         return [config.name for config in configs if not finished(request, config)]
+
+
+def sweep(request: RunRequest) -> None:
+    """Remove what killed runs have left half-written, but nothing of anybody else's."""
+    for ours in (".work", "records", "images"):
+        durable.sweep(request.out / ours)
+    durable.sweep(request.out, deep=False)
+    durable.sweep(request.cache, deep=False, older_than=durable.NOBODYS)
+
+
+def refuse_impossible(request: RunRequest, configs: list[RunConfig], condition_width: int) -> None:
+    """BadInput, before anything is noted, if a run cannot go on as it was begun, or not on this machine."""
+    refuse_changed(request, configs)
+    undone = [config for config in configs if not finished(request, config)]
+    check_space(request.out, undone, condition_width)
+    for device, precision in sorted({(config.device, config.mixed_precision) for config in undone}):
+        check_arithmetic(device, precision)
 
 
 def check_enough(parts: Split, batch_size: int) -> None:

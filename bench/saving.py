@@ -11,6 +11,7 @@ from bench.checkpoint import save_checkpoint
 from bench.errors import CannotWrite, RunFailed
 from bench.stopping import STOPPED, Stopping
 from bench.train import Trainer
+from bench.training_state import to_checkpoint
 
 INTERVAL = 120.0  # seconds of training between two checkpoints, unless they take too much of it
 LARGEST_SHARE = 0.02  # of the time, that checkpoints at the default interval may take
@@ -40,7 +41,7 @@ class Saver:
         if not self.begun.exists():
             raise CannotWrite(self.folder, FileNotFoundError(2, "the results folder was removed while it ran"))
         started = time.perf_counter()
-        log, checkpoint = trainer.log, trainer.to_checkpoint()
+        log, checkpoint = trainer.log, to_checkpoint(trainer)
         for name, tensor in checkpoint.tensors.items():
             if not torch.isfinite(tensor).all():
                 raise RunFailed(f"diverged at step {log.steps_done}: {name} is not finite")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -16,11 +16,11 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import processes, randomness
 from bench.batches import MEMORY_FORMATS, Batch, epoch_batches, prepared_ahead
-from bench.checkpoint import COPIES, Checkpoint
+from bench.checkpoint import COPIES
 from bench.config import Optimisation, RunConfig
 from bench.data.dataset import AvatarSet
 from bench.diffusion import noise_schedule, training_loss
-from bench.errors import BadInput, RunFailed
+from bench.errors import RunFailed
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
 
@@ -216,80 +216,6 @@ class Trainer:
         """Undo what `averaged` did, if it did; a signal may have cut that short anywhere."""
         if self.ema is not None and self.ema.temp_stored_params is not None:
             self.ema.restore(self.parameters)
-
-    def to_checkpoint(self) -> Checkpoint:
-        """Everything that training resumes from, with the raw weights."""
-        self.put_raw_weights_back()
-        model = self.accelerator.unwrap_model(self.denoiser)
-        optimizer = self.optimizer.state_dict()
-        tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-        for index, entries in optimizer["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in entries.items()}
-        if self.ema is not None:
-            tensors |= {f"ema.{i}": tensor for i, tensor in enumerate(self.ema.shadow_params)}
-        state = {
-            "log": asdict(self.log) | {"epoch_losses": [loss.item() for loss in self.losses]},
-            "param_groups": optimizer["param_groups"],
-            "stepped": list(optimizer["state"]),  # a weight without a gradient has no moments
-            "lr_schedule": {
-                key: value
-                for key, value in self.lr_schedule.state_dict().items()
-                if key in ("last_epoch", "_step_count", "base_lrs", "_last_lr")
-            },
-            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
-            "ema_steps": None if self.ema is None else self.ema.optimization_step,
-        }
-        return Checkpoint({k: v.detach().cpu().clone() for k, v in tensors.items()}, state)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Take up training where a checkpoint left it; BadInput if it is of another model or optimiser."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "ema": {}}
-        for key, tensor in checkpoint.tensors.items():
-            part, _, name = key.partition(".")
-            # laid out as the weights are: mixed layouts would slow every update after a resume
-            parts.setdefault(part, {})[name] = (
-                tensor.to(memory_format=self.memory_format) if tensor.dim() == 4 else tensor
-            )
-        model = self.accelerator.unwrap_model(self.denoiser)
-        refuse_others(checkpoint.tensors, self.expected(model, checkpoint.state["stepped"]))
-        model.load_state_dict(parts["model"])
-        entries: dict[int, dict[str, Any]] = {}
-        for key, tensor in parts["optimizer"].items():
-            index, _, name = key.partition(".")
-            entries.setdefault(int(index), {})[name] = tensor
-        self.optimizer.load_state_dict({"state": entries, "param_groups": checkpoint.state["param_groups"]})
-        self.lr_schedule.load_state_dict(self.lr_schedule.state_dict() | checkpoint.state["lr_schedule"])
-        if self.ema is not None:
-            self.ema.shadow_params = [parts["ema"][str(i)] for i in range(len(parts["ema"]))]
-            self.ema.to(self.accelerator.device)
-            self.ema.optimization_step = checkpoint.state["ema_steps"]
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(checkpoint.state["scaler"])
-        self.log = TrainingLog(**checkpoint.state["log"])
-        self.losses = list(torch.tensor(self.log.epoch_losses, device=self.accelerator.device))
-        self.log.epoch_losses = []
-        self.log.resumed_at_epochs.append(self.log.epochs_done)
-
-    def expected(self, model: nn.Module, stepped: list[int]) -> dict[str, Tensor]:
-        """A tensor of the right shape and kind for every name in a checkpoint; `stepped` weights have moments."""
-        found = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-        for index in stepped:
-            found[f"optimizer.{index}.step"] = torch.zeros(())
-            found |= {f"optimizer.{index}.{moment}": self.parameters[index] for moment in ("exp_avg", "exp_avg_sq")}
-        averages = [] if self.ema is None else self.parameters
-        return found | {f"ema.{index}": parameter for index, parameter in enumerate(averages)}
-
-
-def refuse_others(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """BadInput that lists every tensor that is missing, one too many, or of another shape or kind."""
-    problems = [f"{name} is missing" for name in sorted(expected.keys() - tensors.keys())]
-    problems += [f"{name} is one too many" for name in sorted(tensors.keys() - expected.keys())]
-    for name in sorted(expected.keys() & tensors.keys()):
-        found, wanted = tensors[name], expected[name]
-        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
-            problems.append(f"{name} is {tuple(found.shape)} {found.dtype}, not {tuple(wanted.shape)} {wanted.dtype}")
-    if problems:
-        raise BadInput(f"the checkpoint is of another model: {'; '.join(problems)}. Start over with --fresh")
 
 
 def synchronise(device: torch.device) -> None:

@@ -27,6 +27,7 @@ from bench.render import gallery
 from bench.saving import Saver
 from bench.stopping import Stopping, stop_with_parent
 from bench.train import Trainer, TrainingLog
+from bench.training_state import restore
 
 ASKED = "held_out.safetensors"
 
@@ -99,20 +100,19 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         command=job.command,
         status="done",
         data=describe(avatars, parts),
-        measurements={
-            **cost,
-            "probe_seconds_per_step": job.probe,
-            "machine_peak": job.machine_peak,
-            "training": log,
-            "sampling": {
-                "seconds": main.seconds,
-                "images": len(asked),
-                "repeated": processes.repeated(main.images),
-            },
-            **quality,
-        },
+        measurements=cost | measured_before(job) | {"training": log, "sampling": sampling_log(main)} | quality,
         images={"epochs": strips, **show_samples(job, main.images, asked)},
     )
+
+
+def measured_before(job: Job) -> dict[str, Any]:
+    """What was measured once for all runs, before any of them."""
+    return {"probe_seconds_per_step": job.probe, "machine_peak": job.machine_peak}
+
+
+def sampling_log(main: samples.Drawn) -> dict[str, Any]:
+    """What the record says of drawing the scored samples."""
+    return {"seconds": main.seconds, "images": len(main.images), "repeated": processes.repeated(main.images)}
 
 
 def training_log(log: TrainingLog, config: RunConfig) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
     checkpoint = load_newest(job.checkpoints)
     trainer.accelerator.wait_for_everyone()  # all have read the same before the first one changes anything
     if checkpoint is not None:
-        trainer.restore(checkpoint)
+        restore(trainer, checkpoint)
         if processes.rank() == 0:
             remove_damaged(job.checkpoints)
     trainer.log.starts.append(start(run.device, job.commit, trainer.log.steps_done))

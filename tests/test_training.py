@@ -25,6 +25,7 @@ from bench.environment import changed_between
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.saving import INTERVAL, LARGEST_SHARE, Saver
 from bench.train import Trainer
+from bench.training_state import restore, to_checkpoint
 from tests.conftest import CONTESTANTS
 
 
@@ -57,11 +58,11 @@ def test_the_loss_falls(config, parts):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp_path):
     config = replace(config, contestant=name, recipe=recipe_for(recipe, name))
-    whole = run(trainer_for(config, parts.train), 3).to_checkpoint()
-    save_checkpoint(tmp_path, 1, 0, run(trainer_for(config, parts.train), 1).to_checkpoint())
+    whole = to_checkpoint(run(trainer_for(config, parts.train), 3))
+    save_checkpoint(tmp_path, 1, 0, to_checkpoint(run(trainer_for(config, parts.train), 1)))
     resumed = trainer_for(config, parts.train)
-    resumed.restore(load_newest(tmp_path))
-    again = run(resumed, 2).to_checkpoint()
+    restore(resumed, load_newest(tmp_path))
+    again = to_checkpoint(run(resumed, 2))
     assert same(whole.tensors, again.tensors)
     assert again.state["lr_schedule"] == whole.state["lr_schedule"]
     assert again.state["log"]["loss_per_epoch"] == whole.state["log"]["loss_per_epoch"]
@@ -71,10 +72,10 @@ def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp
 def test_fault_11_taking_a_checkpoint_changes_nothing(config, parts):
     undisturbed = run(trainer_for(config, parts.train), 2)
     disturbed = run(trainer_for(config, parts.train), 1)
-    disturbed.to_checkpoint()
+    to_checkpoint(disturbed)
     with disturbed.averaged():
         pass
-    assert same(undisturbed.to_checkpoint().tensors, run(disturbed, 1).to_checkpoint().tensors)
+    assert same(to_checkpoint(undisturbed).tensors, to_checkpoint(run(disturbed, 1)).tensors)
 
 
 def test_fault_11_saving_after_every_step_changes_nothing(config, parts, tmp_path):
@@ -82,7 +83,7 @@ def test_fault_11_saving_after_every_step_changes_nothing(config, parts, tmp_pat
     saver = Saver(tmp_path, tmp_path, NeverAsked(), 0.0)
     disturbed.run_epoch(lambda step, loss: None, saver)
     disturbed.end_epoch({})
-    assert same(undisturbed.to_checkpoint().tensors, disturbed.to_checkpoint().tensors)
+    assert same(to_checkpoint(undisturbed).tensors, to_checkpoint(disturbed).tensors)
     assert undisturbed.log.loss_per_epoch == disturbed.log.loss_per_epoch
     assert disturbed.log.checkpoints == disturbed.log.steps_done == 6
     assert disturbed.log.checkpoint_seconds > 0
@@ -103,17 +104,17 @@ def test_fault_06_stopped_after_any_step_training_ends_with_the_same_bytes(stop,
     with pytest.raises(SystemExit):
         run(stopped, 2, saver)
     resumed = trainer_for(config, parts.train)
-    resumed.restore(load_newest(tmp_path / "checkpoints"))
+    restore(resumed, load_newest(tmp_path / "checkpoints"))
     assert resumed.log.steps_done == stop
     run(resumed, 2 - resumed.log.epochs_done)
-    assert same(whole.to_checkpoint().tensors, resumed.to_checkpoint().tensors)
+    assert same(to_checkpoint(whole).tensors, to_checkpoint(resumed).tensors)
     assert whole.log.loss_per_epoch == resumed.log.loss_per_epoch
 
 
 @pytest.mark.parametrize("cut", ["store", "copy_to", "restore"])
 def test_fault_05_a_signal_while_weights_are_exchanged_saves_the_raw_ones(cut, config, parts, monkeypatch):
     trainer = run(trainer_for(config, parts.train), 1)
-    before = trainer.to_checkpoint().tensors
+    before = to_checkpoint(trainer).tensors
     real = getattr(trainer.ema, cut)
 
     def interrupted(parameters):
@@ -125,7 +126,7 @@ def test_fault_05_a_signal_while_weights_are_exchanged_saves_the_raw_ones(cut, c
     monkeypatch.setattr(trainer.ema, cut, interrupted)
     with pytest.raises(SystemExit), trainer.averaged():
         pass
-    assert same(before, trainer.to_checkpoint().tensors)
+    assert same(before, to_checkpoint(trainer).tensors)
 
 
 @pytest.fixture
@@ -138,15 +139,15 @@ def test_fault_27_a_gradient_that_is_not_finite_reaches_neither_weights_nor_aver
     saver = Saver(tmp_path / "checkpoints", tmp_path, NeverAsked(), 0.0)
     saver.save(trainer)
     handle = trainer.parameters[3].register_hook(lambda gradient: gradient * float("inf"))
-    before = trainer.to_checkpoint().tensors
+    before = to_checkpoint(trainer).tensors
     with pytest.raises(RunFailed, match="diverged at step 7: a gradient is not finite"):
         trainer.run_epoch(lambda step, loss: None, saver)
     handle.remove()
-    assert same(before, trainer.to_checkpoint().tensors)
+    assert same(before, to_checkpoint(trainer).tensors)
     assert len(saved(tmp_path / "checkpoints")) == 1
     again = trainer_for(config, parts.train)
-    again.restore(load_newest(tmp_path / "checkpoints"))
-    assert same(before, again.to_checkpoint().tensors)
+    restore(again, load_newest(tmp_path / "checkpoints"))
+    assert same(before, to_checkpoint(again).tensors)
 
 
 def test_fault_28_an_average_that_is_not_finite_is_neither_saved_nor_used(config, parts, tmp_path):
@@ -177,9 +178,9 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_fault_21_a_checkpoint_of_another_model_is_refused_tensor_by_tensor(kind, config, parts):
     change, message = WRONG[kind]
-    checkpoint = run(trainer_for(config, parts.train), 1).to_checkpoint()
+    checkpoint = to_checkpoint(run(trainer_for(config, parts.train), 1))
     with pytest.raises(BadInput, match=message):
-        trainer_for(config, parts.train).restore(Checkpoint(change(checkpoint.tensors), checkpoint.state))
+        restore(trainer_for(config, parts.train), Checkpoint(change(checkpoint.tensors), checkpoint.state))
 
 
 def test_averaged_weights_are_swapped_in_and_back(config, parts):

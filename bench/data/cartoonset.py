@@ -7,34 +7,25 @@ import csv
 import functools
 import io
 import json
-import lzma
-import os
 import re
-import tarfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath, PurePosixPath
-from typing import NamedTuple, Self
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
+from bench.data.files import members, printable
 from bench.data.picture import decode
 from bench.data.schema import Attribute, Schema
 from bench.errors import BadInput
 
-ARCHIVES = (".tgz", ".tar.gz", ".tar")
 SCHEMA_FILE = "schema.json"  # ours, beside exported sets: the names that Cartoon Set's CSV has no place for
 CHUNK = 512
 INTEGER = re.compile("-?[0-9]{1,18}")  # int() would take 1_0 for ten
 
-# What no honest set has: Cartoon Set's largest is 200,000 files of 50 kB, with 18 attributes of 217 variants in all.
-LARGEST_MEMBER = 16 * 2**20  # bytes
-LARGEST_ARCHIVE = 64 * 2**30  # bytes, unpacked
-MOST_MEMBERS = 500_000
-LONGEST_NAME = 1024  # characters of a path
-WIDEST = 10_000  # variants of all attributes
+WIDEST = 10_000  # variants of all attributes, more than any honest set has: Cartoon Set's 18 have 217
 
 
 class Row(NamedTuple):
@@ -64,88 +55,6 @@ class Scan:
     def report(self, stem: str, problem: str) -> None:
         self.problems.append(printable(problem))
         self.bad.add(stem)
-
-
-def is_archive(path: Path) -> bool:
-    return path.name.endswith(ARCHIVES)
-
-
-def printable(text: str) -> str:
-    """A stranger's text on one line: what cannot be printed, such as a command to the terminal, is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of a set as (relative name, content), nothing written to disk; BadInput if there is none."""
-    if not os.path.exists(path):  # Path.exists raises for a name that is too long
-        raise BadInput(f"data '{path}' does not exist: name a Cartoon Set folder, a .tgz, or 'avataaars'")
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if wanted(file) and file.is_file():
-                yield file.relative_to(path).as_posix(), content_of(file)
-    elif is_archive(path):
-        yield from archive_members(path)
-    else:
-        raise BadInput(f"data '{path}' is neither a folder nor a .tgz of Cartoon Set")
-
-
-def wanted(name: PurePath) -> bool:
-    """Whether a file belongs to a set; `._name` is macOS' shadow of one."""
-    return name.suffix in (".png", ".csv", ".json") and not name.name.startswith("._")
-
-
-def content_of(file: Path) -> bytes:
-    """A file's bytes; BadInput if it cannot be read, or is larger than any of a set's."""
-    try:
-        if file.stat().st_size > LARGEST_MEMBER:
-            raise BadInput(f"'{printable(str(file))}' is too large for a file of a set: remove it")
-        return file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"'{printable(str(file))}' cannot be read ({error.strerror}): mend or remove it") from error
-
-
-class BoundedHeader(tarfile.TarInfo):
-    """A header that claims no more than a set has: tarfile reads a long name into memory whole, however long."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        header = super().frombuf(buf, encoding, errors)
-        if not 0 <= header.size <= LARGEST_MEMBER:
-            raise BadInput(f"an archive's member '{printable(header.name)}' is too large; do not use it")
-        return header
-
-
-def fault_of(member: tarfile.TarInfo, position: int, unpacked: int) -> str | None:
-    """What makes a member one that could reach outside its archive or swell; None if nothing does."""
-    name = PurePosixPath(member.name)
-    if len(member.name) > LONGEST_NAME:
-        return f"has a name longer than {LONGEST_NAME} characters"
-    if name.is_absolute() or ".." in name.parts:
-        return "points outside the archive"
-    if not (member.isfile() or member.isdir()):
-        return "is a link or device"
-    if not 0 <= member.size <= LARGEST_MEMBER or unpacked > LARGEST_ARCHIVE:
-        return "is too large, by itself or with those before it"
-    return "is one too many" if position >= MOST_MEMBERS else None
-
-
-def archive_members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The regular files of an archive; BadInput for anything that could reach outside it or swell."""
-    unpacked = 0
-    try:
-        with tarfile.open(path, "r:*", tarinfo=BoundedHeader) as archive:
-            for position, member in enumerate(archive):
-                unpacked += member.size
-                if fault := fault_of(member, position, unpacked):
-                    name = printable(member.name[:LONGEST_NAME])
-                    raise BadInput(f"{path.name}: member '{name}' {fault}; do not use it")
-                if member.isfile() and wanted(PurePosixPath(member.name)):
-                    content = archive.extractfile(member)
-                    assert content is not None  # a regular file has content
-                    yield str(PurePosixPath(member.name)), content.read()
-    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError, zlib.error, lzma.LZMAError) as error:
-        why = (str(error) or "it is cut short").splitlines()[0].rstrip(":")  # tarfile lists every way it tried
-        raise BadInput(f"data '{path}' cannot be read as an archive ({why}): download it again") from error
 
 
 def parse_rows(text: str, name: str) -> Rows:

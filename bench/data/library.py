@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench import cache, randomness
-from bench.data import avataaars, cartoonset
+from bench.data import avataaars, cartoonset, files
 from bench.data.dataset import AvatarSet, from_arrays
 from bench.data.schema import Schema
 from bench.errors import BadInput
@@ -62,11 +62,11 @@ def cache_path(request: DataRequest, folder: Path) -> Path:
 
 def fingerprint(path: Path) -> str:
     """sha256 of a user's set: of the archive's bytes, or of every file's name and bytes."""
-    if cartoonset.is_archive(path) and os.path.isfile(path):
+    if files.is_archive(path) and os.path.isfile(path):
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     digest = hashlib.sha256()
-    for name, content in cartoonset.members(path):
+    for name, content in files.members(path):
         digest.update(os.fsencode(name) + f"\0{len(content)}\0".encode() + content)  # a name need not be UTF-8
     return digest.hexdigest()
 

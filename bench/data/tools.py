@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from bench import durable
 from bench.data import avataaars, cartoonset
 from bench.data.dataset import AvatarSet
+from bench.data.files import is_archive
 from bench.data.library import AVATAAARS, DataRequest, over_all_cores, progress_bar, read, render
 from bench.durable import check_writable
 from bench.errors import BadInput
@@ -73,7 +74,7 @@ def export(path: Path, images: int) -> None:
         files[f"cs{number:06d}.png"] = png
         files[f"cs{number:06d}.csv"] = cartoonset.write_csv(schema, row).encode()
     try:
-        write_archive(path, files) if cartoonset.is_archive(path) else write_folder(path, files)
+        write_archive(path, files) if is_archive(path) else write_folder(path, files)
     except OSError as error:
         raise BadInput(f"'{path}' cannot be written ({error.strerror}): name another place") from error
 
