@@ -11,7 +11,8 @@ from torch import Tensor
 from bench import durable
 from bench.render.gallery import to_pictures
 from bench.render.legend import MISSING
-from bench.render.quality import markdown, png
+from bench.render.plots import rendered
+from bench.render.quality import markdown
 from bench.render.row import decimals, share
 
 Document = dict[str, Any]
@@ -112,4 +113,4 @@ def draw_rows(titles: list[str], rows: list[Tensor]) -> bytes:
         panel.imshow(make_image_grid(to_pictures(images, 64), 1, len(images)))
         panel.set_ylabel(title, rotation=0, ha="right", va="center")
         panel.set(xticks=[], yticks=[])
-    return png(figure)
+    return rendered(figure)

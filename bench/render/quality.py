@@ -1,52 +1,55 @@
 """The page on quality, `quality.md`: curves, guidance sweep and confusions, from records alone."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
-from typing import Any
 
 from bench import durable
 from bench.record import Record
 from bench.render.column import Column, columns
 from bench.render.legend import MISSING
+from bench.render.plots import PLOTS, Point, write_plots
 from bench.render.row import at, decimals, share, walk
-
-CURVES, GUIDANCE = "curves.png", "guidance.png"
-AXES = (("images", 1e3, "thousand images seen"), ("seconds", 60, "minutes of training"),
-        ("training_flop", 1e15, "PFLOP of training"))  # fmt: skip
-MEASURES = (("accuracy", "attribute accuracy"), ("frechet_distance", "Fréchet distance, few samples"))
-Point = dict[str, Any]
 
 
 def write_quality(out: Path, records: list[Record]) -> None:
     """Draw the page of a results folder with its pictures."""
-    made = [column for column in columns([r for r in records if r.status == "done"]) if at("curve")(column.records[0])]
-    if not made:
-        return
-    durable.write_bytes(out / "images" / CURVES, draw_curves(made))
-    durable.write_bytes(out / "images" / GUIDANCE, draw_guidance(made))
-    durable.write_text(out / "quality.md", page(made))
+    done = columns([record for record in records if record.status == "done"])
+    missing = write_plots(out, done)
+    made = [column for column in done if at("curve")(column.records[0])]
+    if made:
+        durable.write_text(out / "quality.md", page(made, missing))
 
 
-def page(made: list[Column]) -> str:
+def page(made: list[Column], missing: list[str]) -> str:
     """The page in Markdown."""
     parts = [
         "# Quality",
         "The numbers behind the [table](table.md); what each of them means stands in the README under *How to read the "
         "numbers*. A line of the pictures is a mean over seeds, the band their range; the tables are the first seed's.",
         "## After every epoch",
-        f"![quality by images, time and compute](images/{CURVES})",
+        *plot("curves", missing),
         f"From {few(made, 'curve')} samples, so Fréchet distances are higher than the table's and compare with each "
         "other only; before the last epoch the learning rate is still high: compare the ends first.",
+        "## Attributes",
+        *plot("attributes", missing),
         "## Guidance",
-        f"![quality by guidance scale](images/{GUIDANCE})",
+        *plot("guidance", missing),
         f"From {few(made, 'guidance')} samples: the same note holds.",
         *(part for column in made for part in (f"**{column.title}**", guidance_table(column))),
+        "## Where in the noise",
+        *plot("timesteps", missing),
+        "## Memory",
+        *plot("memory", missing),
         "## Most confused",
         *(part for column in made for part in confusion_part(column)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def plot(name: str, missing: list[str]) -> list[str]:
+    """A plot by its name, or a word that it could not be drawn."""
+    title = next(plot.title for plot in PLOTS if plot.name == name)
+    return [f"Not drawn, for the records lack it: {title}." if name in missing else f"![{title}](images/{name}.png)"]
 
 
 def few(made: list[Column], table: str) -> str:
@@ -95,65 +98,3 @@ def confusion_part(column: Column) -> list[str]:
     rows = [[names[i], *(str(counts[i][j] or "·") for j in used)] for i in used]
     title = f"**{column.title}: {found['attribute']}**, asked in rows, seen in columns"
     return [title, markdown(["", *(names[i] for i in used)], rows)]
-
-
-def png(figure: Any) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def draw_curves(made: list[Column]) -> bytes:
-    """Accuracy and Fréchet distance by images, seconds and FLOPs."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
-    panels = figure.subplots(len(MEASURES), len(AXES), sharey="row")
-    for row, (measure, words) in zip(panels, MEASURES, strict=True):
-        for panel, (axis, unit, label) in zip(row, AXES, strict=True):
-            for number_, column in enumerate(made):
-                draw_line(panel, [at("curve")(r) for r in column.records], axis, unit, measure, column.title, number_)
-            panel.set_xlabel(label)
-        row[0].set_ylabel(words)
-    panels[0][0].legend()
-    return png(figure)
-
-
-def draw_line(
-    panel: Any, curves: list[list[Point]], axis: str, unit: float, measure: str, title: str, number_: int
-) -> None:
-    """A column's mean over seeds, with the range of the seeds as a band."""
-    together = [
-        points for points in zip(*curves, strict=False)
-        if all(p.get(axis) is not None and p.get(measure) is not None for p in points)
-    ]  # fmt: skip
-    x = [fmean(p[axis] for p in points) / unit for points in together]
-    values = [[p[measure] for p in points] for points in together]
-    panel.plot(x, [fmean(each) for each in values], marker="o", markersize=3, color=f"C{number_}", label=title)
-    panel.fill_between(
-        x, [min(each) for each in values], [max(each) for each in values], color=f"C{number_}", alpha=0.2
-    )
-
-
-def draw_guidance(made: list[Column]) -> bytes:
-    """Accuracy, Fréchet distance, stray pixels and saturation by guidance scale."""
-    from matplotlib.figure import Figure
-
-    shown = (
-        ("accuracy", ("accuracy",)),
-        ("Fréchet distance, few samples", ("frechet_distance",)),
-        ("stray pixels", ("artefacts", "stray_pixels", "value")),
-        ("saturation against real", ("artefacts", "saturation", "value")),
-    )
-    figure = Figure(figsize=(13, 3.4), layout="constrained")
-    for panel, (words, path) in zip(figure.subplots(1, len(shown)), shown, strict=True):
-        for number_, column in enumerate(made):
-            curves = [
-                [{"guidance": point["guidance"], "value": walk(point, path)} for point in at("guidance")(r) or []]
-                for r in column.records
-            ]
-            draw_line(panel, curves, "guidance", 1, "value", column.title, number_)
-        panel.set_xlabel("guidance scale")
-        panel.set_title(words)
-    panel.legend()
-    return png(figure)
