@@ -123,6 +123,16 @@ def table_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def pictures_command(arguments: argparse.Namespace) -> int:
+    from bench.redraw import redraw
+
+    for folder in arguments.folders:
+        for line in redraw(folder):
+            print(f"{folder.name}: {line}", file=sys.stderr)
+        print(folder / "images")
+    return 0
+
+
 def anatomy_command(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
         raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")

@@ -11,17 +11,15 @@ from bench.data.dataset import AvatarSet, Split
 from bench.display import Display
 from bench.errors import RunFailed
 from bench.job import Job
+from bench.pictures import STRIP
+from bench.quality.classifier import AttributeClassifier
 from bench.quality.curve import curve
 from bench.quality.features import extractor_named
 from bench.quality.judge import load_judge
 from bench.quality.score import Extraction, Scorer
 from bench.quality.validation import validation_losses
-from bench.render import gallery
 from bench.sampling import draw
 from bench.train import Trainer
-
-STRIP = 16  # samples shown after every epoch, always of the same conditions
-SHOWN = 32  # of the scored samples, above the real images of the same conditions
 
 
 def asked_of(parts: Split, count: int) -> AvatarSet:
@@ -86,20 +84,16 @@ def score(
 
 def scorer_for(job: Job, parts: Split, asked: AvatarSet, show: Display) -> Scorer:
     """The judge and the features of real images, from the cache where they are there."""
-    run = job.run
-    judge = load_judge(Path(job.judge), parts.train.schema, torch.device(run.device))
-    if judge is None:
-        raise RunFailed("the judge's cache is gone: run again")
+    run, judge = job.run, judge_of(job, parts)
     paths = {extractor_named(name): path for name, path in job.extractors.items()}
     weights = {name: None if path is None else Path(path) for name, path in paths.items()}
     show.phase("features of real images", len(weights) * (len(parts.train) + len(parts.held_out)))
     return Scorer(judge, parts, asked, Extraction(weights, run.device, Path(job.cache), show.advance))
 
 
-def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, str]:
-    """Pictures of the samples above the real images of the same conditions, and of the table's example."""
-    shown = min(SHOWN, len(generated) // STRIP * STRIP) or len(generated)  # whole rows, so that each has its real one
-    above = torch.cat([generated[:shown], asked.images[:shown]])
-    gallery.write_strip(Path(job.out) / job.image("samples"), above, columns=min(STRIP, shown))
-    gallery.write_example(Path(job.out) / job.image("example"), generated[0])
-    return {"samples": job.image("samples"), "example": job.image("example")}
+def judge_of(job: Job, parts: Split) -> AttributeClassifier:
+    """The attribute classifier of this data; RunFailed if it is no longer cached."""
+    judge = load_judge(Path(job.judge), parts.train.schema, torch.device(job.run.device))
+    if judge is None:
+        raise RunFailed("the judge's cache is gone: run again")
+    return judge

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import cache, contestants, durable, randomness
+from bench.batches import MEMORY_FORMATS
 from bench.checkpoint import load_newest
 from bench.config import RunConfig, run_name
 from bench.data.schema import Schema
@@ -61,7 +62,7 @@ def load_denoiser(out: Path, config: RunConfig, condition_width: int) -> nn.Modu
     if config.recipe.ema_decay is not None:
         for index, parameter in enumerate(denoiser.parameters()):
             parameter.data.copy_(checkpoint.tensors[f"ema.{index}"])
-    return denoiser.eval()
+    return denoiser.eval().to(memory_format=MEMORY_FORMATS[config.memory_format])
 
 
 def generate(

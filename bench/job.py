@@ -26,6 +26,7 @@ class Job:
     probe: dict[str, float]  # seconds per step by precision and layout
     machine_peak: dict[str, Any]  # measured once, so that all are held against the same
     checkpoint_seconds: float | None = None  # between two checkpoints; None: the default
+    pictures: bool = True  # one seed of a contestant is enough for the larger ones
 
     @property
     def run(self) -> RunConfig:

@@ -65,6 +65,7 @@ def run(request: RunRequest) -> list[str]:
                 extractors=extractors(request),
                 probe=as_record(probes.seconds.get(config.contestant, {})),
                 machine_peak=peak(config.device, config.mixed_precision),
+                pictures=config.seed == request.seeds[0],
             )
             release_memory()
             run_in_processes(job, locked)

@@ -70,7 +70,7 @@ def key_of(series: Series, denoiser: nn.Module, config: RunConfig) -> str:
 
 def kept_samples(
     folder: Path, series: Series, denoiser: nn.Module, config: RunConfig, condition: Tensor, device: torch.device,
-    advance: Advance,
+    advance: Advance = lambda _: None,
 ) -> Drawn:  # fmt: skip
     """A series' samples: found again if these very weights have drawn them before, else drawn and kept."""
     path, key = folder / f"{series.name}.safetensors", key_of(series, denoiser, config)

@@ -18,9 +18,10 @@ from bench.data.library import read_cache
 from bench.display import Display, display
 from bench.environment import changed_between, environment, start
 from bench.errors import BadInput, CannotWrite, RunFailed
-from bench.evaluation import STRIP, asked_of, draw_all, look, score, show_samples
+from bench.evaluation import asked_of, draw_all, judge_of, look, score
 from bench.job import HAS_ITS_ROW, Job, failed_record
 from bench.out_of_memory import explain, is_out_of_memory
+from bench.pictures import STRIP, draw_pictures, show_samples
 from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
@@ -93,15 +94,21 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         log = training_log(trainer.log, job.run)
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
         quality = score(job, drawn, parts, log, flop, show)
-    main = drawn[samples.MAIN]
+        images = show_samples(job, drawn[samples.MAIN].images, asked)
+        if job.pictures:
+            with trainer.averaged() as denoiser:
+                images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), quality, show)
     return Record(
         config=job.config,
         environment=environment(job.run.device, job.commit),
         command=job.command,
         status="done",
         data=describe(avatars, parts),
-        measurements=cost | measured_before(job) | {"training": log, "sampling": sampling_log(main)} | quality,
-        images={"epochs": strips, **show_samples(job, main.images, asked)},
+        measurements=cost
+        | measured_before(job)
+        | {"training": log, "sampling": sampling_log(drawn[samples.MAIN])}
+        | quality,
+        images={"epochs": strips} | images,
     )
 
 
