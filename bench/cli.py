@@ -1,4 +1,4 @@
-"""The command line: run, table, pictures, anatomy, overhead, judges, sample, data. Parsing only; the work is imported late.
+"""The command line. Parsing only; the work is imported late.
 
 argparse rather than tyro: a mistake must be one line on stderr with the remedy, and `--help` must not wait for torch.
 """
@@ -45,10 +45,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> Parser:
     top = Parser(prog="bench", description="A hand-written diffusion UNet against diffusers', measured alike.")
-    kinds = top.add_subparsers(required=True, metavar="run|table|pictures|anatomy|overhead|judges|sample|data")
+    kinds = top.add_subparsers(required=True, metavar="run|table|pictures|overview|anatomy|overhead|judges|sample|data")
     add_run(kinds.add_parser("run", help="train, measure and compare"))
     add_table(kinds.add_parser("table", help="draw the table again from records"))
     add_pictures(kinds.add_parser("pictures", help="draw a results folder's pictures again"))
+    add_overview(kinds.add_parser("overview", help="the README of a folder of result sets"))
     add_anatomy(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     add_overhead(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     add_judges(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))
@@ -97,6 +98,11 @@ def add_table(table: argparse.ArgumentParser) -> None:
 def add_pictures(pictures: argparse.ArgumentParser) -> None:
     pictures.set_defaults(command=commands.pictures_command)
     pictures.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+
+
+def add_overview(overview: argparse.ArgumentParser) -> None:
+    overview.set_defaults(command=commands.overview_command)
+    overview.add_argument("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR")
 
 
 def add_anatomy(anatomy: argparse.ArgumentParser) -> None:

@@ -133,6 +133,13 @@ def pictures_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def overview_command(arguments: argparse.Namespace) -> int:
+    from bench.render.overview import write_overview
+
+    print(write_overview(arguments.folder))
+    return 0
+
+
 def anatomy_command(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
         raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")

@@ -11,8 +11,8 @@ from torch import Tensor
 from bench import durable
 from bench.render.gallery import to_pictures
 from bench.render.legend import MISSING
+from bench.render.markdown import markdown
 from bench.render.plots import rendered
-from bench.render.quality import markdown
 from bench.render.row import decimals, share
 
 Document = dict[str, Any]

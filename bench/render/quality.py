@@ -7,6 +7,7 @@ from bench import durable
 from bench.record import Record
 from bench.render.column import Column, columns
 from bench.render.legend import MISSING
+from bench.render.markdown import markdown
 from bench.render.plots import PLOTS, Point, write_plots
 from bench.render.row import at, decimals, share, walk
 
@@ -56,11 +57,6 @@ def few(made: list[Column], table: str) -> str:
     """How many samples the points of a table of the first record rest on."""
     points = at(table)(made[0].records[0]) or [{}]
     return str(points[-1].get("samples", MISSING))
-
-
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, [":---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def number(point: Point, write: Callable[[float], str], path: tuple[str, ...]) -> str:

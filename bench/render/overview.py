@@ -1,0 +1,107 @@
+"""The README of a folder of results: the tables and pictures of every result set in it, as a forge shows them."""
+
+import json
+from pathlib import Path
+
+from bench import durable
+from bench.errors import BadInput
+from bench.record import Record, read_records
+from bench.render.anatomy import anatomy_lines, setting_of
+from bench.render.column import Column, columns
+from bench.render.exhibits import SINGLE
+from bench.render.judges import defect_lines
+from bench.render.overhead import overhead_lines
+from bench.render.plots import PLOTS
+from bench.render.table import table
+
+INTRODUCTION = """# Results
+
+Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
+from the records and pictures beside it. What a number means stands in the README under
+[How to read the numbers](../README.md#how-to-read-the-numbers)."""
+
+
+def write_overview(root: Path) -> Path:
+    """Write `README.md` of a folder of result sets; BadInput if there is none in it, or a record cannot be read."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    sections = [section for folder in folders for section in sections_of(folder)]
+    if not sections:
+        raise BadInput(f"'{root}' holds no result sets: name the folder that they lie in, such as results")
+    contents = "\n".join(f"- [{title}](#{anchor(title)})" for title, _ in sections)
+    bodies = [f"## {title}\n\n{body}" for title, body in sections]
+    path = root / "README.md"
+    durable.write_text(path, "\n\n".join([INTRODUCTION, contents, *bodies]) + "\n")
+    return path
+
+
+def anchor(title: str) -> str:
+    """The name that a forge gives to a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
+
+
+def sections_of(folder: Path) -> list[tuple[str, str]]:
+    """A title and Markdown for every result set in a folder: a comparison, judges, an anatomy or an overhead."""
+    found = []
+    if any((folder / "records").glob("*.json")):
+        found.append((f"{folder.name}: the comparison", comparison(folder, read_records(folder))))
+    for path in sorted(folder.glob("judges-*.json")):
+        found.append((f"{folder.name}: {path.stem}", judges(folder, path)))
+    for path in sorted(folder.glob("anatomy*.json")):
+        document = json.loads(path.read_text())
+        parts = [f"{setting_of(document)}.", "\n".join(anatomy_lines(document)), *pictures(folder)]
+        found.append((f"{folder.name}: what full-size models cost", "\n\n".join(parts)))
+    for path in sorted(folder.glob("overhead*.json")):
+        about, *lines = overhead_lines(json.loads(path.read_text()))
+        body = "\n".join(f"- {line}" for line in lines)
+        found.append((f"{folder.name}: what the harness costs", f"{about}:\n\n{body}"))
+    return found
+
+
+def comparison(folder: Path, records: list[Record]) -> str:
+    """The table, plots and pictures of a folder of records."""
+    more = {"quality.md": "curves, guidance and confusions in numbers", "report.html": "the page (download and open)"}
+    links = [f"[{words}]({folder.name}/{name})" for name, words in more.items() if (folder / name).exists()]
+    made = columns([record for record in records if record.status == "done"])
+    parts = [
+        f"Made by `{records[0].command}`. {', '.join(links)}".strip(),
+        table(records).to_markdown().strip().replace("](images/", f"]({folder.name}/images/"),
+        *plots(folder),
+        *(part for column in made for part in gallery(folder, column)),
+    ]
+    return "\n\n".join(parts)
+
+
+def plots(folder: Path) -> list[str]:
+    """The plots that lie in a folder of records."""
+    return [
+        f"![{plot.title}]({folder.name}/images/{plot.name}.png)"
+        for plot in PLOTS
+        if (folder / "images" / f"{plot.name}.png").exists()
+    ]
+
+
+def gallery(folder: Path, column: Column) -> list[str]:
+    """The pictures of a contestant's first seed, each under what it is; none that is not there."""
+    record, parts = column.records[0], [f"### {folder.name}: {column.title}"]
+    epochs = [(f"after epoch {n}", path) for n, path in enumerate(record.images.get("epochs", []), 1)]
+    scales = [(f"guidance {scale}", path) for scale, path in record.images.get("guidance", {}).items()]
+    for title, strips in (("What it learns over the epochs", epochs), ("The same at every guidance scale", scales)):
+        there = [(words, path) for words, path in strips if (folder / path).exists()]
+        if there:
+            parts.append(f"{title}:")
+            parts += [f"{words}<br>![{column.title}, {words}]({folder.name}/{path})" for words, path in there]
+    for key, _, caption, alt in SINGLE:
+        path = record.images.get(key)
+        if path is not None and (folder / path).exists():
+            parts.append(f"{caption}:<br>![{alt.format(column.title)}]({folder.name}/{path})")
+    return parts
+
+
+def judges(folder: Path, path: Path) -> str:
+    """What the measures say of known defects, and the pictures of that size."""
+    document, side = json.loads(path.read_text()), path.stem.rpartition("-")[2]
+    return "\n\n".join(["\n".join(defect_lines(document)), *pictures(folder, f"*-{side}.png")])
+
+
+def pictures(folder: Path, pattern: str = "*.png") -> list[str]:
+    return [f"![{path.stem.replace('-', ', ')}]({folder.name}/{path.name})" for path in sorted(folder.glob(pattern))]
