@@ -70,6 +70,10 @@ def add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: chosen by a timed probe")
     run.add_argument("--inception-weights", type=Path, help="torch-fidelity's weights file: adds the usual FID")
     run.add_argument("--extractors", default=[], type=names, help="module:EXTRACTOR of your own: adds its distances")
+    run.add_argument(
+        "--report-to", default=[], type=names, metavar="TRACKERS",
+        help="tell these of training: tensorboard, wandb, mlflow or others of accelerate's (default none)",
+    )  # fmt: skip
     run.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     run.add_argument(
         "--skip-bad", action="store_true", help="leave out damaged images of a Cartoon Set, and say how many"

@@ -18,6 +18,7 @@ def shown_command(arguments: argparse.Namespace) -> str:
     """The command as it can be typed again: what differs from the defaults, no path of this machine."""
     words = ["python -m bench run"]
     hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights", "checkpoint_seconds"}
+    hidden |= {"report_to"}  # who is told decides nothing
     for name, value in vars(arguments).items():
         default = {
             "preset": "smoke",
@@ -94,6 +95,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         command=shown_command(arguments),
         processes=arguments.processes,
         checkpoint_seconds=arguments.checkpoint_seconds,
+        report_to=arguments.report_to,
     )
 
 

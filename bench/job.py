@@ -1,6 +1,6 @@
 """What a worker process is told, and what is recorded where it fails."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from bench.environment import environment
 from bench.record import Record
 
 HAS_ITS_ROW = 4  # a worker's exit status when its run failed and the record says why; 1 may come from anywhere
+LOGS = Path(".work") / "logs"  # below the results folder, with a folder for each run
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Job:
     machine_peak: dict[str, Any]  # measured once, so that all are held against the same
     checkpoint_seconds: float | None = None  # between two checkpoints; None: the default
     pictures: bool = True  # one seed of a contestant is enough for the larger ones
+    report_to: list[str] = field(default_factory=list)  # accelerate's names of the trackers to tell of training
 
     @property
     def run(self) -> RunConfig:
@@ -50,6 +52,11 @@ class Job:
     def samples(self) -> Path:
         """Where the samples wait that are to be scored."""
         return self.folder / "samples"
+
+    @property
+    def logs(self) -> Path:
+        """Where trackers keep their files."""
+        return Path(self.out) / LOGS
 
     def image(self, name: str) -> str:
         """A picture's path below the results folder."""

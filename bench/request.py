@@ -3,7 +3,7 @@
 import functools
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from bench.quality.features import (
     extractor_named,
 )
 from bench.record import read_records
+from bench.tracking import check_trackers
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class RunRequest:
     command: str
     processes: int = 1  # that train each contestant together
     checkpoint_seconds: float | None = None  # None: the default interval
+    report_to: list[str] = field(default_factory=list)  # trackers to tell of training
 
 
 def preflight(request: RunRequest) -> str:
@@ -71,6 +73,7 @@ def preflight(request: RunRequest) -> str:
     if weights is not None:
         attempt(lambda: check_inception_weights(weights))
     attempt(lambda: check_extractors(request))
+    attempt(lambda: check_trackers(request.report_to))
     for folder in (request.out, request.cache):
         attempt(functools.partial(durable.check_writable, folder))
     if any((request.out / "records").glob("*.json")):

@@ -19,7 +19,7 @@ from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
 from bench.environment import commit, training_code
 from bench.errors import BadInput
-from bench.job import Job
+from bench.job import LOGS, Job
 from bench.lock import lock
 from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, extractor_named
@@ -58,6 +58,7 @@ def run(request: RunRequest) -> list[str]:
                 command=request.command,
                 commit=code,
                 checkpoint_seconds=request.checkpoint_seconds,
+                report_to=request.report_to,
                 out=str(request.out),
                 cache=str(request.cache),
                 avatars=str(avatars_path),
@@ -100,7 +101,8 @@ def forget(request: RunRequest) -> None:
     """Drop the state of the runs asked for; records stay until new ones replace them."""
     for name in request.contestants:
         for seed in request.seeds:
-            durable.remove_folder(request.out / ".work" / run_name(name, request.recipe, seed))
+            for folder in (request.out / ".work", request.out / LOGS):
+                durable.remove_folder(folder / run_name(name, request.recipe, seed))
     probes = read_probes(request.out)
     kept = {name: seconds for name, seconds in probes.seconds.items() if name not in request.contestants}
     write_probes(request.out, Probes(probes.precision if kept else None, kept))

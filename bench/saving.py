@@ -10,11 +10,26 @@ from bench import processes
 from bench.checkpoint import save_checkpoint
 from bench.errors import CannotWrite, RunFailed
 from bench.stopping import STOPPED, Stopping
-from bench.train import Trainer
+from bench.train import Maintenance, Trainer
 from bench.training_state import to_checkpoint
 
 INTERVAL = 120.0  # seconds of training between two checkpoints, unless they take too much of it
 LARGEST_SHARE = 0.02  # of the time, that checkpoints at the default interval may take
+
+
+class Each:
+    """Several kinds of maintenance, each done where it is due."""
+
+    def __init__(self, *kinds: Maintenance) -> None:
+        self.kinds = kinds
+
+    def due(self) -> bool:
+        return any(kind.due() for kind in self.kinds)
+
+    def save(self, trainer: Trainer) -> None:
+        for kind in self.kinds:
+            if kind.due():
+                kind.save(trainer)
 
 
 class Saver:

@@ -25,22 +25,23 @@ from bench.pictures import STRIP, draw_pictures, show_samples
 from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
-from bench.saving import Saver
+from bench.saving import Each, Saver
 from bench.stopping import Stopping, stop_with_parent
+from bench.tracking import Tracking
 from bench.train import Trainer, TrainingLog
 from bench.training_state import restore
 
 ASKED = "held_out.safetensors"
 
 
-def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver) -> list[str]:
+def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver, tracking: Tracking) -> list[str]:
     """Train to the last epoch, with samples and validation losses after each; the strips' paths."""
     epochs, stopping = job.run.sizes.epochs, saver.stopping
     strips = [job.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
     while trainer.log.epochs_done < epochs:
         try:
             with stopping.waiting():
-                train_epoch(trainer, job.run, show, saver)
+                train_epoch(trainer, job.run, show, saver, tracking)
             images, losses = look(trainer, job, parts, show)
         except SystemExit:  # asked to stop: what has been trained is not to be done again
             saver.save(trainer)
@@ -49,12 +50,13 @@ def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver)
             if processes.rank() == 0:
                 gallery.write_strip(Path(job.out) / strips[trainer.log.epochs_done], images[:STRIP])
             trainer.end_epoch(losses)
+            tracking.end_epoch(images[:STRIP])
             if saver.due() or trainer.log.epochs_done == epochs:
                 saver.save(trainer)
     return strips
 
 
-def train_epoch(trainer: Trainer, config: RunConfig, show: Display, saver: Saver) -> None:
+def train_epoch(trainer: Trainer, config: RunConfig, show: Display, saver: Saver, tracking: Tracking) -> None:
     """What is left of an epoch, with its loss and speed shown as it goes and said when it is over."""
     log, size, before = trainer.log, config.sizes.batch_size, trainer.log.epoch_steps
     name = f"epoch {log.epochs_done + 1}/{config.sizes.epochs}"
@@ -63,10 +65,12 @@ def train_epoch(trainer: Trainer, config: RunConfig, show: Display, saver: Saver
     def on_step(step: int, loss: Tensor) -> None:
         reading = None
         if step % 10 == 1:  # reading the loss waits for the device
-            reading = f"loss {loss.item():.4f} {(step - before) * size / show.seconds():.1f} images/s"
+            value, speed = loss.item(), (step - before) * size / show.seconds()
+            reading = f"loss {value:.4f} {speed:.1f} images/s"
+            tracking.note(value, speed)
         show.advance(info=reading)
 
-    trainer.run_epoch(on_step, saver)
+    trainer.run_epoch(on_step, Each(tracking, saver))  # in this order: saving may stop the process
     speed = log.images_per_epoch / log.epoch_seconds
     show.say(f"{name}: loss {trainer.mean_loss():.4f}, {log.epoch_seconds:.1f} s, {speed:.1f} images/s")
 
@@ -86,7 +90,7 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         if processes.rank() == 0:
             write_asked(job.folder, parts.held_out)
         saver = Saver(job.checkpoints, job.told, stopping, job.checkpoint_seconds)
-        strips = train(trainer, job, parts, show, saver)
+        strips = train(trainer, job, parts, show, saver, Tracking(trainer, job, show.say))
         asked = asked_of(parts, job.run.sizes.samples)
         drawn = draw_all(trainer, job, asked, show)
         if not processes.is_alone_now(trainer.accelerator):
