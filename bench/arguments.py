@@ -2,10 +2,14 @@
 
 import argparse
 import functools
+import math
 import re
+from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.errors import BadInput
+
+MOST_SAMPLES = 1024  # in one picture
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +58,28 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
     return value
+
+
+def finite_float(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number")
+    return value
+
+
+def sample_count(text: str) -> int:
+    if (count := positive_int(text)) > MOST_SAMPLES:
+        raise argparse.ArgumentTypeError(f"{count} are too many for one picture: at most {MOST_SAMPLES}")
+    return count
+
+
+def png(text: str) -> Path:
+    if Path(text).suffix != ".png":
+        raise argparse.ArgumentTypeError(f"'{text}' is not a .png")
+    return Path(text)
 
 
 def memory_size(text: str) -> int:

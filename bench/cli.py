@@ -11,7 +11,18 @@ from dataclasses import fields
 from pathlib import Path
 
 from bench import commands
-from bench.arguments import Parser, integers, memory_size, names, positive_float, positive_int, rate
+from bench.arguments import (
+    Parser,
+    finite_float,
+    integers,
+    memory_size,
+    names,
+    png,
+    positive_float,
+    positive_int,
+    rate,
+    sample_count,
+)
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
 from bench.data import commands as data_commands
 from bench.errors import BadInput, RunFailed
@@ -156,13 +167,14 @@ def add_judges(judges: argparse.ArgumentParser) -> None:
 def add_sample(sample: argparse.ArgumentParser) -> None:
     sample.set_defaults(command=commands.sample_command)
     sample.add_argument("--run", type=Path, required=True, metavar="DIR", help="a results folder with its .work")
-    sample.add_argument("--contestant", required=True)
-    sample.add_argument("--attributes", default="", help="name=value,…; the rest is drawn at random")
-    sample.add_argument("--guidance", type=float, help="default: the recipe's")
-    sample.add_argument("--count", type=positive_int, default=16)
+    sample.add_argument("--list", action="store_true", help="print the attributes and their values, and draw nothing")
+    sample.add_argument("--contestant", help="whose; needed to draw")
+    sample.add_argument("--attributes", default="", help="name=value,…; the rest is a real avatar's")
+    sample.add_argument("--guidance", type=finite_float, help="default: the recipe's")
+    sample.add_argument("--count", type=sample_count, default=16, help="default 16")
     sample.add_argument("--seed", type=int, default=0, help="of the samples")
     sample.add_argument("--recipe", default="matched", choices=tuple(RECIPES))
-    sample.add_argument("--out", type=Path, required=True, metavar="FILE.png")
+    sample.add_argument("--out", type=png, metavar="FILE.png", help="needed to draw")
 
 
 def add_data(data: argparse.ArgumentParser) -> None:

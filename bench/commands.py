@@ -224,6 +224,15 @@ def judges_command(arguments: argparse.Namespace) -> int:
 
 
 def sample_command(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        from bench.attributes import attribute_lines, schema_of
+
+        print("\n".join(attribute_lines(schema_of(arguments.run, arguments.contestant, arguments.recipe))))
+        return 0
+    missing = [f"--{name}" for name in ("contestant", "out") if getattr(arguments, name) is None]
+    if missing:
+        raise BadInput(f"to draw, name {' and '.join(missing)}; --list prints what can be asked for")
+
     from bench.generate import generate
 
     generate(

@@ -20,9 +20,13 @@ class CannotWrite(RunFailed):
 
 
 def known(name: str, names: tuple[str, ...] | list[str], what: str) -> str:
-    """The name itself if it is one of `names`; BadInput that offers the nearest ones otherwise."""
+    """The name itself if it is one of `names`; BadInput that offers the nearest ones otherwise, whatever their case."""
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or list(names)
+    spellings: dict[str, list[str]] = {}
+    for each in names:
+        spellings.setdefault(each.lower(), []).append(each)
+    alike = [name.lower()] if name.lower() in spellings else difflib.get_close_matches(name.lower(), spellings, 3, 0.4)
+    near = [each for lower in alike for each in spellings[lower]] or list(names)
     shown = ", ".join(near[:12]) + (", …" if len(near) > 12 else "")
     raise BadInput(f"unknown {what} '{name}': try {shown}")

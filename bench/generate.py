@@ -1,6 +1,7 @@
 """`bench sample`: avatars with attributes of one's choice, from a run's newest checkpoint."""
 
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from bench import cache, contestants, durable, randomness
 from bench.batches import MEMORY_FORMATS
+from bench.attributes import ASKED
 from bench.checkpoint import load_newest
 from bench.config import RunConfig, run_name
 from bench.data.schema import Schema
@@ -15,7 +17,6 @@ from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.render.gallery import write_strip
 from bench.sampling import draw
-from bench.worker import ASKED
 
 
 def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
@@ -42,6 +43,10 @@ def chosen_codes(schema: Schema, real: Tensor, attributes: str, count: int, seed
     columns = [schema.names.index(name) for name in wanted]
     asked = torch.tensor(list(wanted.values()), dtype=real.dtype)
     agreeing = (real[:, columns] == asked).sum(1)
+    if agreeing.max() < len(wanted):  # not refused: it may be rare, and it may be why someone asks
+        print(
+            f"none of the {len(real)} held-out avatars is like that: what is asked may exclude itself", file=sys.stderr
+        )
     order = torch.randperm(len(real), generator=randomness.generator(seed, "conditions"))
     best = order[agreeing[order].argsort(descending=True, stable=True)]
     codes = real[best[torch.arange(count) % len(best)]].clone()

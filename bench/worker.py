@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from bench import cache, contestants, durable, processes, samples
+from bench.attributes import ASKED
 from bench.checkpoint import load_newest, remove_damaged
 from bench.config import RunConfig
 from bench.cost.costs import costs, step_costs
@@ -30,8 +31,6 @@ from bench.stopping import Stopping, stop_with_parent
 from bench.tracking import Tracking
 from bench.train import Trainer, TrainingLog
 from bench.training_state import restore
-
-ASKED = "held_out.safetensors"
 
 
 def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver, tracking: Tracking) -> list[str]:

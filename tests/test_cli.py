@@ -160,6 +160,8 @@ def test_samples_are_drawn_from_a_run_by_name(finished, tmp_path):
         assert image.size == (3 * 64, 64)
     unknown = bench("sample", "--run", out, "--contestant", "scratch", "--attributes", "tops=curly", "--out", picture)
     assert (unknown.returncode, unknown.stderr) == (2, "bench: unknown attribute 'tops': try top\n")
+    unknown = bench("sample", "--run", out, "--contestant", "scratch", "--attributes", "top=Curly", "--out", picture)
+    assert (unknown.returncode, unknown.stderr) == (2, "bench: unknown variant of top 'Curly': try curly\n")
 
 
 def test_anatomy_prints_the_published_figures():

@@ -57,13 +57,17 @@ class Schema:
         return codes != np.array(hidden)
 
     def parse(self, text: str) -> dict[str, int]:
-        """`top=bob,eyes=wink` to codes by name; BadInput with the nearest names for what is unknown."""
-        wanted = {}
-        for part in filter(None, text.split(",")):
+        """`top=bob,eyes=wink` to codes by name; BadInput with the nearest names for what is unknown, or asked twice."""
+        wanted: dict[str, int] = {}
+        for part in filter(None, map(str.strip, text.split(","))):
             name, equals, variant = part.partition("=")
             if not equals:
                 raise BadInput(f"'{part}' is no attribute: write name=value, for example {self.example()}")
             attribute = self.attributes[self.names.index(known(name.strip(), self.names, "attribute"))]
+            if attribute.name in wanted:
+                raise BadInput(f"{attribute.name} is asked for twice: name one value of it")
+            if not variant.strip():
+                raise BadInput(f"'{part}' names no value: write for example {attribute.name}={attribute.variants[0]}")
             wanted[attribute.name] = attribute.code(variant.strip())
         return wanted
 
