@@ -26,6 +26,7 @@ from bench.arguments import (
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
 from bench.data import commands as data_commands
 from bench.errors import BadInput, RunFailed
+from bench.report_commands import add_report
 from bench.stopping import INTERRUPTED, STOPPED, Stopping
 
 
@@ -56,11 +57,12 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> Parser:
     top = Parser(prog="bench", description="A hand-written diffusion UNet against diffusers', measured alike.")
-    kinds = top.add_subparsers(required=True, metavar="run|table|pictures|overview|anatomy|overhead|judges|sample|data")
+    kinds = top.add_subparsers(required=True, metavar="run|table|pictures|report|overview|anatomy|overhead|judges|sample|data")
     add_run(kinds.add_parser("run", help="train, measure and compare"))
     add_table(kinds.add_parser("table", help="draw the table again from records"))
     add_pictures(kinds.add_parser("pictures", help="draw a results folder's pictures again"))
     add_overview(kinds.add_parser("overview", help="the README of a folder of result sets"))
+    add_report(kinds.add_parser("report", help="one HTML file of records, pictures and plots, to send or to print"))
     add_anatomy(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     add_overhead(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     add_judges(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))

@@ -1,0 +1,220 @@
+"""What every contestant has drawn, as the page shows it: guidance strips, galleries, and the plots of a folder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.record import Record
+from bench.render.column import Column
+from bench.render.pictures import NOT_THERE, Picture, Shelf
+from bench.render.quality import GUIDANCE_COLUMNS, number
+from bench.render.row import at, walk
+
+PLOTS = (
+    ("curves", "Quality while training", "Line charts: attribute accuracy and Fréchet distance after every epoch, by "
+     "images seen, by seconds of training and by arithmetic; a line a contestant, its seeds as a band."),
+    ("guidance", "Quality by guidance scale", "Line charts: accuracy, Fréchet distance, stray pixels and saturation by "
+     "guidance scale, a line a contestant. The numbers are in the tables below."),
+    ("attributes", "Accuracy of every attribute", "Chart: how often samples show what was asked for, an attribute a "
+     "group, between chance level and ceiling. The numbers are in the comparison."),
+    ("memory", "Memory at full scale", "Stacked bars: weights, gradients, optimiser, average and activations of every "
+     "contestant at the published size. The numbers are in the comparison."),
+    ("timesteps", "Validation loss by timestep", "Line chart: the loss on held-out images at each of the timesteps "
+     "that it is averaged over, a line a contestant."),
+)  # fmt: skip
+
+SINGLE = (
+    ("samples", "samples above real ones", "Samples, and in the lower half the real avatars of the same conditions",
+     "Avatars drawn by {}, above the real avatars of the same conditions in the same order"),
+    ("denoising", "denoising", "From noise to avatars, at guidance 7",
+     "Animation: noise becomes avatars drawn by {}, step by step"),
+    ("guidance_sweep", "guidance sweep", "The same avatars while the guidance scale grows",
+     "Animation: the same avatars drawn by {}, at one guidance scale after another"),
+    ("noising", "noising", "What training adds: real avatars under more and more noise",
+     "Real avatars that disappear in noise from left to right, as {} is trained on them"),
+    ("confusions", "confusions", "What is taken for what",
+     "Chart: how often {} shows another variant than the one asked for; the numbers are in the table under Plots"),
+)  # fmt: skip
+ANIMATIONS = {"denoising", "guidance_sweep"}
+CHARTS = {"confusions"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a page embeds: less, where it would grow too large."""
+
+    other_seeds: bool = True
+    every_epoch: bool = True
+    animations: bool = True
+
+    @property
+    def left_out(self) -> list[str]:
+        """What a reader has to be told about it."""
+        told = (
+            (self.other_seeds, "pictures of every seed but the first"),
+            (self.every_epoch, "epochs between the second and the last"),
+            (self.animations, "animations"),
+        )
+        return [what for kept, what in told if not kept]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A picture with its caption, and how it is to be laid out."""
+
+    caption: str
+    picture: Picture
+    kind: str  # "strip", "chart" or "animation"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What one run has drawn."""
+
+    title: str
+    seed: int
+    samples: Exhibit | None
+    epochs: list[tuple[int, Picture]]
+    others: list[Exhibit]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A contestant's samples at one guidance scale, with the numbers measured there."""
+
+    scale: str
+    picture: Picture | None
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The strips of every contestant at every scale."""
+
+    scales: list[str]
+    start: int  # index of the scale of the recipe
+    strips: list[tuple[str, list[Strip]]]  # a contestant's title, and a strip a scale
+
+
+def shown_records(column: Column) -> list[Record]:
+    """The records of a column that have pictures to show; the first stands for it."""
+    return [record for record in column.records if record.status == "done"]
+
+
+def gallery(shelf: Shelf, title: str, record: Record, choice: Choice) -> Gallery:
+    """The pictures of one run; the notes of the shelf say which are missing."""
+    whose = f"{title}, seed {record.run.seed}"
+    exhibits = {}
+    for key, what, caption, alt in SINGLE:
+        if key in ANIMATIONS and not choice.animations:
+            continue
+        picture = shelf.take(record.images.get(key), what, whose, alt.format(title))
+        if picture is not None:
+            kind = "animation" if picture.still else "chart" if key in CHARTS else "strip"
+            exhibits[key] = Exhibit(caption, picture, kind)
+    samples = exhibits.pop("samples", None)
+    taken = epochs(shelf, title, whose, record, choice)
+    return Gallery(title, record.run.seed, samples, taken, list(exhibits.values()))
+
+
+def epochs(shelf: Shelf, title: str, whose: str, record: Record, choice: Choice) -> list[tuple[int, Picture]]:
+    """The strip of samples after every epoch, or after the first, second and last."""
+    paths = record.images.get("epochs")
+    if not isinstance(paths, list) or not paths:
+        shelf.lacks("samples after every epoch", whose, NOT_THERE)
+        return []
+    numbered = list(enumerate(paths, 1))
+    if not choice.every_epoch:
+        numbered = [(epoch, path) for epoch, path in numbered if epoch in (1, 2, len(paths))]
+    taken = [
+        (epoch, shelf.take(path, f"samples after epoch {epoch}", whose, f"Avatars drawn by {title} after epoch {epoch}"))
+        for epoch, path in numbered
+    ]
+    return [(epoch, picture) for epoch, picture in taken if picture is not None]
+
+
+def scales_of(record: Record) -> dict[str, Any]:
+    """The paths of the strips by their scale; nothing that is no scale."""
+    found = record.images.get("guidance")
+    return {scale: path for scale, path in found.items() if is_scale(scale)} if isinstance(found, dict) else {}
+
+
+def is_scale(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal() and text.isascii()
+
+
+def sweep(shelf: Shelf, columns: list[Column]) -> Sweep | None:
+    """The strips of the first seed of every contestant; None where nobody has one."""
+    shown = [(column.title, records[0]) for column in columns if (records := shown_records(column))]
+    scales = sorted({scale for _, record in shown for scale in scales_of(record)}, key=float)
+    for title, record in shown:
+        if not scales_of(record):
+            shelf.lacks("guidance strips", f"{title}, seed {record.run.seed}", NOT_THERE)
+    strips = [(title, [strip(shelf, title, record, s) for s in scales]) for title, record in shown if scales_of(record)]
+    if not any(each.picture for _, line in strips for each in line):
+        return None
+    recipe = f"{shown[0][1].run.recipe.guidance:g}"
+    return Sweep(scales, scales.index(recipe) if recipe in scales else 0, strips)
+
+
+def strip(shelf: Shelf, title: str, record: Record, scale: str) -> Strip:
+    alt = f"The same avatars drawn by {title} at guidance {scale}"
+    what = f"the strip at guidance {scale}"
+    picture = shelf.take(scales_of(record).get(scale), what, f"{title}, seed {record.run.seed}", alt)
+    return Strip(scale, picture, numbers_at(record, float(scale)))
+
+
+def numbers_at(record: Record, scale: float) -> str:
+    """`accuracy 0.846, Fréchet distance 93.6, stray pixels 0.8 %` as measured at that scale."""
+    points = [point for point in at("guidance")(record) or [] if point["guidance"] == scale]
+    written = [
+        f"{name} {number(points[0], write, path)}"
+        for name, path, write in GUIDANCE_COLUMNS[1:4]
+        if points and walk(points[0], path) is not None
+    ]
+    return ", ".join(written)
+
+
+def plots(shelf: Shelf) -> list[Exhibit]:
+    """The plots that lie in a results folder: SVG where there is one, else PNG."""
+    found = []
+    for name, caption, alt in PLOTS:
+        suffix = ".svg" if (shelf.folder / "images" / f"{name}.svg").is_file() else ".png"
+        picture = shelf.take(f"images/{name}{suffix}", f"the plot “{caption}”", "", alt)
+        if picture is not None:
+            found.append(Exhibit(caption, picture, "chart"))
+    return found
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A small table behind a plot."""
+
+    caption: str
+    header: list[str]
+    lines: list[list[str]]
+
+
+def guidance_numbers(columns: list[Column]) -> list[Numbers]:
+    """The sweep of the first seed of every contestant, a line a scale."""
+    header = [name for name, *_ in GUIDANCE_COLUMNS]
+    made = []
+    for column in columns:
+        points = next((found for r in column.records if (found := at("guidance")(r))), [])
+        lines = [[number(point, write, path) for _, path, write in GUIDANCE_COLUMNS] for point in points]
+        if lines:
+            made.append(Numbers(column.title, header, lines))
+    return made
+
+
+def confusion_numbers(columns: list[Column]) -> list[Numbers]:
+    """Which variant is taken for which, of the attribute that a contestant shows worst: asked in lines, seen above."""
+    made = []
+    for column in columns:
+        found = next((c for r in column.records if (c := at("attributes", "confusion")(r))), None)
+        if found is None:
+            continue
+        names, counts = found["variants"], found["counts"]
+        used = [i for i, name in enumerate(names) if sum(counts[i]) or any(line[i] for line in counts)]
+        lines = [[names[i], *(str(counts[i][j] or "·") for j in used)] for i in used]
+        made.append(Numbers(f"{column.title}: {found['attribute']}", ["asked", *(names[j] for j in used)], lines))
+    return made

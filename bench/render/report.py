@@ -1,0 +1,253 @@
+"""The report: one HTML file of everything a results folder holds, made from records and the pictures beside them."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from bench.errors import BadInput
+from bench.record import Record, read_record
+from bench.render import exhibits
+from bench.render.column import Column
+from bench.render.exhibits import Choice, Exhibit, Gallery, Numbers, Sweep
+from bench.render.legend import MISSING
+from bench.render.pictures import Picture, Shelf
+from bench.render.quality import few
+from bench.render.quality_rows import ARTEFACT_ROWS, ATTRIBUTE_ROWS, LOSS_ROWS, SWEEP_ROWS
+from bench.render.row import Row, at
+from bench.render.rows import COST_ROWS, MEASURED_ROWS, SOURCE_ROWS
+from bench.render.runs_table import Runs, runs_table
+from bench.render.table import ARROWS, Cell, Table, table
+
+LIMIT = 8_000_000  # bytes of a page: what goes through a mail
+CHOICES = (
+    Choice(),
+    Choice(other_seeds=False),
+    Choice(other_seeds=False, every_epoch=False),
+    Choice(other_seeds=False, every_epoch=False, animations=False),
+)
+SPEED_FROM = "forward GFLOP per image"  # where the rows of memory end
+BEGINNINGS = {
+    id(SOURCE_ROWS[0]): "At a glance",
+    id(COST_ROWS[0]): "Parameters and memory",
+    id(next(row for row in COST_ROWS if row.label == SPEED_FROM)): "Arithmetic and speed",
+    id(ATTRIBUTE_ROWS[0]): "What was asked for",
+    id(ARTEFACT_ROWS[0]): "Background, colour and shape",
+    id(LOSS_ROWS[0]): "Loss, guidance and sampler",
+}
+RECORD_KEYS = (
+    ("config", "everything that decides the result: contestant, seed, recipe, sizes, data, device, precision"),
+    ("environment", "versions, device, threads and commit"),
+    ("command", "what was typed to make it"),
+    ("status, error", "done, or failed and why"),
+    ("data", "how many images, how many held out, and the attributes with their variants"),
+    ("measurements", "raw and unrounded, the unit in the name: cost, full_cost (at the published size), step, "
+     "training, sampling, peak_memory, distance, attributes, artefacts, guidance, sampler, curve, memorisation"),
+    ("images", "paths of pictures below the results folder"),
+    ("schema_version", "of this layout: a reader refuses one that it does not know"),
+)  # fmt: skip
+ENDINGS = {id(MEASURED_ROWS[-1]): "Distance to real images", id(SWEEP_ROWS[-1]): "After equal time and compute"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the comparison: its cells, or in the row of examples the pictures."""
+
+    row: Row
+    arrow: str
+    cells: list[Cell]
+    pictures: list[list[Picture]] | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of the comparison that belong together."""
+
+    title: str
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """Everything that the page shows of one results folder."""
+
+    name: str
+    summary: str
+    facts: list[tuple[str, str]]
+    columns: list[str]
+    groups: list[Group]
+    runs: Runs
+    sweep: Sweep | None
+    galleries: list[tuple[str, list[Gallery]]]  # a contestant's title, and a gallery a seed
+    plots: list[Exhibit]
+    guidance: list[Numbers]
+    confusions: list[Numbers]
+    notes: list[str]
+    missing: list[str]
+
+
+def readable_records(out: Path) -> tuple[list[Record], list[str]]:
+    """The records of a folder that can be shown, and a line for each that cannot; BadInput if none can."""
+    records, refusals = [], []
+    for path in sorted((out / "records").glob("*.json")):
+        try:
+            records.append(checked(path))
+        except BadInput as refusal:
+            refusals.append(str(refusal))
+    if not records:
+        why = refusals[0] if refusals else f"make some by `python -m bench run --out {out}`"
+        raise BadInput(f"'{out}' holds no records that can be read: {why}")
+    return records, refusals
+
+
+def checked(path: Path) -> Record:
+    """A record that can be drawn; one made elsewhere may hold a text where a number belongs."""
+    try:
+        record = read_record(path)
+        rival = replace(record, config=record.config | {"contestant": "itself under another name"})
+        result_set(path, [record, rival], [], Choice())  # below a file lies no picture: only numbers are tried
+    except BadInput:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BadInput(f"record {path.name} cannot be shown ({why}): delete it and run again") from error
+    return record
+
+
+def write_page(sets: list[tuple[Path, list[Record], list[str]]], command: str) -> str:
+    """The page of some results folders, each with its records and the refusals; BadInput if it grows too large."""
+    for choice in CHOICES:
+        page = render([result_set(*each, choice) for each in sets], command, choice)
+        if (size := len(page.encode())) <= LIMIT:
+            return page
+    raise BadInput(f"the report would have {size / 1e6:.1f} MB, over {LIMIT / 1e6:.0f}: name fewer folders")
+
+
+def result_set(out: Path, records: list[Record], refusals: list[str], choice: Choice) -> ResultSet:
+    made, shelf = table(records), Shelf(out)
+    runs = runs_table(made.columns)
+    groups = list(grouped(made, shelf))
+    sweep, galleries = exhibits.sweep(shelf, made.columns), list(all_galleries(shelf, made.columns, choice))
+    plots = exhibits.plots(shelf)
+    unmeasured = [f"measured by no run: {', '.join(runs.unmeasured)}"] if runs.unmeasured else []
+    left_out = [f"left out to keep the file small: {what}" for what in choice.left_out]
+    return ResultSet(
+        name=out.resolve().name,
+        summary=summary(records),
+        facts=facts(records),
+        columns=[column.title for column in made.columns],
+        groups=groups,
+        runs=runs,
+        sweep=sweep,
+        galleries=galleries,
+        plots=plots,
+        guidance=exhibits.guidance_numbers(made.columns),
+        confusions=exhibits.confusion_numbers(made.columns),
+        notes=[*quality_notes(made.columns), *made.legend],
+        missing=[*refusals, *shelf.notes(), *unmeasured, *left_out],
+    )
+
+
+def grouped(made: Table, shelf: Shelf) -> Iterator[Group]:
+    """The rows of the comparison under headings, in their order."""
+    title, lines = "At a glance", []
+    for row in made.rows:
+        if id(row) in BEGINNINGS and lines:
+            yield Group(title, lines)
+            title, lines = BEGINNINGS[id(row)], []
+        pictures = [examples(column, shelf) for column in made.columns] if row.label == "example" else None
+        lines.append(Line(row, ARROWS[row.better].strip(), made.cells(row), pictures))
+        if id(row) in ENDINGS:
+            yield Group(title, lines)
+            title, lines = ENDINGS[id(row)], []
+    if lines:
+        yield Group(title, lines)
+
+
+def examples(column: Column, shelf: Shelf) -> list[Picture]:
+    """An avatar by every seed of a contestant."""
+    taken = [
+        shelf.take(record.images.get("example"), "the example", f"{column.title}, seed {record.run.seed}",
+                   f"An avatar by {column.title}, seed {record.run.seed}")
+        for record in exhibits.shown_records(column)
+    ]  # fmt: skip
+    return [picture for picture in taken if picture is not None]
+
+
+def all_galleries(shelf: Shelf, columns: list[Column], choice: Choice) -> Iterator[tuple[str, list[Gallery]]]:
+    for column in columns:
+        records = exhibits.shown_records(column)
+        kept = records if choice.other_seeds else records[:1]
+        yield column.title, [exhibits.gallery(shelf, column.title, record, choice) for record in kept]
+
+
+def summary(records: list[Record]) -> str:
+    """`4 runs of 2 contestants, all finished`."""
+    failed = sum(record.status == "failed" for record in records)
+    names = {record.run.contestant for record in records}
+    ended = f"{failed} failed" if failed else "all finished" if len(records) > 1 else "finished"
+    return f"{plural(len(records), 'run')} of {plural(len(names), 'contestant')}, {ended}"
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+def facts(records: list[Record]) -> list[tuple[str, str]]:
+    """The setting of the first finished run, in words; the notes say where others differ."""
+    first = next((record for record in records if record.status == "done"), records[0])
+    run, sizes, here = first.run, first.run.sizes, first.environment
+    seeds = ", ".join(str(seed) for seed in sorted({record.run.seed for record in records}))
+    return [
+        ("Preset and recipe", f"{run.preset}, {run.recipe.name}, seed {seeds}"),
+        ("Images", f"{first.data.get('images', MISSING)} of {run.data}, {sizes.image_size}×{sizes.image_size}"),
+        ("Training", f"{sizes.epochs} epochs of {at('training', 'images_per_epoch')(first) or MISSING} images, batches "
+                     f"of {sizes.batch_size}, {sizes.scale:g} of the published channels"),
+        ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
+                      f"guidance {run.recipe.guidance:g}"),
+        ("Machine", f"{here.get('device', MISSING)}, precision {run.mixed_precision}"),
+        ("Made by", f"`{first.command}`"),
+    ]  # fmt: skip
+
+
+def quality_notes(columns: list[Column]) -> list[str]:
+    """How to read the curves and the sweep."""
+    done = [column for column in columns if at("curve")(column.records[0])]
+    if not done:
+        return []
+    return [
+        f"Curves are drawn from {few(done, 'curve')} samples after every epoch, the guidance sweep from "
+        f"{few(done, 'guidance')} at every scale: their Fréchet distances are higher than the comparison's and compare "
+        "with each other only. Before the last epoch the learning rate is still high: compare the ends first.",
+        "A line of a plot is a mean over seeds, the band their range; tables of guidance and of confusions are the "
+        "first seed's.",
+    ]
+
+
+def words(text: str) -> Markup:
+    """The little Markdown that legends and cells use, as HTML; everything else is escaped first."""
+    safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
+
+
+def render(sets: list[ResultSet], command: str, choice: Choice) -> str:
+    """The page with its style and script inside; its policy allows these two by their hash, and no network."""
+    environment = Environment(
+        loader=PackageLoader("bench.render", "page"),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["words"] = words
+    style, script = (environment.loader.get_source(environment, f"page.{kind}")[0] for kind in ("css", "js"))
+    return environment.get_template("page.html.jinja").render(
+        sets=sets, command=command, record_keys=RECORD_KEYS, style=Markup(style), script=Markup(script),
+        style_hash=policy_hash(style), script_hash=policy_hash(script),
+    )  # fmt: skip
+
+
+def policy_hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
