@@ -126,7 +126,10 @@ def epochs(shelf: Shelf, title: str, whose: str, record: Record, choice: Choice)
     if not choice.every_epoch:
         numbered = [(epoch, path) for epoch, path in numbered if epoch in (1, 2, len(paths))]
     taken = [
-        (epoch, shelf.take(path, f"samples after epoch {epoch}", whose, f"Avatars drawn by {title} after epoch {epoch}"))
+        (
+            epoch,
+            shelf.take(path, f"samples after epoch {epoch}", whose, f"Avatars drawn by {title} after epoch {epoch}"),
+        )
         for epoch, path in numbered
     ]
     return [(epoch, picture) for epoch, picture in taken if picture is not None]
@@ -199,7 +202,7 @@ def guidance_numbers(columns: list[Column]) -> list[Numbers]:
     header = [name for name, *_ in GUIDANCE_COLUMNS]
     made = []
     for column in columns:
-        points = next((found for r in column.records if (found := at("guidance")(r))), [])
+        points = next((found for r in column.records if (found := at("guidance")(r))), None) or []
         lines = [[number(point, write, path) for _, path, write in GUIDANCE_COLUMNS] for point in points]
         if lines:
             made.append(Numbers(column.title, header, lines))

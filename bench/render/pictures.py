@@ -109,7 +109,7 @@ def check_raster(data: bytes, suffix: str) -> tuple[int, int, str | None]:
 def last_frame(image: Image.Image, frames: int) -> str:
     image.seek(frames - 1)
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "PNG", optimize=True)
+    image.convert("RGB").save(buffer, "PNG")
     return data_uri(buffer.getvalue(), ".png")
 
 

@@ -12,14 +12,12 @@ from markupsafe import Markup, escape
 
 from bench.errors import BadInput
 from bench.record import Record, read_record
-from bench.render import exhibits
+from bench.render import exhibits, setting
 from bench.render.column import Column
 from bench.render.exhibits import Choice, Exhibit, Gallery, Numbers, Sweep
-from bench.render.legend import MISSING
 from bench.render.pictures import Picture, Shelf
-from bench.render.quality import few
 from bench.render.quality_rows import ARTEFACT_ROWS, ATTRIBUTE_ROWS, LOSS_ROWS, SWEEP_ROWS
-from bench.render.row import Row, at
+from bench.render.row import Row
 from bench.render.rows import COST_ROWS, MEASURED_ROWS, SOURCE_ROWS
 from bench.render.runs_table import Runs, runs_table
 from bench.render.table import ARROWS, Cell, Table, table
@@ -40,17 +38,6 @@ BEGINNINGS = {
     id(ARTEFACT_ROWS[0]): "Background, colour and shape",
     id(LOSS_ROWS[0]): "Loss, guidance and sampler",
 }
-RECORD_KEYS = (
-    ("config", "everything that decides the result: contestant, seed, recipe, sizes, data, device, precision"),
-    ("environment", "versions, device, threads and commit"),
-    ("command", "what was typed to make it"),
-    ("status, error", "done, or failed and why"),
-    ("data", "how many images, how many held out, and the attributes with their variants"),
-    ("measurements", "raw and unrounded, the unit in the name: cost, full_cost (at the published size), step, "
-     "training, sampling, peak_memory, distance, attributes, artefacts, guidance, sampler, curve, memorisation"),
-    ("images", "paths of pictures below the results folder"),
-    ("schema_version", "of this layout: a reader refuses one that it does not know"),
-)  # fmt: skip
 ENDINGS = {id(MEASURED_ROWS[-1]): "Distance to real images", id(SWEEP_ROWS[-1]): "After equal time and compute"}
 
 
@@ -138,8 +125,8 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
     left_out = [f"left out to keep the file small: {what}" for what in choice.left_out]
     return ResultSet(
         name=out.resolve().name,
-        summary=summary(records),
-        facts=facts(records),
+        summary=setting.summary(records),
+        facts=setting.facts(records),
         columns=[column.title for column in made.columns],
         groups=groups,
         runs=runs,
@@ -148,14 +135,14 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
         plots=plots,
         guidance=exhibits.guidance_numbers(made.columns),
         confusions=exhibits.confusion_numbers(made.columns),
-        notes=[*quality_notes(made.columns), *made.legend],
+        notes=[*setting.quality_notes(made.columns), *made.legend],
         missing=[*refusals, *shelf.notes(), *unmeasured, *left_out],
     )
 
 
 def grouped(made: Table, shelf: Shelf) -> Iterator[Group]:
     """The rows of the comparison under headings, in their order."""
-    title, lines = "At a glance", []
+    title, lines = "At a glance", list[Line]()
     for row in made.rows:
         if id(row) in BEGINNINGS and lines:
             yield Group(title, lines)
@@ -186,49 +173,6 @@ def all_galleries(shelf: Shelf, columns: list[Column], choice: Choice) -> Iterat
         yield column.title, [exhibits.gallery(shelf, column.title, record, choice) for record in kept]
 
 
-def summary(records: list[Record]) -> str:
-    """`4 runs of 2 contestants, all finished`."""
-    failed = sum(record.status == "failed" for record in records)
-    names = {record.run.contestant for record in records}
-    ended = f"{failed} failed" if failed else "all finished" if len(records) > 1 else "finished"
-    return f"{plural(len(records), 'run')} of {plural(len(names), 'contestant')}, {ended}"
-
-
-def plural(count: int, word: str) -> str:
-    return f"{count} {word}" + ("" if count == 1 else "s")
-
-
-def facts(records: list[Record]) -> list[tuple[str, str]]:
-    """The setting of the first finished run, in words; the notes say where others differ."""
-    first = next((record for record in records if record.status == "done"), records[0])
-    run, sizes, here = first.run, first.run.sizes, first.environment
-    seeds = ", ".join(str(seed) for seed in sorted({record.run.seed for record in records}))
-    return [
-        ("Preset and recipe", f"{run.preset}, {run.recipe.name}, seed {seeds}"),
-        ("Images", f"{first.data.get('images', MISSING)} of {run.data}, {sizes.image_size}×{sizes.image_size}"),
-        ("Training", f"{sizes.epochs} epochs of {at('training', 'images_per_epoch')(first) or MISSING} images, batches "
-                     f"of {sizes.batch_size}, {sizes.scale:g} of the published channels"),
-        ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
-                      f"guidance {run.recipe.guidance:g}"),
-        ("Machine", f"{here.get('device', MISSING)}, precision {run.mixed_precision}"),
-        ("Made by", f"`{first.command}`"),
-    ]  # fmt: skip
-
-
-def quality_notes(columns: list[Column]) -> list[str]:
-    """How to read the curves and the sweep."""
-    done = [column for column in columns if at("curve")(column.records[0])]
-    if not done:
-        return []
-    return [
-        f"Curves are drawn from {few(done, 'curve')} samples after every epoch, the guidance sweep from "
-        f"{few(done, 'guidance')} at every scale: their Fréchet distances are higher than the comparison's and compare "
-        "with each other only. Before the last epoch the learning rate is still high: compare the ends first.",
-        "A line of a plot is a mean over seeds, the band their range; tables of guidance and of confusions are the "
-        "first seed's.",
-    ]
-
-
 def words(text: str) -> Markup:
     """The little Markdown that legends and cells use, as HTML; everything else is escaped first."""
     safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
@@ -237,14 +181,14 @@ def words(text: str) -> Markup:
 
 def render(sets: list[ResultSet], command: str, choice: Choice) -> str:
     """The page with its style and script inside; its policy allows these two by their hash, and no network."""
+    loader = PackageLoader("bench.render", "page")
     environment = Environment(
-        loader=PackageLoader("bench.render", "page"),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
     environment.filters["words"] = words
-    style, script = (environment.loader.get_source(environment, f"page.{kind}")[0] for kind in ("css", "js"))
+    style, script = (loader.get_source(environment, f"page.{kind}")[0] for kind in ("css", "js"))
     return environment.get_template("page.html.jinja").render(
-        sets=sets, command=command, record_keys=RECORD_KEYS, style=Markup(style), script=Markup(script),
+        sets=sets, command=command, record_keys=setting.RECORD_KEYS, style=Markup(style), script=Markup(script),
         style_hash=policy_hash(style), script_hash=policy_hash(script),
     )  # fmt: skip
 

@@ -82,7 +82,7 @@ function sortRows(block) {
         other.querySelector(".order").textContent = "";
       });
       header.setAttribute("aria-sort", up ? "ascending" : "descending");
-      order.textContent = up ? "▲" : "▼";
+      order.textContent = up ? "\u00a0▲" : "\u00a0▼";
       const key = (row) => row.querySelector(`[data-column="${header.dataset.column}"]`).dataset.key;
       const numeric = header.dataset.sort === "number";
       body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b), numeric, up ? 1 : -1)));

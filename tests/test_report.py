@@ -1,0 +1,354 @@
+"""The report: what stands in it, what it refuses, and that what others wrote can do no harm in it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench.cli import main
+from bench.errors import BadInput
+from bench.render import report
+from bench.render.pictures import NotDrawn, Shelf, check_raster, locate, read_picture
+from bench.render.runs_table import runs_table
+from bench.render.table import table
+from tests.drawn import PLOTS, SCALES, change, copy_results, draw_everything, records
+
+ROOT = Path(__file__).parent.parent
+HOSTILE = "</script><script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """Elements in their order, with the text of each."""
+
+    VOID = ("meta", "img", "source", "input", "link", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes), []))
+        if tag not in self.VOID:
+            self.open.append(self.elements[-1])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag  # every element is closed where it has to be
+
+    def handle_data(self, text):
+        for _, _, inside in self.open:
+            inside.append(text)
+
+    def all(self, *tags):
+        return [(tag, attributes, "".join(text)) for tag, attributes, text in self.elements if tag in tags]
+
+    def texts(self, *tags):
+        return [" ".join(text.split()) for _, _, text in self.all(*tags)]
+
+
+def bench_report(capsys, *arguments):
+    """Exit status, stdout, stderr of `bench report`."""
+    status = main(["report", *map(str, arguments)])
+    return status, *capsys.readouterr()
+
+
+def page_of(capsys, folder):
+    status, out, error = bench_report(capsys, folder)
+    assert (status, error) == (0, "")
+    assert out == f"{folder / 'report.html'}\n"
+    return Page((folder / "report.html").read_text())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return copy_results(tmp_path / "laptop")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return draw_everything(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture
+def everything(drawn, tmp_path):
+    return shutil.copytree(drawn, tmp_path / "laptop")
+
+
+def test_the_page_has_every_row_every_run_and_every_picture(everything, capsys):
+    page = page_of(capsys, everything)
+    made = table([report.checked(path) for path in records(everything)])
+    text = " ".join("".join(page.all("body")[0][2]).split())
+    for row in made.rows:
+        assert row.label in text
+        for cell in made.cells(row):
+            assert row.label == "example" or cell.text.replace("**", "") in text
+    for line in made.legend:
+        assert line.replace("**", "").replace("`", "") in text
+    runs = [attributes for _, attributes, _ in page.all("div") if attributes.get("class") == "record"]
+    assert len(runs) == len(records(everything)) == 4
+    for pre, path in zip(
+        page.all("pre"), sorted(records(everything), key=lambda p: "diffusers" in p.name), strict=True
+    ):
+        assert json.loads(pre[2]) == json.loads(path.read_text())
+    alts = [attributes["alt"] for _, attributes, _ in page.all("img")]
+    assert all(alts)
+    a_seed = 1 + 7 + 2 + 2  # samples above real ones, epochs, animations, noising and confusions
+    assert len(alts) == 4 + 2 * len(SCALES) + 4 * a_seed + len(PLOTS)
+    assert sum("at guidance" in alt for alt in alts) == 2 * len(SCALES)
+    assert len(page.all("source")) == 8
+    assert all(a["media"] == "(prefers-reduced-motion: reduce)" for _, a, _ in page.all("source"))
+    assert "not drawn" not in text
+    assert "measured by no run: FID (Inception)" in text
+
+
+def test_the_headings_go_down_by_one_and_the_landmarks_are_there(everything, capsys):
+    page = page_of(capsys, everything)
+    levels = [int(tag[1]) for tag, *_ in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    for landmark in ("header", "nav", "main", "footer"):
+        assert len(page.all(landmark)) == 1
+    named = {attributes["id"] for _, attributes, _ in page.elements if "id" in attributes}
+    assert len(named) == sum("id" in attributes for _, attributes, _ in page.elements)
+    for _, attributes, _ in page.elements:
+        for key in ("aria-labelledby", "popovertarget", "for"):
+            assert attributes.get(key) is None or attributes[key] in named
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in named
+        assert "style" not in attributes  # the policy would not let it through
+        assert not [key for key in attributes if key.startswith("on")]
+
+
+def test_nothing_is_fetched(everything, capsys):
+    page = page_of(capsys, everything)
+    for tag, attributes, _ in page.elements:
+        for key in ("src", "srcset", "href", "action", "data", "poster"):
+            assert attributes.get(key, "#").startswith(("#", "data:")), tag
+    text = (everything / "report.html").read_text()
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[\w+/=]+", "", text).replace("// ", ""))
+    (policy,) = [a["content"] for _, a, _ in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:; ")
+    assert "unsafe" not in policy
+    for tag, directive in (("style", "style-src"), ("script", "script-src")):
+        ((_, _, inside),) = page.all(tag)
+        assert f"{directive} {report.policy_hash(inside)}" in policy
+
+
+def test_the_page_is_small_quick_and_made_without_torch(everything):
+    heavy = "{'torch', 'diffusers', 'matplotlib'}"
+    program = f"import sys; from bench.cli import main; main(); assert not {heavy} & {{*sys.modules}}"
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", program, "report", everything], capture_output=True, text=True, cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 10
+    assert (everything / "report.html").stat().st_size < 8e6
+
+
+def test_the_same_folder_gives_the_same_page_and_names_no_path(everything, capsys):
+    page_of(capsys, everything)
+    first = (everything / "report.html").read_bytes()
+    page_of(capsys, everything)
+    assert (everything / "report.html").read_bytes() == first
+    assert str(everything.parent).encode() not in first
+
+
+@pytest.mark.parametrize("name", [HOSTILE, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "a & b <!-- `c` **d**"])
+def test_what_a_record_says_is_text_and_no_markup(name, everything, capsys):
+    def rename(fields):
+        fields["config"]["contestant"] = name
+        fields["command"] = fields["environment"]["device"] = fields["environment"]["commit"] = name
+        fields["measurements"]["blocks"] = name
+        fields["data"]["images"] = name
+        fields["measurements"]["attributes"]["confusion"]["variants"][0] = name
+        fields["images"]["guidance"][f'"{name}'] = f"images/{name}.png"
+        fields["images"]["noising"] = f"images/{name}.png"
+
+    for path in records(everything):
+        change(path, rename)
+    page = page_of(capsys, everything)
+    assert len(page.all("script")) == 1
+    assert not [attributes for _, attributes, _ in page.elements if {"onerror", "onload"} & attributes.keys()]
+    text = (everything / "report.html").read_text()
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert name in page.texts("th")
+    assert json.loads(page.all("pre")[0][2])["config"]["contestant"] == name
+
+
+def test_a_failed_run_says_why_on_its_line(folder, capsys):
+    for path in records(folder)[:2]:  # both seeds of diffusers-32
+        change(path, lambda fields: fields.update(status="failed", error="out of memory", measurements={}, images={}))
+    page = page_of(capsys, folder)
+    assert page.texts("td").count("failed: out of memory") >= 4
+    assert "4 runs of 2 contestants, 2 failed." in page.texts("p")[3]
+    assert "No run of it has finished, so it has drawn nothing." in page.texts("p")
+
+
+def test_a_truncated_record_is_named_and_the_others_are_drawn(folder, capsys):
+    path = records(folder)[0]
+    path.write_text(path.read_text()[:1000])
+    status, out, error = bench_report(capsys, folder)
+    assert status == 1
+    assert error.count("\n") == 1
+    assert error.startswith(f"bench: record {path.name} cannot be read")
+    assert error.endswith("delete it and run again\n")
+    page = Page(Path(out.strip()).read_text())
+    assert len(page.all("pre")) == 3
+    assert any(path.name in text for text in page.texts("li"))
+
+
+WRONG = {
+    "text for a number": lambda fields: fields["measurements"]["training"].update(seconds_per_epoch="quick"),
+    "pictures in a list": lambda fields: fields.update(images=["a.png"]),
+    "not finite": lambda fields: fields["measurements"]["sampling"].update(seconds=float("nan")),
+    "interval": lambda fields: fields["measurements"]["artefacts"]["stray_pixels"].update(interval="wide"),
+    "confusion": lambda fields: fields["measurements"]["attributes"]["confusion"].update(counts=[[1]]),
+    "guidance": lambda fields: fields["measurements"].update(guidance=[{"guidance": 1.0, "accuracy": "good"}]),
+    "unknown optimiser": lambda fields: fields["config"]["recipe"]["optimisation"].update(optimizer="magic"),
+    "environment": lambda fields: fields.update(environment=None),
+    "curve": lambda fields: fields["measurements"].update(curve=[3]),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_record_that_cannot_be_drawn_is_named_and_the_others_are_drawn(kind, folder, capsys):
+    path = records(folder)[1]
+    change(path, WRONG[kind])
+    status, out, error = bench_report(capsys, folder)
+    assert status == 1, error
+    assert error.count("\n") == 1
+    assert error.startswith(f"bench: record {path.name} cannot be ")
+    assert len(Page(Path(out.strip()).read_text()).all("pre")) == 3
+
+
+def test_a_folder_without_a_readable_record_is_refused(folder, tmp_path, capsys):
+    for path in records(folder):
+        path.write_text("{")
+    status, out, error = bench_report(capsys, folder)
+    assert (status, out, error.count("\n")) == (2, "", 1)
+    assert "holds no records that can be read" in error
+    assert not (folder / "report.html").exists()
+    status, out, error = bench_report(capsys, tmp_path / "nowhere")
+    assert (status, out) == (2, "")
+    assert "make some by `python -m bench run" in error
+
+
+@pytest.mark.parametrize(("out", "message"), [("page.txt", "is no .html file"), ("no/page.html", "lies in no folder")])
+def test_a_bad_place_is_refused(out, message, folder, tmp_path, capsys):
+    status, _, error = bench_report(capsys, folder, "--out", tmp_path / out)
+    assert (status, error.count("\n")) == (2, 1)
+    assert message in error
+
+
+def test_several_folders_have_a_section_each(folder, tmp_path, capsys):
+    shutil.copytree(ROOT / "results" / "smoke", tmp_path / "smoke")
+    out = tmp_path / "both.html"
+    status, _, error = bench_report(capsys, folder, tmp_path / "smoke", "--out", out)
+    assert (status, error) == (0, "")
+    page = Page(out.read_text())
+    assert page.texts("h2") == ["laptop", "smoke"]
+    tables = [attributes for _, attributes, _ in page.all("table") if attributes.get("class") == "comparison"]
+    assert len(tables) == 2
+    assert "python -m bench report laptop smoke" in page.texts("footer")[0]
+
+
+def test_what_is_not_there_is_named(folder, capsys):
+    shutil.rmtree(folder / "images" / "scratch-matched-seed0")
+    page = page_of(capsys, folder)
+    missing = page.texts("li")
+    assert "not drawn: samples above real ones of scratch, seed 0 (the file is gone)" in missing
+    assert "not drawn: guidance strips of scratch, seed 0, diffusers-32, seed 0 (not in the record)" in missing
+    assert "not drawn: the plot “Memory at full scale” (the file is gone)" in missing
+    assert "Guidance" not in page.texts("h3")
+    plots = [attributes for _, attributes, _ in page.all("figure") if attributes.get("class") == "plot"]
+    assert len(plots) == 2  # the PNGs that are committed
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("../secret.png", "leads out"), ("images/../../secret.png", "leads out"), ("/etc/passwd", "leads out"),
+        ("link.png", "leads out"), ("folder/secret.png", "leads out"), ("record.json", "neither .png"),
+        ("gone.png", "gone"), ("a\0b.png", "gone"), ("x" * 5000, "gone"), (7, "no path"), (None, "not in the record"),
+        ("loop.png", "gone"), ("folder.png", "neither .png"),
+    ],
+)  # fmt: skip
+def test_a_path_stays_inside_its_folder_and_leads_to_a_picture(path, reason, tmp_path):
+    inside = tmp_path / "results"
+    (inside / "folder.png").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "secret.png")
+    (inside / "link.png").symlink_to(tmp_path / "secret.png")
+    (inside / "folder").symlink_to(tmp_path)
+    (inside / "loop.png").symlink_to(inside / "loop.png")
+    (inside / "record.json").write_text("{}")
+    with pytest.raises(NotDrawn, match=reason):
+        locate(inside.resolve(), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", b""), ("a.png", b"<html>"), ("a.gif", b"GIF89a"), ("a.svg", b"<svg"), ("a.svg", b"<html></html>"),
+        ("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 nan 1"/>'),
+    ],
+)  # fmt: skip
+def test_a_damaged_picture_is_named(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    shelf = Shelf(tmp_path)
+    assert shelf.take(name, "the picture", "scratch", "alt") is None
+    assert shelf.notes() == ["not drawn: the picture of scratch (the file is damaged)"]
+
+
+def test_a_picture_cut_short_or_that_unpacks_to_gigabytes_is_not_drawn(tmp_path):
+    Image.effect_noise((64, 64), 50).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    assert read_picture(tmp_path / "a.png", "alt").width == 64
+    with pytest.raises(NotDrawn):
+        check_raster(whole[:-100], ".png")
+    with pytest.raises(NotDrawn):
+        check_raster(whole[:16] + (100_000).to_bytes(4, "big") * 2 + whole[24:], ".png")
+
+
+def test_a_page_that_grows_leaves_out_other_seeds_then_epochs_and_says_so(everything, capsys, monkeypatch):
+    page_of(capsys, everything)
+    whole = (everything / "report.html").stat().st_size
+    monkeypatch.setattr(report, "LIMIT", whole - 1)
+    page = page_of(capsys, everything)
+    assert "left out to keep the file small: pictures of every seed but the first" in page.texts("li")
+    assert (everything / "report.html").stat().st_size < whole
+    monkeypatch.setattr(report, "LIMIT", 1000)
+    status, _, error = bench_report(capsys, everything)
+    assert (status, error.count("\n")) == (2, 1)
+    assert "name fewer folders" in error
+
+
+def test_the_table_of_runs_sorts_by_raw_numbers_and_drops_what_nobody_measured(folder):
+    made = runs_table(table([report.checked(path) for path in records(folder)]).columns)
+    labels = [measure.label for measure in made.measures]
+    assert labels[:4] == ["contestant", "recipe", "seed", "status"]
+    assert {"Fréchet distance", "KID × 1000", "precision", "recall", "accuracy", "measured peak"} <= {*labels}
+    epoch = made.runs[0].values[labels.index("epoch")]
+    assert float(epoch.key) == pytest.approx(float(epoch.text), abs=0.05)
+    assert epoch.key != epoch.text
+    assert made.unmeasured == ["FID (Inception)"]
+
+
+def test_words_escape_first():
+    assert report.words("**a** `b` <i>") == "<strong>a</strong> <code>b</code> &lt;i&gt;"
+
+
+def test_records_of_no_folder_is_bad_input(tmp_path):
+    with pytest.raises(BadInput):
+        report.readable_records(tmp_path)
