@@ -93,8 +93,7 @@ def test_the_slider_switches_the_strips_of_all_contestants_by_mouse_and_keyboard
     page.keyboard.press("Home")
     assert shown() == ["0", "0"]
     assert strips.first.get_attribute("src") != last
-    box = slider.bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    slider.click()  # in its middle
     assert shown() == [SCALES[3]] * 2
 
 
@@ -141,6 +140,7 @@ def test_columns_hide_and_come_back(opened):
     box.check()
     assert cells.first.is_visible()
     recall = page.locator(".runs th", has_text="recall")
+    page.get_by_text("Choose columns").click()
     page.get_by_role("group", name="Columns").get_by_label("recall").focus()
     page.keyboard.press("Space")
     assert not recall.is_visible()
@@ -213,16 +213,17 @@ def test_the_tabulator_key_goes_through_the_page_in_its_order(opened):
     assert page.evaluate("location.hash") == "#main"
     page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
     positions = []
-    for _ in range(60):
-        page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    while not focused(page).startswith("<body"):
         outline, place = page.evaluate(
             "[getComputedStyle(document.activeElement).outlineStyle, [...document.querySelectorAll('*')]"
             ".indexOf(document.activeElement)]"
         )
         assert outline == "solid", focused(page)
         positions.append(place)
-    assert positions == sorted(positions)
-    assert len(set(positions)) == 60
+        page.keyboard.press("Tab")
+    assert positions == sorted(set(positions))
+    assert len(positions) > 40
 
 
 def test_motion_stops_on_a_button_and_does_not_start_where_it_is_not_wanted(opened):
@@ -231,7 +232,7 @@ def test_motion_stops_on_a_button_and_does_not_start_where_it_is_not_wanted(open
     assert page.evaluate("(i) => i.currentSrc.slice(0, 14)", image.element_handle()) == "data:image/gif"
     page.get_by_role("button", name="Pause").first.click()
     page.wait_for_function("(i) => i.currentSrc.startsWith('data:image/png')", arg=image.element_handle())
-    assert page.get_by_role("button", name="Play").count() == 1
+    assert page.get_by_role("button", name="Play: From noise to avatars").count() == 1
     calm = opened(reduced_motion="reduce")
     sources = "[...document.querySelectorAll('figure.animation img')].map((i) => i.currentSrc.slice(0, 14))"
     assert set(calm.evaluate(sources)) == {"data:image/png"}
@@ -243,7 +244,7 @@ def test_without_script_everything_is_shown(opened):
     page = opened(java_script_enabled=False)
     assert page.locator(".comparison tbody tr:visible").count() > 80
     assert page.locator(".sweep figure:visible").count() == 2 * len(SCALES)
-    for control in (".slider", ".controls", ".motion"):
+    for control in (".slider", ".controls", ".fold", ".motion"):
         assert not page.locator(control).first.is_visible()
     page.get_by_role("button", name="record of scratch, seed 0").click()
     assert page.get_by_role("dialog").locator("pre").is_visible()

@@ -112,11 +112,13 @@ function slideGuidance(sweep) {
 
 function pauseAnimation(button) {
   const source = button.closest("figure").querySelector("source");
+  const what = button.closest("figcaption").firstChild.textContent.trim();
   const stillWanted = matchMedia(source.media);
   let still = stillWanted.matches;
   const apply = () => {
     source.media = still ? "all" : "not all";
     button.textContent = still ? "Play" : "Pause";
+    button.ariaLabel = `${button.textContent}: ${what}`;
   };
   button.addEventListener("click", () => { still = !still; apply(); });
   stillWanted.addEventListener("change", (event) => { still = event.matches; apply(); });
