@@ -9,6 +9,10 @@ from bench.errors import BadInput
 
 
 def add_report(report: argparse.ArgumentParser) -> None:
+    report.description = (
+        "One HTML file, whole in itself, of records and the pictures beside them. A record that cannot be read is "
+        "named on stderr and on the page, the others are shown, and the exit status is 1."
+    )
     report.set_defaults(command=report_command)
     report.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="results folders")
     report.add_argument("--out", type=Path, metavar="FILE.html", help="default: report.html in the first DIR")

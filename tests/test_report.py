@@ -218,6 +218,8 @@ WRONG = {
     "guidance": lambda fields: fields["measurements"].update(guidance=[{"guidance": 1.0, "accuracy": "good"}]),
     "unknown optimiser": lambda fields: fields["config"]["recipe"]["optimisation"].update(optimizer="magic"),
     "environment": lambda fields: fields.update(environment=None),
+    "seed": lambda fields: fields["config"].update(seed="first"),
+    "field with a line break": lambda fields: fields.update({"x\n\x1b[31my": 1}),
     "curve": lambda fields: fields["measurements"].update(curve=[3]),
 }
 
@@ -229,8 +231,20 @@ def test_a_record_that_cannot_be_drawn_is_named_and_the_others_are_drawn(kind, f
     status, out, error = bench_report(capsys, folder)
     assert status == 1, error
     assert error.count("\n") == 1
-    assert error.startswith(f"bench: record {path.name} cannot be ")
+    assert error.startswith(f"bench: record {path.name} ")
+    assert error.endswith(": delete it and run again\n")
+    assert error.rstrip("\n").isprintable()
     assert len(Page(Path(out.strip()).read_text()).all("pre")) == 3
+
+
+def test_records_that_go_alone_but_not_together_are_refused_in_one_line(folder, capsys, monkeypatch):
+    def clash(*_):
+        raise TypeError("these\ndo not compare")
+
+    monkeypatch.setattr(report, "render", clash)
+    status, out, error = bench_report(capsys, folder)
+    assert (status, out, error.count("\n")) == (2, "", 1)
+    assert "cannot be shown together" in error
 
 
 def test_a_folder_without_a_readable_record_is_refused(folder, tmp_path, capsys):
@@ -321,17 +335,21 @@ def test_a_picture_cut_short_or_that_unpacks_to_gigabytes_is_not_drawn(tmp_path)
         check_raster(whole[:16] + (100_000).to_bytes(4, "big") * 2 + whole[24:], ".png")
 
 
-def test_a_page_that_grows_leaves_out_other_seeds_then_epochs_and_says_so(everything, capsys, monkeypatch):
+def test_a_page_that_grows_leaves_out_more_and_more_and_says_so(everything, capsys, monkeypatch):
     page_of(capsys, everything)
-    whole = (everything / "report.html").stat().st_size
-    monkeypatch.setattr(report, "LIMIT", whole - 1)
-    page = page_of(capsys, everything)
-    assert "left out to keep the file small: pictures of every seed but the first" in page.texts("li")
-    assert (everything / "report.html").stat().st_size < whole
-    monkeypatch.setattr(report, "LIMIT", 1000)
+    told = []
+    for _ in report.CHOICES[1:]:
+        monkeypatch.setattr(report, "LIMIT", (everything / "report.html").stat().st_size - 1)
+        page = page_of(capsys, everything)
+        told.append([text.split(": ")[1] for text in page.texts("li") if text.startswith("left out")])
+    seeds, epochs = "pictures of every seed but the first", "epochs between the second and the last"
+    assert told == [[seeds], [seeds, epochs], [seeds, epochs, "animations"]]
+    before = (everything / "report.html").read_bytes()
+    monkeypatch.setattr(report, "LIMIT", len(before) - 1)
     status, _, error = bench_report(capsys, everything)
     assert (status, error.count("\n")) == (2, 1)
     assert "name fewer folders" in error
+    assert (everything / "report.html").read_bytes() == before
 
 
 def test_the_table_of_runs_sorts_by_raw_numbers_and_drops_what_nobody_measured(folder):

@@ -269,6 +269,8 @@ def test_a_hostile_name_runs_nothing(opened, tmp_path):
     main(["report", str(folder)])
     page = opened((folder / "report.html").as_uri())
     assert HOSTILE in page.locator(".comparison thead").inner_text()
+    page.set_viewport_size(PHONE)  # nor does its length make the page any wider
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     page.get_by_role("button", name="record of").first.click()
     assert HOSTILE in json.loads(page.get_by_role("dialog").locator("pre").inner_text())["config"]["contestant"]
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<script>1</' + 'script>')")

@@ -46,16 +46,6 @@ class Choice:
     every_epoch: bool = True
     animations: bool = True
 
-    @property
-    def left_out(self) -> list[str]:
-        """What a reader has to be told about it."""
-        told = (
-            (self.other_seeds, "pictures of every seed but the first"),
-            (self.every_epoch, "epochs between the second and the last"),
-            (self.animations, "animations"),
-        )
-        return [what for kept, what in told if not kept]
-
 
 @dataclass(frozen=True)
 class Exhibit:
@@ -98,6 +88,22 @@ class Sweep:
 def shown_records(column: Column) -> list[Record]:
     """The records of a column that have pictures to show; the first stands for it."""
     return [record for record in column.records if record.status == "done"]
+
+
+def left_out(choice: Choice, columns: list[Column]) -> list[str]:
+    """What a reader has to be told that a page of these columns does not embed."""
+    shown = [shown_records(column) for column in columns]
+    images = [record.images for records in shown for record in records]
+    told = (
+        (choice.other_seeds, "pictures of every seed but the first", any(len(records) > 1 for records in shown)),
+        (
+            choice.every_epoch,
+            "epochs between the second and the last",
+            any(len(i.get("epochs") or []) > 3 for i in images),
+        ),
+        (choice.animations, "animations", any(ANIMATIONS & i.keys() for i in images)),
+    )
+    return [what for kept, what, there in told if there and not kept]
 
 
 def gallery(shelf: Shelf, title: str, record: Record, choice: Choice) -> Gallery:

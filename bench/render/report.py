@@ -29,6 +29,8 @@ CHOICES = (
     Choice(other_seeds=False, every_epoch=False),
     Choice(other_seeds=False, every_epoch=False, animations=False),
 )
+# What a record of another's making may raise where a number is a text, or a field is missing.
+ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 SPEED_FROM = "forward GFLOP per image"  # where the rows of memory end
 BEGINNINGS = {
     id(SOURCE_ROWS[0]): "At a glance",
@@ -85,7 +87,7 @@ def readable_records(out: Path) -> tuple[list[Record], list[str]]:
         try:
             records.append(checked(path))
         except BadInput as refusal:
-            refusals.append(str(refusal))
+            refusals.append(one_line(str(refusal).replace(f"{path.parent}/", "")))  # no path of this machine
     if not records:
         why = refusals[0] if refusals else f"make some by `python -m bench run --out {out}`"
         raise BadInput(f"'{out}' holds no records that can be read: {why}")
@@ -96,20 +98,31 @@ def checked(path: Path) -> Record:
     """A record that can be drawn; one made elsewhere may hold a text where a number belongs."""
     try:
         record = read_record(path)
+        if type(record.run.seed) is not int or not isinstance(record.run.contestant, str):
+            raise TypeError("a seed is a whole number, a contestant a name")
         rival = replace(record, config=record.config | {"contestant": "itself under another name"})
         result_set(path, [record, rival], [], Choice())  # below a file lies no picture: only numbers are tried
     except BadInput:
         raise
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
+    except ODD as error:
+        why = f"{type(error).__name__}: {error}"
         raise BadInput(f"record {path.name} cannot be shown ({why}): delete it and run again") from error
     return record
+
+
+def one_line(text: str) -> str:
+    """What a record says may hold line breaks, and codes that a terminal obeys."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def write_page(sets: list[tuple[Path, list[Record], list[str]]], command: str) -> str:
     """The page of some results folders, each with its records and the refusals; BadInput if it grows too large."""
     for choice in CHOICES:
-        page = render([result_set(*each, choice) for each in sets], command, choice)
+        try:
+            page = render([result_set(*each, choice) for each in sets], command)
+        except ODD as error:  # each could be shown alone
+            why = one_line(f"{type(error).__name__}: {error}")
+            raise BadInput(f"the records cannot be shown together ({why}): keep those of others apart") from error
         if (size := len(page.encode())) <= LIMIT:
             return page
     raise BadInput(f"the report would have {size / 1e6:.1f} MB, over {LIMIT / 1e6:.0f}: name fewer folders")
@@ -122,7 +135,7 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
     sweep, galleries = exhibits.sweep(shelf, made.columns), list(all_galleries(shelf, made.columns, choice))
     plots = exhibits.plots(shelf)
     unmeasured = [f"measured by no run: {', '.join(runs.unmeasured)}"] if runs.unmeasured else []
-    left_out = [f"left out to keep the file small: {what}" for what in choice.left_out]
+    left_out = [f"left out to keep the file small: {what}" for what in exhibits.left_out(choice, made.columns)]
     return ResultSet(
         name=out.resolve().name,
         summary=setting.summary(records),
@@ -179,7 +192,7 @@ def words(text: str) -> Markup:
     return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", safe))  # noqa: S704 - escaped above
 
 
-def render(sets: list[ResultSet], command: str, choice: Choice) -> str:
+def render(sets: list[ResultSet], command: str) -> str:
     """The page with its style and script inside; its policy allows these two by their hash, and no network."""
     loader = PackageLoader("bench.render", "page")
     environment = Environment(
