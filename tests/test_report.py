@@ -282,9 +282,9 @@ def test_what_is_not_there_is_named(folder, capsys):
     shutil.rmtree(folder / "images" / "scratch-matched-seed0")
     page = page_of(capsys, folder)
     missing = page.texts("li")
-    assert "not drawn: samples above real ones of scratch, seed 0 (the file is gone)" in missing
+    assert "not drawn: samples above real ones of scratch, seed 0 (the file is not there)" in missing
     assert "not drawn: guidance strips of scratch, seed 0, diffusers-32, seed 0 (not in the record)" in missing
-    assert "not drawn: the plot “Memory at full scale” (the file is gone)" in missing
+    assert "not drawn: the plot “Memory at full scale” (the file is not there)" in missing
     assert "Guidance" not in page.texts("h3")
     plots = [attributes for _, attributes, _ in page.all("figure") if attributes.get("class") == "plot"]
     assert len(plots) == 2  # the PNGs that are committed
@@ -295,8 +295,8 @@ def test_what_is_not_there_is_named(folder, capsys):
     [
         ("../secret.png", "leads out"), ("images/../../secret.png", "leads out"), ("/etc/passwd", "leads out"),
         ("link.png", "leads out"), ("folder/secret.png", "leads out"), ("record.json", "neither .png"),
-        ("gone.png", "gone"), ("a\0b.png", "gone"), ("x" * 5000, "gone"), (7, "no path"), (None, "not in the record"),
-        ("loop.png", "gone"), ("folder.png", "neither .png"),
+        ("gone.png", "not there"), ("a\0b.png", "not there"), ("x" * 5000, "not there"), (7, "no path"), (None, "not in the record"),
+        ("loop.png", "not there"), ("folder.png", "neither .png"),
     ],
 )  # fmt: skip
 def test_a_path_stays_inside_its_folder_and_leads_to_a_picture(path, reason, tmp_path):

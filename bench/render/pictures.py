@@ -74,7 +74,7 @@ def locate(folder: Path, path: Any) -> Path:
         if found.suffix not in TYPES or not found.is_file():
             raise NotDrawn("neither .png nor .gif nor .svg")
     except (OSError, ValueError, RuntimeError) as error:
-        raise NotDrawn("the file is gone") from error
+        raise NotDrawn("the file is not there") from error
     return found
 
 
