@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from bench.render.pictures import NotDrawn, Shelf, check_raster, locate, read_picture
+from bench.render.embedded import NotDrawn, Shelf, check_raster, locate, read_picture
 
 
 @pytest.mark.parametrize(

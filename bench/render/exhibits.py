@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.record import Record
 from bench.render.column import Column
-from bench.render.pictures import NOT_THERE, Picture, Shelf
+from bench.render.embedded import NOT_THERE, Picture, Shelf
 from bench.render.quality import GUIDANCE_COLUMNS, number
 from bench.render.row import at, walk
 
