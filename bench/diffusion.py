@@ -1,9 +1,11 @@
 """The diffusion mathematics, thin over diffusers' schedulers: training loss and guided sampling."""
 
+import inspect
 from collections.abc import Callable, Iterator
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, SchedulerMixin
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -78,26 +80,24 @@ def guided(denoiser: Denoiser, noisy: Tensor, timestep: Tensor, condition: Tenso
 @torch.inference_mode()
 def sample_steps(
     denoiser: Denoiser,
-    recipe: Recipe,
+    scheduler: SchedulerMixin,  # with its timesteps set
     condition: Tensor,  # (B, D) on the device to sample on
     image_size: int,
-    seed: int,
-    indices: range,  # which samples of the run these are: each has its own seed
+    generator: list[torch.Generator] | torch.Generator | None,  # one for each image, or one for all of them
     guidance: float,
     memory_format: torch.memory_format = torch.channels_last,
 ) -> Iterator[Tensor]:
-    """Yield the image (B, 3, H, W) in model space after every reverse step, from the same latents for everyone."""
-    scheduler = sampler(recipe)
+    """Yield the image (B, 3, H, W) in model space after every reverse step, from the latents that are drawn first."""
     # Where DDIM clips x0, ε has to follow it: with ε left as predicted, guidance piles up noise.
-    options = {"use_clipped_model_output": True} if recipe.sampler == "ddim" else {}
-    generators = randomness.generators(seed, "sample", indices)
-    shape = (3, image_size, image_size)
-    image = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(condition.device)
+    offered = {"generator": generator, "use_clipped_model_output": True}
+    options = {name: offered[name] for name in offered.keys() & inspect.signature(scheduler.step).parameters.keys()}
+    shape = (len(condition), 3, image_size, image_size)
+    image = randn_tensor(shape, generator=generator, device=condition.device)
     for t in scheduler.timesteps:
         timestep = torch.full((len(image),), int(t), device=image.device)
         noisy = image.to(memory_format=memory_format)
         prediction = guided(denoiser, noisy, timestep, condition, guidance)
-        image = scheduler.step(prediction.float(), int(t), image, generator=generators, **options).prev_sample
+        image = scheduler.step(prediction.float(), int(t), image, **options).prev_sample
         yield image
 
 
@@ -107,10 +107,12 @@ def sample(
     condition: Tensor,
     image_size: int,
     seed: int,
-    indices: range,
+    indices: range,  # which samples of the run these are: each has its own seed
     guidance: float,
     memory_format: torch.memory_format = torch.channels_last,
 ) -> Tensor:
-    """The last of `sample_steps`: finished images (B, 3, H, W) in model space."""
-    *_, image = sample_steps(denoiser, recipe, condition, image_size, seed, indices, guidance, memory_format)
+    """The last of `sample_steps`: finished images (B, 3, H, W) in model space, from the same latents for everyone."""
+    generators = randomness.generators(seed, "sample", indices)
+    scheduler = sampler(recipe)
+    *_, image = sample_steps(denoiser, scheduler, condition, image_size, generators, guidance, memory_format)
     return image
