@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.errors import BadInput, CannotWrite
@@ -50,14 +51,21 @@ def write_new(path: Path, data: bytes) -> None:
 
 def write_folder(final: Path, contents: dict[str, bytes]) -> None:
     """Write a whole folder of files, in their order, and only then give it its name; CannotWrite as above."""
+    with new_folder(final) as temporary:
+        for name, content in contents.items():
+            write_new(temporary / name, content)
+        sync_folder(temporary)
+
+
+@contextlib.contextmanager
+def new_folder(final: Path) -> Iterator[Path]:
+    """A folder to fill and to sync, that gets its name only after that; CannotWrite as above, and nothing is left."""
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     try:
         make_folder(final.parent)
         try:
             temporary.mkdir()
-            for name, content in contents.items():
-                write_new(temporary / name, content)
-            sync_folder(temporary)
+            yield temporary
             os.replace(temporary, final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -65,6 +73,12 @@ def write_folder(final: Path, contents: dict[str, bytes]) -> None:
         sync_folder(final.parent)
     except OSError as error:
         raise CannotWrite(final, error) from error
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring what somebody else's code wrote in a folder, and below it, down to the disk."""
+    for path in (*folder.rglob("*"), folder):
+        sync_folder(path)
 
 
 def make_folder(folder: Path) -> None:
@@ -76,6 +90,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
+    """Bring a folder's names, or a file's content, down to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench import cache, contestants, durable, randomness
-from bench.batches import MEMORY_FORMATS
+from bench import cache, contestants, durable
 from bench.attributes import ASKED
-from bench.checkpoint import load_newest
+from bench.batches import MEMORY_FORMATS
+from bench.checkpoint import Checkpoint, load_newest
+from bench.conditions import chosen_codes, is_shown_by_any
 from bench.config import RunConfig, run_name
 from bench.data.schema import Schema
 from bench.environment import choose_device
@@ -19,12 +20,16 @@ from bench.render.gallery import write_strip
 from bench.sampling import draw
 
 
-def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
-    """The first seed of a contestant that was trained in this results folder; BadInput if there is none."""
-    found = sorted((out / ".work").glob(f"{run_name(contestant, recipe, '*')}/config.json"))
+def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -> RunConfig:
+    """The run of a contestant that was trained in this results folder, of the first seed unless one is named.
+
+    BadInput if there is none.
+    """
+    found = sorted((out / ".work").glob(f"{run_name(contestant, recipe, '*' if seed is None else seed)}/config.json"))
     if not found:
+        which = recipe if seed is None else f"{recipe}, seed {seed}"
         raise BadInput(
-            f"'{out}' holds no checkpoint of {contestant} ({recipe}), they are not committed: train it here first, "
+            f"'{out}' holds no checkpoint of {contestant} ({which}), they are not committed: train it here first, "
             "with the command that stands below the folder's table and an --out of its own"
         )
     try:
@@ -34,31 +39,24 @@ def find_run(out: Path, contestant: str, recipe: str) -> RunConfig:
         raise BadInput(f"'{out}' was trained by another version of this code ({error}): train it again") from error
 
 
-def chosen_codes(schema: Schema, real: Tensor, attributes: str, count: int, seed: int) -> Tensor:
-    """Codes (count, A): real held-out avatars that show as much as possible of what is asked, with the rest of it set.
-
-    Attributes depend on each other (a hat hides the hair), so the ones not asked for are never drawn one by one.
-    """
-    wanted = schema.parse(attributes)
-    columns = [schema.names.index(name) for name in wanted]
-    asked = torch.tensor(list(wanted.values()), dtype=real.dtype)
-    agreeing = (real[:, columns] == asked).sum(1)
-    if agreeing.max() < len(wanted):  # not refused: it may be rare, and it may be why someone asks
-        print(
-            f"none of the {len(real)} held-out avatars is like that: what is asked may exclude itself", file=sys.stderr
-        )
-    order = torch.randperm(len(real), generator=randomness.generator(seed, "conditions"))
-    best = order[agreeing[order].argsort(descending=True, stable=True)]
-    codes = real[best[torch.arange(count) % len(best)]].clone()
-    codes[:, columns] = asked
-    return codes
+def held_out_codes(out: Path, config: RunConfig) -> tuple[Schema, Tensor]:
+    """The schema of a run's data, and the codes (N, A) of the avatars that it held out."""
+    kept = cache.read(out / ".work" / config.name / ASKED)
+    if kept is None:
+        raise BadInput(f"{config.name} has not begun to train: let its run finish an epoch first")
+    return Schema.from_json(json.loads(kept[1]["schema"])), kept[0]["codes"]
 
 
-def load_denoiser(out: Path, config: RunConfig, condition_width: int) -> nn.Module:
-    """The denoiser of a run's newest checkpoint, with its averaged weights if it keeps an average."""
+def newest_checkpoint(out: Path, config: RunConfig) -> Checkpoint:
+    """A run's newest checkpoint; BadInput if it has none yet."""
     checkpoint = load_newest(out / ".work" / config.name / "checkpoints")
     if checkpoint is None:
         raise BadInput(f"{config.name} has no checkpoint yet: let its run finish an epoch first")
+    return checkpoint
+
+
+def load_denoiser(checkpoint: Checkpoint, config: RunConfig, condition_width: int) -> nn.Module:
+    """The denoiser of a checkpoint, with its averaged weights if it keeps an average."""
     sizes = config.sizes
     denoiser = contestants.build(config.contestant, condition_width, sizes.image_size, sizes.scale, config.seed)
     denoiser.load_state_dict(
@@ -83,13 +81,12 @@ def generate(
     """Write a grid of `count` samples to `picture`."""
     durable.check_writable(picture.parent)
     config = find_run(out, contestants.contestant(contestant).name, recipe)
-    kept = cache.read(out / ".work" / config.name / ASKED)
-    if kept is None:
-        raise BadInput(f"{config.name} has not begun to train: let its run finish an epoch first")
-    schema = Schema.from_json(json.loads(kept[1]["schema"]))
-    codes = chosen_codes(schema, kept[0]["codes"], attributes, count, seed)
+    schema, real = held_out_codes(out, config)
+    codes = chosen_codes(schema, real, attributes, count, seed)
+    if not is_shown_by_any(schema, real, attributes):  # not refused: it may be rare, and it may be why someone asks
+        print(f"none of the {len(real)} held-out avatars is all of that: it may exclude itself", file=sys.stderr)
     condition = torch.from_numpy(schema.binarise(codes.numpy()))
     device = torch.device(choose_device("auto"))
-    denoiser = load_denoiser(out, config, schema.width).to(device)
+    denoiser = load_denoiser(newest_checkpoint(out, config), config, schema.width).to(device)
     images = draw(denoiser, config, condition, device, guidance, seed=seed)
     write_strip(picture, images, columns=min(8, count))

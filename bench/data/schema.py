@@ -1,5 +1,6 @@
 """What can be asked of an avatar: its attributes, their variants, and the binarised condition."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,10 @@ class Schema:
                 raise BadInput(f"'{part}' names no value: write for example {attribute.name}={attribute.variants[0]}")
             wanted[attribute.name] = attribute.code(variant.strip())
         return wanted
+
+    def write(self, codes: Sequence[int]) -> str:
+        """The text from which `parse` reads these codes (A,) again."""
+        return ",".join(f"{a.name}={a.variants[code]}" for a, code in zip(self.attributes, codes, strict=True))
 
     def example(self) -> str:
         first = self.attributes[0]
