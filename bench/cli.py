@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> Parser:
     top = Parser(prog="bench", description="A hand-written diffusion UNet against diffusers', measured alike.")
-    kinds = top.add_subparsers(required=True, metavar="run|table|pictures|report|overview|anatomy|overhead|judges|sample|data")
+    kinds = top.add_subparsers(required=True)
     add_run(kinds.add_parser("run", help="train, measure and compare"))
     add_table(kinds.add_parser("table", help="draw the table again from records"))
     add_pictures(kinds.add_parser("pictures", help="draw a results folder's pictures again"))
@@ -67,7 +67,9 @@ def parser() -> Parser:
     add_overhead(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     add_judges(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))
     add_sample(kinds.add_parser("sample", help="draw avatars from a finished run"))
+    add_export(kinds.add_parser("export", help="write a trained model as a pipeline that diffusers loads"))
     add_data(kinds.add_parser("data", help="verify, preview or export a data set"))
+    kinds.metavar = "|".join(kinds.choices)
     return top
 
 
@@ -177,6 +179,15 @@ def add_sample(sample: argparse.ArgumentParser) -> None:
     sample.add_argument("--seed", type=int, default=0, help="of the samples")
     sample.add_argument("--recipe", default="matched", choices=tuple(RECIPES))
     sample.add_argument("--out", type=png, metavar="FILE.png", help="needed to draw")
+
+
+def add_export(export: argparse.ArgumentParser) -> None:
+    export.set_defaults(command=commands.export_command)
+    export.add_argument("run", type=Path, metavar="RUN", help="a results folder with its .work")
+    export.add_argument("folder", type=Path, metavar="DIR", help="a new folder for the pipeline and its model card")
+    export.add_argument("--contestant", required=True)
+    export.add_argument("--recipe", default="matched", choices=tuple(RECIPES))
+    export.add_argument("--seed", type=int, help="of the training run (default: the first found)")
 
 
 def add_data(data: argparse.ArgumentParser) -> None:

@@ -249,6 +249,17 @@ def sample_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def export_command(arguments: argparse.Namespace) -> int:
+    from diffusers.utils.logging import disable_progress_bar
+
+    from bench.export import export
+
+    disable_progress_bar()  # it would stand before an error's one line
+    export(arguments.run, arguments.contestant, arguments.recipe, arguments.seed, arguments.folder)
+    print(arguments.folder)
+    return 0
+
+
 def print_json(document: Any) -> None:
     json.dump(document, sys.stdout, indent=1, allow_nan=False)
     print()

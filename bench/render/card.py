@@ -1,0 +1,182 @@
+"""The model card of an exported pipeline: what it is, how to draw with it, and what was measured of these weights."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from bench.config import RunConfig
+from bench.data.schema import Schema
+from bench.record import Record
+from bench.render.column import Column
+from bench.render.distance_rows import distance_rows
+from bench.render.legend import MISSING, data_note, environment_note, scoring_note, training_note
+from bench.render.quality_rows import ATTRIBUTE_ROWS
+from bench.render.row import at
+from bench.render.table import ARROWS, cell
+
+AVATAAARS = "Avataaars by Pablo Stanley, free for personal and commercial use"
+CARTOON_SET = (
+    "a data set in the layout of Google's Cartoon Set; that one is by Google, licensed CC BY 4.0, and anything drawn "
+    "from it has to name Google. If these were other data, ask those who made them"
+)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What the card tells of: weights, where they come from, and the record of them, if they have one."""
+
+    config: RunConfig
+    schema: Schema
+    module: str | None  # to be imported before the pipeline is loaded; None for our own
+    parameters: int
+    epochs: int  # trained in full
+    record: Record | None  # only of these very weights
+    unmeasured: str = ""  # why there is no record
+
+
+def model_card(exported: Exported) -> ModelCard:
+    """The card, its metadata with a model-index if these weights were measured."""
+    config, record = exported.config, exported.record
+    metadata = ModelCardData(
+        license="mit",
+        library_name="diffusers",
+        tags=["diffusers", "diffusion", "avatars", "attribute-conditioned", config.contestant],
+        model_name=config.name,
+        eval_results=results(record) if record else None,
+    )
+    sections = [
+        f"# {config.name}",
+        introduction(exported),
+        "## How to draw\n\n" + usage(exported),
+        "## What can be asked\n\n" + askable(exported.schema),
+        "## How it was trained\n\n" + training(exported),
+        "## What was measured\n\n" + (measured(record) if record else f"Nothing: {exported.unmeasured}."),
+        "## Limitations\n\n" + limitations(exported),
+        "## Licences\n\n" + licences(config),
+    ]
+    return ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n")
+
+
+def introduction(exported: Exported) -> str:
+    size, scale = exported.config.sizes.image_size, exported.config.sizes.scale
+    return (
+        f"Draws cartoon avatars of {size}×{size} pixels that show the attributes asked for: a diffusion UNet with Tau, "
+        f"which turns attributes into context tokens, {exported.parameters:,} parameters in all ({scale:g} of the "
+        "published channels). It is one contestant of a comparison between a hand-written UNet and diffusers' "
+        f"(`{exported.config.contestant}`)."
+    )
+
+
+def usage(exported: Exported) -> str:
+    """How to load the pipeline and draw with it, in a process that knows nothing yet."""
+    first, second = exported.schema.attributes[0], exported.schema.attributes[-1]
+    own = f"import {exported.module}  # the denoiser's own package\n" if exported.module else ""
+    return f"""It needs the package `unet-by-hand` of that comparison, installed from its checkout (`pip install -e .`).
+
+```python
+import torch
+{own}from bench.pipeline import AvatarPipeline
+
+pipeline = AvatarPipeline.from_pretrained("path/to/this/folder")
+asked = {{"{first.name}": "{first.variants[0]}", "{second.name}": "{second.variants[0]}"}}
+images = pipeline([asked] * 4, generator=torch.Generator().manual_seed(0)).images
+images[0].save("avatar.png")
+```
+
+{completion(exported.schema)}"""
+
+
+def completion(schema: Schema) -> str:
+    return (
+        "What is not asked is taken from a real avatar, one of those held out from training that `model_index.json` "
+        "keeps: attributes depend on each other (a hat hides the hair). The generator's seed picks it. A tensor "
+        f"(B, {schema.width}) of binarised attributes, one-hot groups side by side, is drawn as it is. "
+        "`guidance_scale` and `num_inference_steps` are by default those of the training recipe."
+    )
+
+
+def askable(schema: Schema) -> str:
+    return "\n".join(f"- `{a.name}`: {', '.join(f'`{variant}`' for variant in a.variants)}" for a in schema.attributes)
+
+
+def training(exported: Exported) -> str:
+    config, record, recipe = exported.config, exported.record, exported.config.recipe
+    optimisation, sizes = recipe.optimisation, config.sizes
+    weights = "raw" if recipe.ema_decay is None else f"averaged (EMA, decay {recipe.ema_decay:g})"
+    lines = [
+        f"{exported.epochs} of {sizes.epochs} epochs over a data set of {sizes.images} images, a tenth of it held "
+        f"out, in batches of {sizes.batch_size}; {optimisation.optimizer} with a {optimisation.schedule} schedule from "
+        f"{sizes.learning_rate:g}; seed {config.seed}; these are the {weights} weights.",
+        f"Recipe {recipe.name}: {recipe.timesteps} timesteps, β from {recipe.beta_start:g} to {recipe.beta_end:g}, "
+        f"{recipe.prediction}, conditions dropped with probability {recipe.condition_dropout:g}; drawn by "
+        f"{recipe.sampler.upper()} in {recipe.sampling_steps} steps with guidance {recipe.guidance:g}.",
+    ]
+    if record:
+        lines += [training_note(record, [record]), data_note(record), environment_note(record)]
+        lines += [f"Trained and measured by `{record.command}`."]
+    else:
+        lines += [f"Data: {config.data}, content {config.data_hash[:12]}."]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def measured(record: Record) -> str:
+    """The rows of the comparison's table that tell of quality, as they stand there."""
+    column = Column(record.run.contestant, [record])
+    rows = [(row, cell(row, column).text) for row in (*distance_rows([record]), *ATTRIBUTE_ROWS)]
+    lines = [f"| {row.label}{ARROWS[row.better]} | {text} | {row.meaning} |" for row, text in rows if text != MISSING]
+    head = "| measure | value (95 % interval over samples) | what it tells |\n| :--- | :--- | :--- |\n"
+    return head + "\n".join(lines) + f"\n\n{scoring_note(record)}"
+
+
+def results(record: Record) -> list[EvalResult]:
+    """Raw numbers of quality, each with what it rests on; what was not measured is left out."""
+    found = []
+    for distance in (at("distance")(record) or {}).values():
+        basis = f"{distance['generated']} generated against {distance['real']} real"
+        split = distance["split"]
+        kid = (distance.get("kid") or {}).get("value")
+        found += [
+            result(record, "frechet_distance", f"{distance['title']}, {basis}", distance["frechet_distance"], split),
+            result(record, "kid", f"KID of the same features as {distance['title']}, {basis}", kid, split),
+        ]
+    macro = at("attributes", "macro")(record) or {}
+    if macro.get("ceiling") is not None:
+        name = f"attribute accuracy, macro, by a classifier (its ceiling on real images is {macro['ceiling']:.3f})"
+        found.append(result(record, "accuracy", name, macro["accuracy"], "held-out, the conditions asked"))
+    return [one for one in found if one.metric_value is not None]
+
+
+def result(record: Record, kind: str, name: str, value: Any, split: str) -> EvalResult:
+    run = record.run
+    return EvalResult(
+        task_type="image-generation",
+        task_name="avatars with the attributes asked for",
+        dataset_type=run.data,
+        dataset_name=f"{run.data}, {run.sizes.image_size}×{run.sizes.image_size}",
+        dataset_split=split,
+        dataset_revision=run.data_hash,
+        metric_type=kind,
+        metric_name=name,
+        metric_value=value,
+    )
+
+
+def limitations(exported: Exported) -> str:
+    size = exported.config.sizes.image_size
+    lines = [
+        f"It draws nothing but avatars in the style of its data, at {size}×{size}, and only the attributes above.",
+        "A combination that its data never show is drawn anyhow, and may come out as something else.",
+        "It is one model of one seed: two seeds differ, so a comparison needs several.",
+        "A Fréchet distance is only the usual FID where Inception is its extractor; others compare with their like.",
+        "The same seeds give the same pixels on one kind of machine with the same versions and the same batch; "
+        "elsewhere they are alike to the eye.",
+    ]
+    if exported.record is None:
+        lines.insert(0, "How good it is, nobody has measured.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def licences(config: RunConfig) -> str:
+    data = AVATAAARS if config.data == "avataaars" else f"`{config.data}`, {CARTOON_SET}"
+    return f"- Weights and code: MIT.\n- Data that it was trained on: {data}."
