@@ -28,6 +28,10 @@ def parts(avatars) -> Split:
 
 @pytest.fixture
 def config(avatars) -> RunConfig:
+    return tiny_config(avatars)
+
+
+def tiny_config(avatars: AvatarSet) -> RunConfig:
     sizes = replace(PRESETS["smoke"], image_size=16, scale=TINY, images=120, epochs=3, batch_size=16, samples=8)
     return RunConfig(
         contestant="scratch",

@@ -4,6 +4,8 @@ import os
 import time
 
 import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
@@ -110,3 +112,25 @@ class MeanColour(FeatureExtractorBase):
 
 MEAN_COLOUR = Extractor("mean-colour", "mean", "Fréchet distance (mean colour)", "none", lambda _: "no weights")
 register(MEAN_COLOUR, MeanColour)
+
+
+class Saved(Plain, ModelMixin, ConfigMixin):
+    """A denoiser of a user's own that diffusers can save."""
+
+    @register_to_config
+    def __init__(self, condition_width: int) -> None:
+        super().__init__(condition_width)
+
+
+def build_saved(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Saved(condition_width)
+
+
+class Forgetful(Saved):
+    """Has a weight that its configuration does not tell of."""
+
+
+def build_forgetful(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    model = Forgetful(condition_width)
+    model.more = nn.Linear(2, 2)
+    return model
