@@ -13,20 +13,18 @@ from pathlib import Path
 from bench import commands
 from bench.arguments import (
     Parser,
-    finite_float,
     integers,
     memory_size,
     names,
-    png,
     positive_float,
     positive_int,
     rate,
-    sample_count,
 )
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
 from bench.data import commands as data_commands
 from bench.errors import BadInput, RunFailed
-from bench.report_commands import add_report
+from bench.model_commands import add_export, add_sample
+from bench.report_commands import add_overview, add_pictures, add_report
 from bench.stopping import INTERRUPTED, STOPPED, Stopping
 
 
@@ -114,16 +112,6 @@ def add_table(table: argparse.ArgumentParser) -> None:
     table.add_argument("--format", default=None, choices=("md", "csv", "json"), help="default: drawn for the terminal")
 
 
-def add_pictures(pictures: argparse.ArgumentParser) -> None:
-    pictures.set_defaults(command=commands.pictures_command)
-    pictures.add_argument("folders", nargs="+", type=Path, metavar="DIR")
-
-
-def add_overview(overview: argparse.ArgumentParser) -> None:
-    overview.set_defaults(command=commands.overview_command)
-    overview.add_argument("folder", nargs="?", type=Path, default=Path("results"), metavar="DIR")
-
-
 def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
     anatomy.set_defaults(command=commands.anatomy_command)
     anatomy.add_argument("--contestants", default="all", help="names, or package.module:function (default all of ours)")
@@ -166,28 +154,6 @@ def add_judges(judges: argparse.ArgumentParser) -> None:
     judges.add_argument("--cache", type=Path, help="data cache, as for run")
     judges.add_argument("--out", type=Path, metavar="DIR", help="also write the document and pictures there")
     judges.add_argument("--json", action="store_true")
-
-
-def add_sample(sample: argparse.ArgumentParser) -> None:
-    sample.set_defaults(command=commands.sample_command)
-    sample.add_argument("--run", type=Path, required=True, metavar="DIR", help="a results folder with its .work")
-    sample.add_argument("--list", action="store_true", help="print the attributes and their values, and draw nothing")
-    sample.add_argument("--contestant", help="whose; needed to draw")
-    sample.add_argument("--attributes", default="", help="name=value,…; the rest is a real avatar's")
-    sample.add_argument("--guidance", type=finite_float, help="default: the recipe's")
-    sample.add_argument("--count", type=sample_count, default=16, help="default 16")
-    sample.add_argument("--seed", type=int, default=0, help="of the samples")
-    sample.add_argument("--recipe", default="matched", choices=tuple(RECIPES))
-    sample.add_argument("--out", type=png, metavar="FILE.png", help="needed to draw")
-
-
-def add_export(export: argparse.ArgumentParser) -> None:
-    export.set_defaults(command=commands.export_command)
-    export.add_argument("run", type=Path, metavar="RUN", help="a results folder with its .work")
-    export.add_argument("folder", type=Path, metavar="DIR", help="a new folder for the pipeline and its model card")
-    export.add_argument("--contestant", required=True)
-    export.add_argument("--recipe", default="matched", choices=tuple(RECIPES))
-    export.add_argument("--seed", type=int, help="of the training run (default: the first found)")
 
 
 def add_data(data: argparse.ArgumentParser) -> None:

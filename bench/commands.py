@@ -125,23 +125,6 @@ def table_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def pictures_command(arguments: argparse.Namespace) -> int:
-    from bench.redraw import redraw
-
-    for folder in arguments.folders:
-        for line in redraw(folder):
-            print(f"{folder.name}: {line}", file=sys.stderr)
-        print(folder / "images")
-    return 0
-
-
-def overview_command(arguments: argparse.Namespace) -> int:
-    from bench.render.overview import write_overview
-
-    print(write_overview(arguments.folder))
-    return 0
-
-
 def anatomy_command(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
         raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
@@ -220,43 +203,6 @@ def judges_command(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         print("\n".join(judges_lines(document)))
-    return 0
-
-
-def sample_command(arguments: argparse.Namespace) -> int:
-    if arguments.list:
-        from bench.attributes import attribute_lines, schema_of
-
-        print("\n".join(attribute_lines(schema_of(arguments.run, arguments.contestant, arguments.recipe))))
-        return 0
-    missing = [f"--{name}" for name in ("contestant", "out") if getattr(arguments, name) is None]
-    if missing:
-        raise BadInput(f"to draw, name {' and '.join(missing)}; --list prints what can be asked for")
-
-    from bench.generate import generate
-
-    generate(
-        out=arguments.run,
-        contestant=arguments.contestant,
-        recipe=arguments.recipe,
-        attributes=arguments.attributes,
-        guidance=arguments.guidance,
-        count=arguments.count,
-        seed=arguments.seed,
-        picture=arguments.out,
-    )
-    print(arguments.out)
-    return 0
-
-
-def export_command(arguments: argparse.Namespace) -> int:
-    from diffusers.utils.logging import disable_progress_bar
-
-    from bench.export import export
-
-    disable_progress_bar()  # it would stand before an error's one line
-    export(arguments.run, arguments.contestant, arguments.recipe, arguments.seed, arguments.folder)
-    print(arguments.folder)
     return 0
 
 

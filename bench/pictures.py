@@ -12,7 +12,7 @@ from bench import randomness, samples
 from bench.batches import MEMORY_FORMATS
 from bench.config import Recipe, RunConfig
 from bench.data.dataset import AvatarSet, to_model_space, to_pixels
-from bench.diffusion import noise_schedule, sample_steps
+from bench.diffusion import noise_schedule, sample_steps, sampler
 from bench.display import Display
 from bench.job import Job
 from bench.quality.attributes import scorable
@@ -105,11 +105,10 @@ def show_denoising(job: Job, denoiser: nn.Module, asked: AvatarSet, device: torc
     every = -(-steps // FRAMES)
     states = sample_steps(
         denoiser,
-        config.recipe,
+        sampler(config.recipe),
         asked.conditions[:count].to(device),
         config.sizes.image_size,
-        config.seed,
-        range(count),
+        randomness.generators(config.seed, "sample", range(count)),  # those of the samples
         DENOISING_GUIDANCE,
         MEMORY_FORMATS[config.memory_format],
     )
@@ -150,7 +149,7 @@ def show_confusions(
         return {}
     asked = asked.subset(torch.arange(len(generated)))
     column = asked.schema.names.index(confusion["attribute"])
-    counted = scorable(asked, quality["judge"]["untrained"])[:, column]
+    counted = scorable(asked, quality["judge"].get("untrained", {}))[:, column]
     seen = judge.predict(generated)[:, column]
     picture = draw_confusions(
         confusion["variants"],

@@ -16,7 +16,7 @@ from bench.display import display
 from bench.environment import choose_device
 from bench.errors import BadInput, RunFailed
 from bench.evaluation import asked_of, judge_of
-from bench.generate import load_denoiser
+from bench.generate import load_denoiser, newest_checkpoint
 from bench.job import Job
 from bench.lock import lock
 from bench.pictures import STRIP, draw_pictures, show_samples
@@ -56,7 +56,7 @@ def redraw_run(out: Path, record: Record, larger: bool) -> dict[str, Any]:
     parts = split(avatars)
     asked = asked_of(parts, config.sizes.samples)
     device = torch.device(choose_device(config.device))
-    denoiser = load_denoiser(out, config, avatars.schema.width).to(device)
+    denoiser = load_denoiser(newest_checkpoint(out, config), config, avatars.schema.width).to(device)
     with display(config.name) as show:
         drawn = {}
         for series in samples.series_of(config):

@@ -1,4 +1,4 @@
-"""What `bench report` does with its arguments; the work is imported late, and torch not at all."""
+"""The commands that show what was measured: report, pictures, overview. The work is imported late."""
 
 import argparse
 import sys
@@ -16,6 +16,18 @@ def add_report(report: argparse.ArgumentParser) -> None:
     report.set_defaults(command=report_command)
     report.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="results folders")
     report.add_argument("--out", type=Path, metavar="FILE.html", help="default: report.html in the first DIR")
+
+
+def add_pictures(pictures: argparse.ArgumentParser) -> None:
+    pictures.set_defaults(command=pictures_command)
+    pictures.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="results folders")
+
+
+def add_overview(overview: argparse.ArgumentParser) -> None:
+    overview.set_defaults(command=overview_command)
+    overview.add_argument(
+        "folder", nargs="?", type=Path, default=Path("results"), metavar="DIR", help="default results"
+    )
 
 
 def report_command(arguments: argparse.Namespace) -> int:
@@ -40,3 +52,20 @@ def report_command(arguments: argparse.Namespace) -> int:
 def shown_command(folders: list[Path]) -> str:
     """The command as it can be typed again, no path of this machine in it."""
     return " ".join(["python -m bench report", *(f.name if f.is_absolute() else str(f) for f in folders)])
+
+
+def pictures_command(arguments: argparse.Namespace) -> int:
+    from bench.redraw import redraw
+
+    for folder in arguments.folders:
+        for line in redraw(folder):
+            print(f"{folder.name}: {line}", file=sys.stderr)
+        print(folder / "images")
+    return 0
+
+
+def overview_command(arguments: argparse.Namespace) -> int:
+    from bench.render.overview import write_overview
+
+    print(write_overview(arguments.folder))
+    return 0

@@ -14,8 +14,8 @@ from bench.errors import BadInput
 from bench.record import Record, read_record
 from bench.render import exhibits, setting
 from bench.render.column import Column
-from bench.render.exhibits import Choice, Exhibit, Gallery, Numbers, Sweep
 from bench.render.embedded import Picture, Shelf
+from bench.render.exhibits import Choice, Exhibit, Gallery, Numbers, Sweep
 from bench.render.quality_rows import ARTEFACT_ROWS, ATTRIBUTE_ROWS, LOSS_ROWS, SWEEP_ROWS
 from bench.render.row import Row
 from bench.render.rows import COST_ROWS, MEASURED_ROWS, SOURCE_ROWS
