@@ -74,7 +74,7 @@ def owner_of(file: TextIO) -> dict[str, str]:
     text = file.read()
     try:
         return dict(json.loads(text)) if text else {}
-    except ValueError:
+    except (ValueError, TypeError):  # cut short, or by another version
         return {"process": "?"}
 
 

@@ -152,6 +152,7 @@ def show_confusions(
     counted = scorable(asked, quality["judge"].get("untrained", {}))[:, column]
     seen = judge.predict(generated)[:, column]
     picture = draw_confusions(
+        confusion["attribute"],
         confusion["variants"],
         confusion["counts"],
         generated[counted],

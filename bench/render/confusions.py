@@ -6,7 +6,7 @@ from torch import Tensor
 from bench.render.gallery import BAND, INK, PAPER, SHOWN, font, to_pictures
 
 MOST = 10  # variants in a grid
-LEFT = 96  # pixels for the names of rows
+LEFT = 112  # pixels for the names of rows
 RIGHT_FRAME, EMPTY = "#1b9e77", "#eeeeee"
 
 
@@ -18,6 +18,7 @@ def most_confused(counts: list[list[int]]) -> list[int]:
 
 
 def draw_confusions(
+    attribute: str,
     variants: list[str],
     counts: list[list[int]],  # asked in rows, seen in columns
     images: Tensor,  # uint8 (N, 3, H, W)
@@ -28,10 +29,11 @@ def draw_confusions(
     shown = most_confused(counts)
     whole = Image.new("RGB", (LEFT + SHOWN * len(shown), 2 * BAND + SHOWN * len(shown)), PAPER)
     pen = ImageDraw.Draw(whole)
-    pen.text((LEFT / 2, BAND), "asked ↓  seen →", INK, font(), anchor="mm")
+    pen.text((LEFT - 6, BAND / 2), attribute, INK, fitting(attribute, LEFT - 8), anchor="rm")
+    pen.text((LEFT - 6, BAND * 3 / 2), "asked ↓ seen →", INK, font(), anchor="rm")
     for place, i in enumerate(shown):
         middle = SHOWN * (place + 0.5)
-        pen.text((LEFT + middle, BAND), variants[i], INK, fitting(variants[i], SHOWN), anchor="mm")
+        pen.text((LEFT + middle, BAND * 3 / 2), variants[i], INK, fitting(variants[i], SHOWN), anchor="mm")
         pen.text((LEFT - 6, 2 * BAND + middle), variants[i], INK, fitting(variants[i], LEFT - 8), anchor="rm")
         for column, j in enumerate(shown):
             corner = (LEFT + SHOWN * column, 2 * BAND + SHOWN * place)

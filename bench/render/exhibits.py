@@ -6,33 +6,21 @@ from typing import Any
 from bench.record import Record
 from bench.render.column import Column
 from bench.render.embedded import NOT_THERE, Picture, Shelf
+from bench.render.plots import PLOTS
 from bench.render.quality import GUIDANCE_COLUMNS, number
 from bench.render.row import at, walk
 
-PLOTS = (
-    ("curves", "Quality while training", "Line charts: attribute accuracy and Fréchet distance after every epoch, by "
-     "images seen, by seconds of training and by arithmetic; a line a contestant, its seeds as a band."),
-    ("guidance", "Quality by guidance scale", "Line charts: accuracy, Fréchet distance, stray pixels and saturation by "
-     "guidance scale, a line a contestant. The numbers are in the tables below."),
-    ("attributes", "Accuracy of every attribute", "Chart: how often samples show what was asked for, an attribute a "
-     "group, between chance level and ceiling. The numbers are in the comparison."),
-    ("memory", "Memory at full scale", "Stacked bars: weights, gradients, optimiser, average and activations of every "
-     "contestant at the published size. The numbers are in the comparison."),
-    ("timesteps", "Validation loss by timestep", "Line chart: the loss on held-out images at each of the timesteps "
-     "that it is averaged over, a line a contestant."),
-)  # fmt: skip
-
 SINGLE = (
-    ("samples", "samples above real ones", "Samples, and in the lower half the real avatars of the same conditions",
+    ("samples", "samples above real ones", "Samples, each row above the real avatars of the same conditions",
      "Avatars drawn by {}, above the real avatars of the same conditions in the same order"),
     ("denoising", "denoising", "From noise to avatars, at guidance 7",
      "Animation: noise becomes avatars drawn by {}, step by step"),
     ("guidance_sweep", "guidance sweep", "The same avatars while the guidance scale grows",
      "Animation: the same avatars drawn by {}, at one guidance scale after another"),
-    ("noising", "noising", "What training adds: real avatars under more and more noise",
-     "Real avatars that disappear in noise from left to right, as {} is trained on them"),
-    ("confusions", "confusions", "What is taken for what",
-     "Chart: how often {} shows another variant than the one asked for; the numbers are in the table under Plots"),
+    ("noising", "noising", "What training adds: a real avatar under more and more noise, and the share ᾱ of its variance that is left",
+     "A real avatar that disappears in noise from left to right, as {} is trained on it"),
+    ("confusions", "confusions", "What is taken for what, of the attribute that is shown worst",
+     "Grid of samples by {}: variants asked in rows, variants seen in columns, right ones framed"),
 )  # fmt: skip
 ANIMATIONS = {"denoising", "guidance_sweep"}
 CHARTS = {"confusions"}
@@ -186,11 +174,11 @@ def numbers_at(record: Record, scale: float) -> str:
 def plots(shelf: Shelf) -> list[Exhibit]:
     """The plots that lie in a results folder: SVG where there is one, else PNG."""
     found = []
-    for name, caption, alt in PLOTS:
-        suffix = ".svg" if (shelf.folder / "images" / f"{name}.svg").is_file() else ".png"
-        picture = shelf.take(f"images/{name}{suffix}", f"the plot “{caption}”", "", alt)
+    for plot in PLOTS:
+        suffix = ".svg" if (shelf.folder / "images" / f"{plot.name}.svg").is_file() else ".png"
+        picture = shelf.take(f"images/{plot.name}{suffix}", f"the plot “{plot.title}”", "", plot.alt)
         if picture is not None:
-            found.append(Exhibit(caption, picture, "chart"))
+            found.append(Exhibit(plot.title, picture, "chart"))
     return found
 
 

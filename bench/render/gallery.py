@@ -14,6 +14,7 @@ from bench import durable
 SHOWN = 64  # pixels: smaller images are enlarged, without smoothing, so that a forge shows them
 BAND = 18  # pixels of paper for a line of text
 PAPER, INK = "white", "black"
+COLOURS = 64  # of a frame that moves: noise in more of them is large, and looks no different
 
 
 def to_pictures(images: Tensor, enlarged_to: int | None = None) -> list[Image.Image]:
@@ -82,7 +83,8 @@ def stacked(pictures: list[Image.Image]) -> Image.Image:
 
 def write_gif(path: Path, frames: list[Image.Image], seconds: float, held: float) -> None:
     """A moving picture: `seconds` for each frame, `held` more for the last one, then again from the first."""
+    few = [frame.quantize(COLOURS) for frame in frames]
     buffer = io.BytesIO()
     buffer.name = path.name  # by which its format is known
-    export_to_gif(frames + frames[-1:] * round(held / seconds), buffer, fps=round(1 / seconds))
+    export_to_gif(few + few[-1:] * round(held / seconds), buffer, fps=round(1 / seconds))
     durable.write_bytes(path, buffer.getvalue())

@@ -9,10 +9,10 @@ import pandas as pd
 from torch import Tensor
 
 from bench import durable
+from bench.render.figures import rendered
 from bench.render.gallery import to_pictures
 from bench.render.legend import MISSING
 from bench.render.markdown import markdown
-from bench.render.plots import rendered
 from bench.render.row import decimals, share
 
 Document = dict[str, Any]

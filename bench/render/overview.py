@@ -74,7 +74,7 @@ def comparison(folder: Path, records: list[Record]) -> str:
 def plots(folder: Path) -> list[str]:
     """The plots that lie in a folder of records."""
     return [
-        f"![{plot.title}]({folder.name}/images/{plot.name}.png)"
+        f"![{plot.alt}]({folder.name}/images/{plot.name}.png)"
         for plot in PLOTS
         if (folder / "images" / f"{plot.name}.png").exists()
     ]

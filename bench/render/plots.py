@@ -1,6 +1,5 @@
 """The plots of a results folder, from records alone: readable in grey, each as PNG and as SVG."""
 
-import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
@@ -9,10 +8,9 @@ from typing import Any, NamedTuple
 from bench import durable
 from bench.record import Record
 from bench.render.column import Column
+from bench.render.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
 from bench.render.row import at, walk
 
-Figure = Any  # matplotlib's, which is imported late
-Point = dict[str, Any]
 AXES = (("images", 1e3, "thousand images seen"), ("seconds", 60, "minutes of training"),
         ("training_flop", 1e15, "PFLOP of training"))  # fmt: skip
 MEASURES = (("accuracy", "attribute accuracy ↑"), ("frechet_distance", "Fréchet distance, few samples ↓"))
@@ -30,28 +28,6 @@ KINDS = (
     ("activations", "activations saved", "\\\\"),
 )
 GIB = 2**30
-SALT: Any = {"svg.fonttype": "none", "svg.hashsalt": "bench"}  # text stays text, and the same plot has the same bytes
-
-
-class Look(NamedTuple):
-    """How a contestant is told from the others, in colour and in grey."""
-
-    color: str
-    marker: str
-    linestyle: str | tuple[int, tuple[int, ...]]
-
-
-LOOKS = (
-    Look("#0b5394", "o", "-"),
-    Look("#e08214", "s", "--"),
-    Look("#1b9e77", "^", "-."),
-    Look("#b03a78", "D", ":"),
-    Look("#444444", "v", (0, (5, 1, 1, 1, 1, 1))),
-)
-
-
-def look(number: int) -> Look:
-    return LOOKS[number % len(LOOKS)]
 
 
 class Plot(NamedTuple):
@@ -59,6 +35,7 @@ class Plot(NamedTuple):
 
     name: str
     title: str
+    alt: str
     measured: Callable[[Record], Any]  # nothing where a record has not what is drawn
     draw: Callable[[list[Column]], Figure]
 
@@ -80,20 +57,6 @@ def write_plots(out: Path, made: list[Column]) -> list[str]:
     return missing
 
 
-def rendered(figure: Figure, kind: str = "png") -> bytes:
-    """A figure as the bytes of a PNG or SVG file, without a date or a version in it."""
-    buffer = io.BytesIO()
-    nothing = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    figure.savefig(buffer, dpi=110, format=kind, metadata=nothing)
-    return buffer.getvalue()
-
-
-def blank(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def draw_curves(made: list[Column]) -> Figure:
     """Accuracy and Fréchet distance by images, seconds and FLOPs."""
     figure = blank(12, 6.5)
@@ -107,24 +70,6 @@ def draw_curves(made: list[Column]) -> Figure:
         row[0].set_ylabel(words)
     panels[0][0].legend()
     return figure
-
-
-def points_of(
-    rows: Iterable[Point] | None, x: tuple[str, ...], y: tuple[str, ...], unit: float = 1
-) -> list[tuple[float, float] | None]:
-    """Pairs of what lies at two paths of every row; None where either is missing."""
-    pairs = [(walk(row, x), walk(row, y)) for row in rows or []]
-    return [None if a is None or b is None else (a / unit, b) for a, b in pairs]
-
-
-def draw_line(panel: Any, curves: list[list[tuple[float, float] | None]], title: str, style: Look) -> None:
-    """A column's mean over seeds, with the range of the seeds as a band."""
-    together = [[point for point in points if point] for points in zip(*curves, strict=False) if all(points)]
-    x = [fmean(a for a, _ in points) for points in together]
-    values = [[b for _, b in points] for points in together]
-    panel.plot(x, [fmean(each) for each in values], markersize=4, label=title, **style._asdict())
-    panel.fill_between(x, [min(each) for each in values], [max(each) for each in values], color=style.color, alpha=0.2)
-    panel.grid(alpha=0.25)
 
 
 def draw_guidance(made: list[Column]) -> Figure:
@@ -235,10 +180,29 @@ def losses_of(record: Record) -> Iterable[tuple[float, float]]:
 
 
 PLOTS = (
-    Plot("curves", "Quality after every epoch, by images seen, time and arithmetic", at("curve"), draw_curves),
-    Plot("guidance", "Quality by guidance scale", at("guidance"), draw_guidance),
-    Plot("attributes", "Accuracy of every attribute, with chance and ceiling",
-         at("attributes", "per_attribute"), draw_attributes),
-    Plot("memory", "Memory of a training step at full scale", at("full_cost", "activations"), draw_memory),
-    Plot("timesteps", "Validation loss by timestep", at("training", "validation"), draw_timesteps),
+    Plot(
+        "curves", "Quality after every epoch, by images seen, time and arithmetic",
+        "Line charts: attribute accuracy and Fréchet distance after every epoch, by images seen, by minutes of "
+        "training and by arithmetic; a line a contestant, its seeds as a band.", at("curve"), draw_curves,
+    ),
+    Plot(
+        "guidance", "Quality by guidance scale",
+        "Line charts: accuracy, Fréchet distance, stray pixels and saturation by guidance scale, a line a contestant.",
+        at("guidance"), draw_guidance,
+    ),
+    Plot(
+        "attributes", "Accuracy of every attribute, with chance and ceiling",
+        "Dot plot: how often samples show what was asked for, a line an attribute, between chance level and ceiling.",
+        at("attributes", "per_attribute"), draw_attributes,
+    ),
+    Plot(
+        "memory", "Memory of a training step at full scale",
+        "Stacked bars: weights, Adam, gradients, average and activations of every contestant at the published size.",
+        at("full_cost", "activations"), draw_memory,
+    ),
+    Plot(
+        "timesteps", "Validation loss by timestep",
+        "Line chart: the loss on held-out images at each of the timesteps that it is averaged over, a line a "
+        "contestant.", at("training", "validation"), draw_timesteps,
+    ),
 )  # fmt: skip

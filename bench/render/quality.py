@@ -6,9 +6,10 @@ from pathlib import Path
 from bench import durable
 from bench.record import Record
 from bench.render.column import Column, columns
+from bench.render.figures import Point
 from bench.render.legend import MISSING
 from bench.render.markdown import markdown
-from bench.render.plots import PLOTS, Point, write_plots
+from bench.render.plots import PLOTS, write_plots
 from bench.render.row import at, decimals, share, walk
 
 
@@ -49,8 +50,8 @@ def page(made: list[Column], missing: list[str]) -> str:
 
 def plot(name: str, missing: list[str]) -> list[str]:
     """A plot by its name, or a word that it could not be drawn."""
-    title = next(plot.title for plot in PLOTS if plot.name == name)
-    return [f"Not drawn, for the records lack it: {title}." if name in missing else f"![{title}](images/{name}.png)"]
+    found = next(plot for plot in PLOTS if plot.name == name)
+    return [f"Not drawn, records lack it: {found.title}." if name in missing else f"![{found.alt}](images/{name}.png)"]
 
 
 def few(made: list[Column], table: str) -> str:
