@@ -282,7 +282,7 @@ def test_what_is_not_there_is_named(folder, capsys):
     missing = page.texts("li")
     assert "not drawn: samples above real ones of scratch, seed 0 (the file is not there)" in missing
     assert "not drawn: guidance strips of scratch, seed 0, diffusers-32, seed 0 (not in the record)" in missing
-    assert "not drawn: the plot “Memory at full scale” (the file is not there)" in missing
+    assert "not drawn: the plot “Memory of a training step at full scale” (the file is not there)" in missing
     assert "Guidance" not in page.texts("h3")
     plots = [attributes for _, attributes, _ in page.all("figure") if attributes.get("class") == "plot"]
     assert len(plots) == 2  # the PNGs that are committed

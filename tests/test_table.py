@@ -80,6 +80,7 @@ def record(config):
             "gradients_bytes": 6_000_000,
             "ema_bytes": 6_000_000,
             "batch_size": 16,
+            "image_size": 16,
             "activations": {"saved_bytes": 50_000_000},
             "predicted_peak": {"bytes": 80_000_000},
             "attention": [{"heads": 4, "head_width": 8, "query_tokens": 64, "context_tokens": tokens, "kind": "cross"}],
@@ -305,9 +306,12 @@ def test_seeds_that_say_different_things_are_both_heard(record):
 def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
     write_table(tmp_path, [record(), record(seed=1), record("diffusers-32", accuracy=0.6)])
     page = (tmp_path / "quality.md").read_text()
-    for picture in ("curves.png", "guidance.png"):
-        assert f"](images/{picture})" in page
-        assert (tmp_path / "images" / picture).read_bytes().startswith(b"\x89PNG")
+    for name in ("curves", "guidance", "attributes", "memory"):
+        assert f"](images/{name}.png)" in page
+        assert (tmp_path / "images" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (tmp_path / "images" / f"{name}.svg").read_text()
+        assert all(f">{title}<" in svg for title in ("scratch", "diffusers-32"))  # words that can be read and searched
+    assert "Not drawn, records lack it: Validation loss by timestep." in page
     assert "| wink | 3 | 1 |" in page
     assert "| 9 | 0.730 | 59.0 | 10.0 % |" in page
     failed = record("diffusers-8", measurements={}, images={}, status="failed", error="out of memory")

@@ -6,8 +6,8 @@ from typing import Any
 from bench.record import Record
 from bench.render.column import Column
 from bench.render.embedded import NOT_THERE, Picture, Shelf
+from bench.render.numbers import GUIDANCE_COLUMNS, number
 from bench.render.plots import PLOTS
-from bench.render.quality import GUIDANCE_COLUMNS, number
 from bench.render.row import at, walk
 
 SINGLE = (
@@ -17,7 +17,7 @@ SINGLE = (
      "Animation: noise becomes avatars drawn by {}, step by step"),
     ("guidance_sweep", "guidance sweep", "The same avatars while the guidance scale grows",
      "Animation: the same avatars drawn by {}, at one guidance scale after another"),
-    ("noising", "noising", "What training adds: a real avatar under more and more noise, and the share ᾱ of its variance that is left",
+    ("noising", "noising", "What training adds: a real avatar under more and more noise, and ᾱ, the share that is left",
      "A real avatar that disappears in noise from left to right, as {} is trained on it"),
     ("confusions", "confusions", "What is taken for what, of the attribute that is shown worst",
      "Grid of samples by {}: variants asked in rows, variants seen in columns, right ones framed"),
@@ -180,38 +180,3 @@ def plots(shelf: Shelf) -> list[Exhibit]:
         if picture is not None:
             found.append(Exhibit(plot.title, picture, "chart"))
     return found
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """A small table behind a plot."""
-
-    caption: str
-    header: list[str]
-    lines: list[list[str]]
-
-
-def guidance_numbers(columns: list[Column]) -> list[Numbers]:
-    """The sweep of the first seed of every contestant, a line a scale."""
-    header = [name for name, *_ in GUIDANCE_COLUMNS]
-    made = []
-    for column in columns:
-        points = next((found for r in column.records if (found := at("guidance")(r))), None) or []
-        lines = [[number(point, write, path) for _, path, write in GUIDANCE_COLUMNS] for point in points]
-        if lines:
-            made.append(Numbers(column.title, header, lines))
-    return made
-
-
-def confusion_numbers(columns: list[Column]) -> list[Numbers]:
-    """Which variant is taken for which, of the attribute that a contestant shows worst: asked in lines, seen above."""
-    made = []
-    for column in columns:
-        found = next((c for r in column.records if (c := at("attributes", "confusion")(r))), None)
-        if found is None:
-            continue
-        names, counts = found["variants"], found["counts"]
-        used = [i for i, name in enumerate(names) if sum(counts[i]) or any(line[i] for line in counts)]
-        lines = [[names[i], *(str(counts[i][j] or "·") for j in used)] for i in used]
-        made.append(Numbers(f"{column.title}: {found['attribute']}", ["asked", *(names[j] for j in used)], lines))
-    return made

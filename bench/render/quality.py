@@ -1,16 +1,15 @@
 """The page on quality, `quality.md`: curves, guidance sweep and confusions, from records alone."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bench import durable
 from bench.record import Record
 from bench.render.column import Column, columns
-from bench.render.figures import Point
 from bench.render.legend import MISSING
 from bench.render.markdown import markdown
+from bench.render.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.plots import PLOTS, write_plots
-from bench.render.row import at, decimals, share, walk
+from bench.render.row import at
 
 
 def write_quality(out: Path, records: list[Record]) -> None:
@@ -37,13 +36,14 @@ def page(made: list[Column], missing: list[str]) -> str:
         "## Guidance",
         *plot("guidance", missing),
         f"From {few(made, 'guidance')} samples: the same note holds.",
-        *(part for column in made for part in (f"**{column.title}**", guidance_table(column))),
+        *in_markdown(guidance_numbers(made)),
         "## Where in the noise",
         *plot("timesteps", missing),
         "## Memory",
         *plot("memory", missing),
         "## Most confused",
-        *(part for column in made for part in confusion_part(column)),
+        "Asked in rows, seen in columns, of the attribute that a contestant shows worst.",
+        *in_markdown(confusion_numbers(made)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -60,38 +60,5 @@ def few(made: list[Column], table: str) -> str:
     return str(points[-1].get("samples", MISSING))
 
 
-def number(point: Point, write: Callable[[float], str], path: tuple[str, ...]) -> str:
-    value = walk(point, path)
-    return MISSING if value is None else write(value)
-
-
-GUIDANCE_COLUMNS: list[tuple[str, tuple[str, ...], Callable[[float], str]]] = [
-    ("guidance", ("guidance",), decimals(0)),
-    ("accuracy", ("accuracy",), decimals(3)),
-    ("Fréchet distance", ("frechet_distance",), decimals(1)),
-    ("stray pixels", ("artefacts", "stray_pixels", "value"), share),
-    ("ΔE to the colour asked", ("artefacts", "colour_error", "value"), decimals(2)),
-    ("out of palette", ("artefacts", "out_of_palette", "value"), share),
-    ("edge agreement", ("artefacts", "edge_agreement", "value"), decimals(3)),
-    ("brightness", ("artefacts", "brightness", "value"), decimals(2)),
-    ("saturation", ("artefacts", "saturation", "value"), decimals(2)),
-]
-
-
-def guidance_table(column: Column) -> str:
-    """The sweep of the first seed, a row a scale."""
-    rows = [[number(point, write, path) for _, path, write in GUIDANCE_COLUMNS]
-            for point in at("guidance")(column.records[0]) or []]  # fmt: skip
-    return markdown([name for name, *_ in GUIDANCE_COLUMNS], rows)
-
-
-def confusion_part(column: Column) -> list[str]:
-    """The confusion table of the attribute that a contestant shows worst: asked in rows, seen in columns."""
-    found = at("attributes", "confusion")(column.records[0])
-    if found is None:
-        return []
-    names, counts = found["variants"], found["counts"]
-    used = [i for i, name in enumerate(names) if sum(counts[i]) or any(row[i] for row in counts)]
-    rows = [[names[i], *(str(counts[i][j] or "·") for j in used)] for i in used]
-    title = f"**{column.title}: {found['attribute']}**, asked in rows, seen in columns"
-    return [title, markdown(["", *(names[i] for i in used)], rows)]
+def in_markdown(tables: list[Numbers]) -> list[str]:
+    return [part for each in tables for part in (f"**{each.caption}**", markdown(each.header, each.lines))]

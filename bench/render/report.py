@@ -15,7 +15,8 @@ from bench.record import Record, read_record
 from bench.render import exhibits, setting
 from bench.render.column import Column
 from bench.render.embedded import Picture, Shelf
-from bench.render.exhibits import Choice, Exhibit, Gallery, Numbers, Sweep
+from bench.render.exhibits import Choice, Exhibit, Gallery, Sweep
+from bench.render.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.quality_rows import ARTEFACT_ROWS, ATTRIBUTE_ROWS, LOSS_ROWS, SWEEP_ROWS
 from bench.render.row import Row
 from bench.render.rows import COST_ROWS, MEASURED_ROWS, SOURCE_ROWS
@@ -146,8 +147,8 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
         sweep=sweep,
         galleries=galleries,
         plots=plots,
-        guidance=exhibits.guidance_numbers(made.columns),
-        confusions=exhibits.confusion_numbers(made.columns),
+        guidance=guidance_numbers(made.columns),
+        confusions=confusion_numbers(made.columns),
         notes=[*setting.quality_notes(made.columns), *made.legend],
         missing=[*refusals, *shelf.notes(), *unmeasured, *left_out],
     )
