@@ -17,7 +17,7 @@ from bench.errors import BadInput
 from bench.render import report
 from bench.render.runs_table import runs_table
 from bench.render.table import table
-from tests.drawn import PLOTS, SCALES, change, copy_results, draw_everything, records
+from tests.drawn import PLOTS, SCALES, change, copy_results, records
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = "</script><script>alert(1)</script>"
@@ -70,19 +70,9 @@ def folder(tmp_path):
     return copy_results(tmp_path / "laptop")
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    return draw_everything(tmp_path_factory.mktemp("drawn"))
-
-
-@pytest.fixture
-def everything(drawn, tmp_path):
-    return shutil.copytree(drawn, tmp_path / "laptop")
-
-
-def test_the_page_has_every_row_every_run_and_every_picture(everything, capsys):
-    page = page_of(capsys, everything)
-    made = table([report.checked(path) for path in records(everything)])
+def test_the_page_has_every_row_every_run_and_every_picture(folder, capsys):
+    page = page_of(capsys, folder)
+    made = table([report.checked(path) for path in records(folder)])
     text = " ".join("".join(page.all("body")[0][2]).split())
     for row in made.rows:
         assert row.label in text
@@ -91,24 +81,22 @@ def test_the_page_has_every_row_every_run_and_every_picture(everything, capsys):
     for line in made.legend:
         assert line.replace("**", "").replace("`", "") in text
     runs = [attributes for _, attributes, _ in page.all("div") if attributes.get("class") == "record"]
-    assert len(runs) == len(records(everything)) == 4
-    for pre, path in zip(
-        page.all("pre"), sorted(records(everything), key=lambda p: "diffusers" in p.name), strict=True
-    ):
+    assert len(runs) == len(records(folder)) == 4
+    for pre, path in zip(page.all("pre"), sorted(records(folder), key=lambda p: "diffusers" in p.name), strict=True):
         assert json.loads(pre[2]) == json.loads(path.read_text())
     alts = [attributes["alt"] for _, attributes, _ in page.all("img")]
     assert all(alts)
-    a_seed = 1 + 7 + 2 + 2  # samples above real ones, epochs, animations, noising and confusions
-    assert len(alts) == 4 + 2 * len(SCALES) + 4 * a_seed + len(PLOTS)
+    a_seed, first = 1 + 7, 2 + 2  # samples above real ones and epochs; animations, noising and confusions
+    assert len(alts) == 4 + 2 * len(SCALES) + 4 * a_seed + 2 * first + len(PLOTS)
     assert sum("at guidance" in alt for alt in alts) == 2 * len(SCALES)
-    assert len(page.all("source")) == 8
+    assert len(page.all("source")) == 4
     assert all(a["media"] == "(prefers-reduced-motion: reduce)" for _, a, _ in page.all("source"))
     assert "not drawn" not in text
     assert "measured by no run: FID (Inception)" in text
 
 
-def test_the_headings_go_down_by_one_and_the_landmarks_are_there(everything, capsys):
-    page = page_of(capsys, everything)
+def test_the_headings_go_down_by_one_and_the_landmarks_are_there(folder, capsys):
+    page = page_of(capsys, folder)
     levels = [int(tag[1]) for tag, *_ in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -126,12 +114,12 @@ def test_the_headings_go_down_by_one_and_the_landmarks_are_there(everything, cap
         assert not [key for key in attributes if key.startswith("on")]
 
 
-def test_nothing_is_fetched(everything, capsys):
-    page = page_of(capsys, everything)
+def test_nothing_is_fetched(folder, capsys):
+    page = page_of(capsys, folder)
     for tag, attributes, _ in page.elements:
         for key in ("src", "srcset", "href", "action", "data", "poster"):
             assert attributes.get(key, "#").startswith(("#", "data:")), tag
-    text = (everything / "report.html").read_text()
+    text = (folder / "report.html").read_text()
     assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[\w+/=]+", "", text).replace("// ", ""))
     (policy,) = [a["content"] for _, a, _ in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; img-src data:; ")
@@ -141,44 +129,44 @@ def test_nothing_is_fetched(everything, capsys):
         assert f"{directive} {report.policy_hash(inside)}" in policy
 
 
-def test_the_page_is_small_quick_and_made_without_torch(everything):
+def test_the_page_is_small_quick_and_made_without_torch(folder):
     heavy = "{'torch', 'diffusers', 'matplotlib'}"
     program = f"import sys; from bench.cli import main; main(); assert not {heavy} & {{*sys.modules}}"
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", program, "report", everything], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, "-c", program, "report", folder], capture_output=True, text=True, cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - began < 10
-    assert (everything / "report.html").stat().st_size < 8e6
+    assert (folder / "report.html").stat().st_size < 8e6
 
 
-def test_the_same_folder_gives_the_same_page_and_names_no_path(everything, capsys):
-    page_of(capsys, everything)
-    first = (everything / "report.html").read_bytes()
-    page_of(capsys, everything)
-    assert (everything / "report.html").read_bytes() == first
-    assert str(everything.parent).encode() not in first
+def test_the_same_folder_gives_the_same_page_and_names_no_path(folder, capsys):
+    page_of(capsys, folder)
+    first = (folder / "report.html").read_bytes()
+    page_of(capsys, folder)
+    assert (folder / "report.html").read_bytes() == first
+    assert str(folder.parent).encode() not in first
 
 
 @pytest.mark.parametrize("name", [HOSTILE, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "a & b <!-- `c` **d**"])
-def test_what_a_record_says_is_text_and_no_markup(name, everything, capsys):
+def test_what_a_record_says_is_text_and_no_markup(name, folder, capsys):
     def rename(fields):
         fields["config"]["contestant"] = name
         fields["command"] = fields["environment"]["device"] = fields["environment"]["commit"] = name
         fields["measurements"]["blocks"] = name
         fields["data"]["images"] = name
         fields["measurements"]["attributes"]["confusion"]["variants"][0] = name
-        fields["images"]["guidance"][f'"{name}'] = f"images/{name}.png"
+        fields["images"].setdefault("guidance", {})[f'"{name}'] = f"images/{name}.png"
         fields["images"]["noising"] = f"images/{name}.png"
 
-    for path in records(everything):
+    for path in records(folder):
         change(path, rename)
-    page = page_of(capsys, everything)
+    page = page_of(capsys, folder)
     assert len(page.all("script")) == 1
     assert not [attributes for _, attributes, _ in page.elements if {"onerror", "onload"} & attributes.keys()]
-    text = (everything / "report.html").read_text()
+    text = (folder / "report.html").read_text()
     assert "<script>alert" not in text
     assert "<img src=x" not in text
     assert name in page.texts("th")
@@ -278,31 +266,36 @@ def test_several_folders_have_a_section_each(folder, tmp_path, capsys):
 
 def test_what_is_not_there_is_named(folder, capsys):
     shutil.rmtree(folder / "images" / "scratch-matched-seed0")
+    (folder / "images" / "memory.svg").unlink()  # the PNG does as well
+    for kind in ("png", "svg"):
+        (folder / "images" / f"timesteps.{kind}").unlink()
+    for path in records(folder):
+        change(path, lambda fields: fields["images"].pop("guidance", None))
     page = page_of(capsys, folder)
     missing = page.texts("li")
     assert "not drawn: samples above real ones of scratch, seed 0 (the file is not there)" in missing
     assert "not drawn: guidance strips of scratch, seed 0, diffusers-32, seed 0 (not in the record)" in missing
-    assert "not drawn: the plot “Memory of a training step at full scale” (the file is not there)" in missing
+    assert "not drawn: the plot “Validation loss by timestep” (the file is not there)" in missing
     assert "Guidance" not in page.texts("h3")
     plots = [attributes for _, attributes, _ in page.all("figure") if attributes.get("class") == "plot"]
-    assert len(plots) == 2  # the PNGs that are committed
+    assert len(plots) == 4
 
 
-def test_a_page_that_grows_leaves_out_more_and_more_and_says_so(everything, capsys, monkeypatch):
-    page_of(capsys, everything)
+def test_a_page_that_grows_leaves_out_more_and_more_and_says_so(folder, capsys, monkeypatch):
+    page_of(capsys, folder)
     told = []
     for _ in report.CHOICES[1:]:
-        monkeypatch.setattr(report, "LIMIT", (everything / "report.html").stat().st_size - 1)
-        page = page_of(capsys, everything)
+        monkeypatch.setattr(report, "LIMIT", (folder / "report.html").stat().st_size - 1)
+        page = page_of(capsys, folder)
         told.append([text.split(": ")[1] for text in page.texts("li") if text.startswith("left out")])
     seeds, epochs = "pictures of every seed but the first", "epochs between the second and the last"
     assert told == [[seeds], [seeds, epochs], [seeds, epochs, "animations"]]
-    before = (everything / "report.html").read_bytes()
+    before = (folder / "report.html").read_bytes()
     monkeypatch.setattr(report, "LIMIT", len(before) - 1)
-    status, _, error = bench_report(capsys, everything)
+    status, _, error = bench_report(capsys, folder)
     assert (status, error.count("\n")) == (2, 1)
     assert "name fewer folders" in error
-    assert (everything / "report.html").read_bytes() == before
+    assert (folder / "report.html").read_bytes() == before
 
 
 def test_the_table_of_runs_sorts_by_raw_numbers_and_drops_what_nobody_measured(folder):

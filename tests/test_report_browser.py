@@ -6,7 +6,7 @@ import pytest
 
 from bench.cli import main
 from tests.browser import browser, listen  # noqa: F401 - a fixture
-from tests.drawn import SCALES, change, draw_everything, records
+from tests.drawn import SCALES, change, copy_results, records
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 900}
@@ -34,7 +34,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, .contro
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    folder = draw_everything(tmp_path_factory.mktemp("results") / "laptop")
+    folder = copy_results(tmp_path_factory.mktemp("results") / "laptop")
     assert main(["report", str(folder)]) == 0
     return (folder / "report.html").as_uri()
 
@@ -114,7 +114,7 @@ def test_the_table_of_runs_sorts_both_ways_by_number(opened):
 
 
 def test_what_was_not_measured_comes_last_either_way(opened, tmp_path):
-    folder = draw_everything(tmp_path / "laptop")
+    folder = copy_results(tmp_path / "laptop")
     change(records(folder)[0], lambda fields: fields["measurements"].pop("sampling"))
     change(records(folder)[1], lambda fields: fields["measurements"]["sampling"].update(seconds=10_000.0))
     main(["report", str(folder)])
@@ -263,7 +263,7 @@ def test_paper_shows_every_row(opened):
 
 
 def test_a_hostile_name_runs_nothing(opened, tmp_path):
-    folder = draw_everything(tmp_path / "laptop")
+    folder = copy_results(tmp_path / "laptop")
     for path in records(folder):
         change(path, lambda fields: fields["config"].update(contestant=HOSTILE))
     main(["report", str(folder)])

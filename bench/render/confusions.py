@@ -3,8 +3,9 @@
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from bench.render.gallery import BAND, INK, PAPER, SHOWN, font, to_pictures
+from bench.render.gallery import BAND, SHOWN, font, to_pictures
 
+PAPER, INK = "white", "black"
 MOST = 10  # variants in a grid
 LEFT = 112  # pixels for the names of rows
 RIGHT_FRAME, EMPTY = "#1b9e77", "#eeeeee"

@@ -24,6 +24,7 @@ SINGLE = (
 )  # fmt: skip
 ANIMATIONS = {"denoising", "guidance_sweep"}
 CHARTS = {"confusions"}
+OF_FIRST_SEED = {"denoising", "guidance_sweep", "noising", "confusions"}  # one seed of a contestant is enough
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,14 @@ def left_out(choice: Choice, columns: list[Column]) -> list[str]:
     return [what for kept, what, there in told if there and not kept]
 
 
-def gallery(shelf: Shelf, title: str, record: Record, choice: Choice) -> Gallery:
-    """The pictures of one run; the notes of the shelf say which are missing."""
+def gallery(shelf: Shelf, title: str, record: Record, choice: Choice, is_first: bool) -> Gallery:
+    """The pictures of one run; the notes of the shelf say which are missing, of those that its seed is to have."""
     whose = f"{title}, seed {record.run.seed}"
     exhibits = {}
     for key, what, caption, alt in SINGLE:
         if key in ANIMATIONS and not choice.animations:
+            continue
+        if key in OF_FIRST_SEED and not is_first and key not in record.images:
             continue
         picture = shelf.take(record.images.get(key), what, whose, alt.format(title))
         if picture is not None:

@@ -13,7 +13,7 @@ from bench import durable
 
 SHOWN = 64  # pixels: smaller images are enlarged, without smoothing, so that a forge shows them
 BAND = 18  # pixels of paper for a line of text
-PAPER, INK = "white", "black"
+PAPER, INK = "black", "white"  # as the pictures: a light band would glare on a dark page
 COLOURS = 64  # of a frame that moves: noise in more of them is large, and looks no different
 
 

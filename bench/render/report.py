@@ -184,7 +184,7 @@ def all_galleries(shelf: Shelf, columns: list[Column], choice: Choice) -> Iterat
     for column in columns:
         records = exhibits.shown_records(column)
         kept = records if choice.other_seeds else records[:1]
-        yield column.title, [exhibits.gallery(shelf, column.title, record, choice) for record in kept]
+        yield column.title, [exhibits.gallery(shelf, column.title, r, choice, r is kept[0]) for r in kept]
 
 
 def words(text: str) -> Markup:
