@@ -10,6 +10,7 @@ from bench.render.overhead import overhead_lines
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+TABLE = (ROOT / "results" / "laptop" / "table.md").read_text()
 
 
 def test_the_two_commands_stand_at_the_top():
@@ -20,10 +21,20 @@ def test_the_two_commands_stand_at_the_top():
 def test_every_line_of_its_table_was_measured():
     shown = README.split("<!-- laptop -->")[1].split("<!-- /laptop -->")[0]
     lines = [line for line in shown.splitlines() if line.startswith("|")]
-    measured = (ROOT / "results" / "laptop" / "table.md").read_text()
-    measured = measured.replace("](images/", "](results/laptop/images/").splitlines()
+    measured = TABLE.replace("](images/", "](results/laptop/images/").splitlines()
     assert len(lines) > 15
     assert [line for line in lines if line not in measured] == []
+
+
+def test_its_headline_was_measured():
+    head = README.split("## ")[0]
+    cells = [
+        cell.strip() for line in head.splitlines() if line.startswith("| an epoch") for cell in line.split("|")[1:-1]
+    ]
+    rows = {line.split(" | ")[0]: line.strip("| ").split(" | ")[1:] for line in TABLE.splitlines()}
+    seconds, accuracy = rows["| training time per epoch ↓"], rows["| attribute accuracy, macro ↑"]
+    said = [f"an epoch in {s}; shows {a} of what is asked" for s, a in zip(seconds, accuracy, strict=True)]
+    assert cells == said
 
 
 def between(name):

@@ -1,6 +1,7 @@
 """The README of a folder of results: the tables and pictures of every result set in it, as a forge shows them."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import durable
@@ -21,10 +22,13 @@ from the records and pictures beside it. What a number means stands in the READM
 [How to read the numbers](../README.md#how-to-read-the-numbers)."""
 
 
+Section = tuple[str, str]  # a title, and Markdown
+
+
 def write_overview(root: Path) -> Path:
     """Write `README.md` of a folder of result sets; BadInput if there is none in it, or a record cannot be read."""
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    sections = [section for folder in folders for section in sections_of(folder)]
+    sections = [section for kind in KINDS for folder in folders for section in kind(folder)]
     if not sections:
         raise BadInput(f"'{root}' holds no result sets: name the folder that they lie in, such as results")
     contents = "\n".join(f"- [{title}](#{anchor(title)})" for title, _ in sections)
@@ -39,22 +43,35 @@ def anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
-def sections_of(folder: Path) -> list[tuple[str, str]]:
-    """A title and Markdown for every result set in a folder: a comparison, judges, an anatomy or an overhead."""
-    found = []
+def comparisons(folder: Path) -> Iterator[Section]:
+    """The records of a folder, if it has any."""
     if any((folder / "records").glob("*.json")):
-        found.append((f"{folder.name}: the comparison", comparison(folder, read_records(folder))))
+        yield f"{folder.name}: the comparison", comparison(folder, read_records(folder))
+
+
+def judges(folder: Path) -> Iterator[Section]:
+    """What the measures say of known defects, and the pictures of each size."""
     for path in sorted(folder.glob("judges-*.json")):
-        found.append((f"{folder.name}: {path.stem}", judges(folder, path)))
+        side = path.stem.rpartition("-")[2]
+        lines = "\n".join(defect_lines(json.loads(path.read_text())))
+        parts = [lines, *pictures(folder, f"*-{side}.png")]
+        yield f"{folder.name}: known defects at {side}×{side}", "\n\n".join(parts)
+
+
+def anatomies(folder: Path) -> Iterator[Section]:
     for path in sorted(folder.glob("anatomy*.json")):
         document = json.loads(path.read_text())
-        parts = [f"{setting_of(document)}.", "\n".join(anatomy_lines(document)), *pictures(folder)]
-        found.append((f"{folder.name}: what full-size models cost", "\n\n".join(parts)))
+        parts = [f"{setting_of(document)}.", "\n".join(anatomy_lines(document)), *pictures(folder, "*.png")]
+        yield f"{folder.name}: what full-size models cost", "\n\n".join(parts)
+
+
+def overheads(folder: Path) -> Iterator[Section]:
     for path in sorted(folder.glob("overhead*.json")):
         about, *lines = overhead_lines(json.loads(path.read_text()))
-        body = "\n".join(f"- {line}" for line in lines)
-        found.append((f"{folder.name}: what the harness costs", f"{about}:\n\n{body}"))
-    return found
+        yield f"{folder.name}: what the harness costs", "\n".join([f"{about}:\n", *(f"- {line}" for line in lines)])
+
+
+KINDS = (comparisons, judges, anatomies, overheads)
 
 
 def comparison(folder: Path, records: list[Record]) -> str:
@@ -97,11 +114,5 @@ def gallery(folder: Path, column: Column) -> list[str]:
     return parts
 
 
-def judges(folder: Path, path: Path) -> str:
-    """What the measures say of known defects, and the pictures of that size."""
-    document, side = json.loads(path.read_text()), path.stem.rpartition("-")[2]
-    return "\n\n".join(["\n".join(defect_lines(document)), *pictures(folder, f"*-{side}.png")])
-
-
-def pictures(folder: Path, pattern: str = "*.png") -> list[str]:
+def pictures(folder: Path, pattern: str) -> list[str]:
     return [f"![{path.stem.replace('-', ', ')}]({folder.name}/{path.name})" for path in sorted(folder.glob(pattern))]
