@@ -108,11 +108,12 @@ def check_data(source: str) -> None:
 
 
 def table_command(arguments: argparse.Namespace) -> int:
-    from bench.record import read_records
+    """Print the table; 1 if a record had to be left out of it."""
+    from bench.record import readable_records, refused
     from bench.render.table import table
 
-    records = [record for folder in arguments.folders for record in read_records(folder)]
-    made = table(records)
+    found = [readable_records(folder) for folder in arguments.folders]
+    made = table([record for records, _ in found for record in records])
     if arguments.format == "json":
         print_json(made.to_json())
     elif arguments.format == "csv":
@@ -122,7 +123,7 @@ def table_command(arguments: argparse.Namespace) -> int:
     else:
         print_rich(made.to_rich())
         print("\n".join(f"- {line}" for line in made.legend))
-    return 0
+    return refused([refusal for _, refusals in found for refusal in refusals])
 
 
 def anatomy_command(arguments: argparse.Namespace) -> int:

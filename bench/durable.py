@@ -109,6 +109,13 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(going, ignore_errors=True)
 
 
+def remove_file(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(path, error) from error
+
+
 def sweep(folder: Path, deep: bool = True, older_than: float = 0) -> None:
     """Remove what killed processes have left in a folder and, if `deep`, below it."""
     for left_over in sorted(folder.rglob(TEMPORARY) if deep else folder.glob(TEMPORARY)):

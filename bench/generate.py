@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.render.gallery import write_strip
 from bench.sampling import draw
+from bench.train import accelerator_for
 
 
 def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -> RunConfig:
@@ -25,7 +27,8 @@ def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -
 
     BadInput if there is none.
     """
-    found = sorted((out / ".work").glob(f"{run_name(contestant, recipe, '*' if seed is None else seed)}/config.json"))
+    name = run_name(contestant, recipe, "*" if seed is None else seed)
+    found = sorted((out / ".work").glob(f"{name}/config.json"), key=lambda path: (len(path.parent.name), path))
     if not found:
         which = recipe if seed is None else f"{recipe}, seed {seed}"
         raise BadInput(
@@ -35,7 +38,7 @@ def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -
     try:
         begun = json.loads(found[0].read_text())
         return RunConfig.from_dict({name: value for name, value in begun.items() if name != "code"})
-    except (TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise BadInput(f"'{out}' was trained by another version of this code ({error}): train it again") from error
 
 
@@ -68,6 +71,18 @@ def load_denoiser(checkpoint: Checkpoint, config: RunConfig, condition_width: in
     return denoiser.eval().to(memory_format=MEMORY_FORMATS[config.memory_format])
 
 
+def ready(denoiser: nn.Module, config: RunConfig) -> tuple[nn.Module, torch.device]:
+    """A loaded denoiser as its run drew with it, in the same precision; on another device if its own is not here."""
+    try:
+        device = choose_device(config.device)
+    except BadInput:
+        device = choose_device("auto")
+        print(f"no {config.device} here: drawing on {device}, which may change a few pixels", file=sys.stderr)
+    precision = "no" if device == "cpu" and config.mixed_precision == "fp16" else config.mixed_precision
+    accelerator = accelerator_for(replace(config, device=device, mixed_precision=precision), 0)
+    return accelerator.prepare_model(denoiser, evaluation_mode=True), accelerator.device
+
+
 def generate(
     out: Path,
     contestant: str,
@@ -86,7 +101,6 @@ def generate(
     if not is_shown_by_any(schema, real, attributes):  # not refused: it may be rare, and it may be why someone asks
         print(f"none of the {len(real)} held-out avatars is all of that: it may exclude itself", file=sys.stderr)
     condition = torch.from_numpy(schema.binarise(codes.numpy()))
-    device = torch.device(choose_device("auto"))
-    denoiser = load_denoiser(newest_checkpoint(out, config), config, schema.width).to(device)
+    denoiser, device = ready(load_denoiser(newest_checkpoint(out, config), config, schema.width), config)
     images = draw(denoiser, config, condition, device, guidance, seed=seed)
     write_strip(picture, images, columns=min(8, count))

@@ -38,7 +38,7 @@ def draw_pictures(
     denoiser: nn.Module,
     asked: AvatarSet,
     drawn: dict[str, samples.Drawn],
-    judge: AttributeClassifier,
+    judge: AttributeClassifier | None,  # None: no confusions
     quality: dict[str, Any],  # as it was scored
     show: Display,
 ) -> dict[str, Any]:
@@ -52,6 +52,8 @@ def draw_pictures(
     found["denoising"] = show_denoising(job, denoiser, asked, device)
     show.advance(1)
     found["noising"] = show_noising(job, asked)
+    if judge is None:
+        return found
     return found | show_confusions(job, drawn[samples.MAIN].images, asked, judge, quality)
 
 

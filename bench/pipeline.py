@@ -43,14 +43,14 @@ class AvatarPipeline(DiffusionPipeline):
         image_size: int = 64,
         guidance_scale: float = 1.0,
         num_inference_steps: int = 30,
-        memory_format: str = "channels_last",  # of what the denoiser is given; it decides over the last bits
+        memory_format: str = "channels_last",  # of weights and images; it decides over the last bits
         schema: list | None = None,  # as Schema.to_json gives it
         examples: list | None = None,  # whole avatars that no training saw, as Schema.write gives them
     ) -> None:
         super().__init__()
         if not schema or not examples:
             raise ValueError("AvatarPipeline needs the schema of its data, and examples of whole avatars")
-        self.register_modules(denoiser=denoiser, scheduler=scheduler)
+        self.register_modules(denoiser=denoiser.to(memory_format=MEMORY_FORMATS[memory_format]), scheduler=scheduler)
         self.register_to_config(
             image_size=image_size,
             guidance_scale=guidance_scale,

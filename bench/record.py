@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -62,6 +63,32 @@ def read_records(out: Path) -> list[Record]:
     if not paths:
         raise BadInput(f"'{out}' holds no records: make some by `python -m bench run --out {out}`")
     return [read_record(path) for path in paths]
+
+
+def readable_records(out: Path, read: Callable[[Path], Record] = read_record) -> tuple[list[Record], list[str]]:
+    """The records of a folder that can be read, and a line for each that cannot; BadInput if none can."""
+    records, refusals = [], []
+    for path in sorted((out / "records").glob("*.json")):
+        try:
+            records.append(read(path))
+        except BadInput as refusal:
+            refusals.append(one_line(str(refusal).replace(f"{path.parent}/", "")))  # no path of this machine
+    if not records:
+        why = refusals[0] if refusals else f"make some by `python -m bench run --out {out}`"
+        raise BadInput(f"'{out}' holds no records that can be read: {why}")
+    return records, refusals
+
+
+def refused(refusals: list[str]) -> int:
+    """Name the records that had to be left out; the exit status."""
+    for refusal in refusals:
+        print(f"bench: {refusal}", file=sys.stderr)
+    return 1 if refusals else 0
+
+
+def one_line(text: str) -> str:
+    """What a record says may hold line breaks, and codes that a terminal obeys."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def write_unless_measured(path: Path, record: Record) -> None:

@@ -6,57 +6,60 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench import durable, samples
+from bench.checkpoint import Checkpoint
 from bench.config import RunConfig
 from bench.data.dataset import split
 from bench.data.library import read_cache
 from bench.display import display
-from bench.environment import choose_device
 from bench.errors import BadInput, RunFailed
-from bench.evaluation import asked_of, judge_of
-from bench.generate import load_denoiser, newest_checkpoint
+from bench.evaluation import asked_of
+from bench.generate import load_denoiser, newest_checkpoint, ready
 from bench.job import Job
 from bench.lock import lock
 from bench.pictures import STRIP, draw_pictures, show_samples
-from bench.record import Record, read_records, record_path
+from bench.quality.judge import load_judge
+from bench.record import Record, readable_records, record_path
 from bench.render import gallery
 from bench.render.column import columns
+from bench.render.exhibits import shown_records
 from bench.render.table import write_table
 
 
-def redraw(out: Path) -> list[str]:
-    """Draw what can be drawn of a results folder; a line for everything that cannot.
+def redraw(out: Path) -> tuple[list[str], list[str]]:
+    """Draw what can be drawn of a results folder; a line for what cannot, and one for each record that is unreadable.
 
     The first seed of a contestant gets all of its pictures, the others their samples. Nothing measured is touched.
     """
-    missing = []
+    missing: list[str] = []
     with lock(out) if (out / ".work").is_dir() else contextlib.nullcontext():
-        records = read_records(out)
+        records, refusals = readable_records(out)
         for column in columns([record for record in records if record.status == "done"]):
+            first = shown_records(column)[0]
             for record in column.records:
                 try:
-                    images = redraw_run(out, record, larger=record is column.records[0])
+                    images, lost = redraw_run(out, record, larger=record is first)
                 except (BadInput, RunFailed) as error:
-                    missing.append(f"{record.run.name}: only what its record says is drawn, no samples: {error}")
+                    missing.append(f"{record.run.name}: no picture of its samples is drawn: {error}")
                 else:
                     replace_images(out, record, images)
-        write_table(out, read_records(out))
-    return missing
+                    missing += [f"{record.run.name}: {line}" for line in lost]
+        write_table(out, readable_records(out)[0])
+    return missing, refusals
 
 
-def redraw_run(out: Path, record: Record, larger: bool) -> dict[str, Any]:
-    """All pictures of one run; BadInput or RunFailed that says what is gone."""
-    config = record.run
-    job = job_of(out, config)
+def redraw_run(out: Path, record: Record, larger: bool) -> tuple[dict[str, Any], list[str]]:
+    """All pictures of one run, and what is missing; BadInput or RunFailed, before any is drawn, where none can be."""
+    config, job = record.run, job_of(out, record.run)
+    checkpoint = measured_checkpoint(out, record)
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise BadInput("its data are no longer cached: run it again")
     parts = split(avatars)
     asked = asked_of(parts, config.sizes.samples)
-    device = torch.device(choose_device(config.device))
-    denoiser = load_denoiser(newest_checkpoint(out, config), config, avatars.schema.width).to(device)
+    denoiser, device = ready(load_denoiser(checkpoint, config, avatars.schema.width), config)
+    judge = load_judge(Path(job.judge), avatars.schema, device)
+    job = replace(job, config=replace(config, device=str(device)).as_dict())
     with display(config.name) as show:
         drawn = {}
         for series in samples.series_of(config):
@@ -66,8 +69,20 @@ def redraw_run(out: Path, record: Record, larger: bool) -> dict[str, Any]:
             )
         images = record.images | show_epochs(job) | show_samples(job, drawn[samples.MAIN].images, asked)
         if larger:
-            images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), record.measurements, show)
-    return images
+            images |= draw_pictures(job, denoiser, asked, drawn, judge, record.measurements, show)
+    lost = ["confusions are not drawn: the judge is no longer cached"] if larger and judge is None else []
+    return images, lost
+
+
+def measured_checkpoint(out: Path, record: Record) -> Checkpoint:
+    """The checkpoint of the very weights that a record tells of; BadInput if there is another one, or none."""
+    mark = out / ".work" / record.run.name / "finished.json"
+    if not mark.exists() or mark.read_bytes() != record_path(out, record.run).read_bytes():
+        raise BadInput("the run in .work is not the one that was recorded: let it finish")
+    checkpoint = newest_checkpoint(out, record.run)
+    if checkpoint.state["log"]["steps_done"] != record.measurements["training"]["steps_done"]:
+        raise BadInput("its last checkpoint is damaged, and the one before has other weights")
+    return checkpoint
 
 
 def job_of(out: Path, config: RunConfig) -> Job:
@@ -93,9 +108,6 @@ def show_epochs(job: Job) -> dict[str, list[str]]:
 
 def replace_images(out: Path, record: Record, images: dict[str, Any]) -> None:
     """Name other pictures in a record; a finished run stays one."""
-    path, mark = record_path(out, record.run), out / ".work" / record.run.name / "finished.json"
-    was_finished = mark.exists() and mark.read_bytes() == path.read_bytes()
     text = replace(record, images=images).to_json()
-    durable.write_text(path, text)
-    if was_finished:
-        durable.write_text(mark, text)
+    durable.write_text(record_path(out, record.run), text)
+    durable.write_text(out / ".work" / record.run.name / "finished.json", text)

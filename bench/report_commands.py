@@ -38,15 +38,13 @@ def report_command(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and not out.absolute().parent.is_dir():
         raise BadInput(f"--out '{out}' lies in no folder that is there: make it first")
 
-    from bench.render.report import readable_records, write_page
+    from bench.record import readable_records, refused
+    from bench.render.report import checked, write_page
 
-    sets = [(folder, *readable_records(folder)) for folder in arguments.folders]
+    sets = [(folder, *readable_records(folder, checked)) for folder in arguments.folders]
     durable.write_text(out, write_page(sets, shown_command(arguments.folders)))
     print(out)
-    refusals = [refusal for _, _, refused in sets for refusal in refused]
-    for refusal in refusals:
-        print(f"bench: {refusal}", file=sys.stderr)
-    return 1 if refusals else 0
+    return refused([refusal for _, _, refusals in sets for refusal in refusals])
 
 
 def shown_command(folders: list[Path]) -> str:
@@ -55,17 +53,25 @@ def shown_command(folders: list[Path]) -> str:
 
 
 def pictures_command(arguments: argparse.Namespace) -> int:
+    """Draw pictures and plots again; 1 if a record could not be read, while what cannot be drawn is only named."""
+    from bench.record import refused
     from bench.redraw import redraw
 
+    refusals = []
     for folder in arguments.folders:
-        for line in redraw(folder):
+        missing, unreadable = redraw(folder)
+        refusals += unreadable
+        for line in missing:
             print(f"{folder.name}: {line}", file=sys.stderr)
         print(folder / "images")
-    return 0
+    return refused(refusals)
 
 
 def overview_command(arguments: argparse.Namespace) -> int:
+    """Write the README of a folder of result sets; 1 if a record had to be left out of it."""
+    from bench.record import refused
     from bench.render.overview import write_overview
 
-    print(write_overview(arguments.folder))
-    return 0
+    path, refusals = write_overview(arguments.folder)
+    print(path)
+    return refused(refusals)

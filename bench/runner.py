@@ -47,30 +47,44 @@ def run(request: RunRequest) -> list[str]:
         refuse_impossible(request, configs, parts.train.schema.width)
         begin(request, configs)
         judge = prepare_judge(request, parts, device)
-        probes = read_probes(request.out)
         peak = functools.cache(machine_peaks)  # one for all runs, and none where all are finished
         for config in configs:
             if finished(request, config):
                 print(f"{config.name}: finished already, --fresh measures it anew", file=sys.stderr)
                 continue
-            job = Job(
-                config=config.as_dict(),
-                command=request.command,
-                commit=code,
-                checkpoint_seconds=request.checkpoint_seconds,
-                report_to=request.report_to,
-                out=str(request.out),
-                cache=str(request.cache),
-                avatars=str(avatars_path),
-                judge=str(judge),
-                extractors=extractors(request),
-                probe=as_record(probes.seconds.get(config.contestant, {})),
-                machine_peak=peak(config.device, config.mixed_precision),
-                pictures=config.seed == request.seeds[0],
-            )
+            job = job_for(request, config, code, avatars_path, judge, peak(config.device, config.mixed_precision))
             release_memory()
             run_in_processes(job, locked)
         return [config.name for config in configs if not finished(request, config)]
+
+
+def job_for(
+    request: RunRequest, config: RunConfig, code: str | None, avatars: Path, judge: Path, machine_peak: dict[str, Any]
+) -> Job:
+    """What the worker of a run is told."""
+    probes = read_probes(request.out)
+    return Job(
+        config=config.as_dict(),
+        command=request.command,
+        commit=code,
+        checkpoint_seconds=request.checkpoint_seconds,
+        report_to=request.report_to,
+        out=str(request.out),
+        cache=str(request.cache),
+        avatars=str(avatars),
+        judge=str(judge),
+        extractors=extractors(request),
+        probe=as_record(probes.seconds.get(config.contestant, {})),
+        machine_peak=machine_peak,
+        pictures=not another_seed_has_pictures(request.out, config),
+    )
+
+
+def another_seed_has_pictures(out: Path, config: RunConfig) -> bool:
+    """Whether the larger pictures of this contestant are there already: those of one seed are enough."""
+    own = record_path(out, config)
+    others = (path for path in own.parent.glob(f"{run_name(config.contestant, config.recipe.name, '*')}.json"))
+    return any("guidance" in read_record(path).images for path in others if path != own)
 
 
 def sweep(request: RunRequest) -> None:

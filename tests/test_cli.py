@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -93,25 +92,6 @@ def test_records_tables_and_pictures_are_where_the_design_says(finished):
     for plot in ("curves", "guidance", "attributes", "memory", "timesteps"):
         assert f"](images/{plot}.png)" in page
         assert "<text" in (out / "images" / f"{plot}.svg").read_text()
-
-
-def test_pictures_are_drawn_again_from_checkpoints_and_without_them_it_says_what_is_not(finished, tmp_path):
-    out, _ = finished
-    folder = out / "images" / "scratch-matched-seed0"
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    record = (out / "records" / "scratch-matched-seed0.json").read_bytes()
-    for name in ("denoising.gif", "confusions.png", "guidance-7.png", "samples.png"):
-        (folder / name).unlink(missing_ok=True)
-    done = bench("pictures", out)
-    assert (done.returncode, done.stderr.count("not")) == (0, 0), done.stderr
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert (out / "records" / "scratch-matched-seed0.json").read_bytes() == record
-    copy = tmp_path / "elsewhere"
-    shutil.copytree(out / "records", copy / "records")
-    done = bench("pictures", copy)
-    assert (done.returncode, done.stderr.count("checkpoints are not here")) == (0, 5)
-    assert (copy / "images" / "curves.png").exists()
-    assert (copy / "table.md").read_text() == (out / "table.md").read_text()
 
 
 def test_the_table_is_drawn_again_from_records_alone(finished, tmp_path):

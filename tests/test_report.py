@@ -14,6 +14,7 @@ import pytest
 
 from bench.cli import main
 from bench.errors import BadInput
+from bench.record import readable_records
 from bench.render import report
 from bench.render.runs_table import runs_table
 from bench.render.table import table
@@ -315,4 +316,4 @@ def test_words_escape_first():
 
 def test_records_of_no_folder_is_bad_input(tmp_path):
     with pytest.raises(BadInput):
-        report.readable_records(tmp_path)
+        readable_records(tmp_path)

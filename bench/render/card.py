@@ -39,7 +39,7 @@ def model_card(exported: Exported) -> ModelCard:
     """The card, its metadata with a model-index if these weights were measured."""
     config, record = exported.config, exported.record
     metadata = ModelCardData(
-        license="mit",
+        license="mit" if exported.module is None else "other",
         library_name="diffusers",
         tags=["diffusers", "diffusion", "avatars", "attribute-conditioned", config.contestant],
         model_name=config.name,
@@ -53,7 +53,7 @@ def model_card(exported: Exported) -> ModelCard:
         "## How it was trained\n\n" + training(exported),
         "## What was measured\n\n" + (measured(record) if record else f"Nothing: {exported.unmeasured}."),
         "## Limitations\n\n" + limitations(exported),
-        "## Licences\n\n" + licences(config),
+        "## Licences\n\n" + licences(exported),
     ]
     return ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n")
 
@@ -172,11 +172,18 @@ def limitations(exported: Exported) -> str:
         "The same seeds give the same pixels on one kind of machine with the same versions and the same batch; "
         "elsewhere they are alike to the eye.",
     ]
+    precision = exported.config.mixed_precision
+    if precision != "no":
+        lines.append(f"Trained and measured in {precision}; the pipeline draws in fp32, which changes a few pixels.")
     if exported.record is None:
         lines.insert(0, "How good it is, nobody has measured.")
     return "\n".join(f"- {line}" for line in lines)
 
 
-def licences(config: RunConfig) -> str:
-    data = AVATAAARS if config.data == "avataaars" else f"`{config.data}`, {CARTOON_SET}"
-    return f"- Weights and code: MIT.\n- Data that it was trained on: {data}."
+def licences(exported: Exported) -> str:
+    """Of code and weights, ours or a user's own, and of the data."""
+    data = exported.config.data
+    drawn = AVATAAARS if data == "avataaars" else f"`{data}`, {CARTOON_SET}"
+    theirs = f"`{exported.module}` and these weights: as their author says; the harness is under the MIT licence"
+    ours = "Weights and code: MIT" if exported.module is None else theirs
+    return f"- {ours}.\n- Data that it was trained on: {drawn}."

@@ -75,8 +75,9 @@ class Sweep:
 
 
 def shown_records(column: Column) -> list[Record]:
-    """The records of a column that have pictures to show; the first stands for it."""
-    return [record for record in column.records if record.status == "done"]
+    """The records of a column that have pictures to show; the first, which stands for it, has them all if one has."""
+    done = [record for record in column.records if record.status == "done"]
+    return sorted(done, key=lambda record: not scales_of(record))
 
 
 def left_out(choice: Choice, columns: list[Column]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import math
 from pathlib import Path
 
 import torch
@@ -41,11 +42,12 @@ def strip(images: Tensor, columns: int = 16) -> Image.Image:
 
 
 def captioned(picture: Image.Image, *lines: str) -> Image.Image:
-    """A picture with lines of text under it, on paper of its width."""
-    whole = Image.new("RGB", (picture.width, picture.height + BAND * len(lines)), PAPER)
+    """A picture with lines of text under it, on paper that is wide enough for both."""
+    width = max(picture.width, *(math.ceil(font().getlength(line)) + 4 for line in lines))
+    whole = Image.new("RGB", (width, picture.height + BAND * len(lines)), PAPER)
     whole.paste(picture)
     for number, line in enumerate(lines):
-        place = (picture.width / 2, picture.height + BAND * (number + 0.5))
+        place = (width / 2, picture.height + BAND * (number + 0.5))
         ImageDraw.Draw(whole).text(place, line, INK, font(), anchor="mm")
     return whole
 

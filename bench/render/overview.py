@@ -6,10 +6,10 @@ from pathlib import Path
 
 from bench import durable
 from bench.errors import BadInput
-from bench.record import Record, read_records
+from bench.record import Record, readable_records
 from bench.render.anatomy import anatomy_lines, setting_of
 from bench.render.column import Column, columns
-from bench.render.exhibits import SINGLE
+from bench.render.exhibits import SINGLE, scales_of, shown_records
 from bench.render.judges import defect_lines
 from bench.render.overhead import overhead_lines
 from bench.render.plots import PLOTS
@@ -25,17 +25,22 @@ from the records and pictures beside it. What a number means stands in the READM
 Section = tuple[str, str]  # a title, and Markdown
 
 
-def write_overview(root: Path) -> Path:
-    """Write `README.md` of a folder of result sets; BadInput if there is none in it, or a record cannot be read."""
+def write_overview(root: Path) -> tuple[Path, list[str]]:
+    """Write `README.md` of a folder of result sets; where it lies, and a line for each record that cannot be read.
+
+    BadInput if there is no result set.
+    """
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    sections = [section for kind in KINDS for folder in folders for section in kind(folder)]
+    refusals: list[str] = []
+    sections = [section for folder in folders for section in comparisons(folder, refusals)]
+    sections += [section for kind in (judges, anatomies, overheads) for folder in folders for section in kind(folder)]
     if not sections:
         raise BadInput(f"'{root}' holds no result sets: name the folder that they lie in, such as results")
     contents = "\n".join(f"- [{title}](#{anchor(title)})" for title, _ in sections)
     bodies = [f"## {title}\n\n{body}" for title, body in sections]
     path = root / "README.md"
     durable.write_text(path, "\n\n".join([INTRODUCTION, contents, *bodies]) + "\n")
-    return path
+    return path, refusals
 
 
 def anchor(title: str) -> str:
@@ -43,10 +48,12 @@ def anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
-def comparisons(folder: Path) -> Iterator[Section]:
+def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     """The records of a folder, if it has any."""
     if any((folder / "records").glob("*.json")):
-        yield f"{folder.name}: the comparison", comparison(folder, read_records(folder))
+        records, refused = readable_records(folder)
+        refusals += refused
+        yield f"{folder.name}: the comparison", comparison(folder, records)
 
 
 def judges(folder: Path) -> Iterator[Section]:
@@ -69,9 +76,6 @@ def overheads(folder: Path) -> Iterator[Section]:
     for path in sorted(folder.glob("overhead*.json")):
         about, *lines = overhead_lines(json.loads(path.read_text()))
         yield f"{folder.name}: what the harness costs", "\n".join([f"{about}:\n", *(f"- {line}" for line in lines)])
-
-
-KINDS = (comparisons, judges, anatomies, overheads)
 
 
 def comparison(folder: Path, records: list[Record]) -> str:
@@ -98,20 +102,22 @@ def plots(folder: Path) -> list[str]:
 
 
 def gallery(folder: Path, column: Column) -> list[str]:
-    """The pictures of a contestant's first seed, each under what it is; none that is not there."""
-    record, parts = column.records[0], [f"### {folder.name}: {column.title}"]
+    """The pictures of one seed of a contestant, each under what it is, and the names of those that are not there."""
+    record, parts, missing = shown_records(column)[0], [f"### {folder.name}: {column.title}"], []
     epochs = [(f"after epoch {n}", path) for n, path in enumerate(record.images.get("epochs", []), 1)]
-    scales = [(f"guidance {scale}", path) for scale, path in record.images.get("guidance", {}).items()]
+    scales = [(f"guidance {scale}", path) for scale, path in scales_of(record).items()]
     for title, strips in (("What it learns over the epochs", epochs), ("The same at every guidance scale", scales)):
         there = [(words, path) for words, path in strips if (folder / path).exists()]
-        if there:
-            parts.append(f"{title}:")
-            parts += [f"{words}<br>![{column.title}, {words}]({folder.name}/{path})" for words, path in there]
-    for key, _, caption, alt in SINGLE:
+        parts += [f"{title}:"] if there else []
+        parts += [f"{words}<br>![{column.title}, {words}]({folder.name}/{path})" for words, path in there]
+        missing += [] if there else [title.lower()]
+    for key, what, caption, alt in SINGLE:
         path = record.images.get(key)
         if path is not None and (folder / path).exists():
             parts.append(f"{caption}:<br>![{alt.format(column.title)}]({folder.name}/{path})")
-    return parts
+        else:
+            missing.append(what)
+    return [*parts, f"Not drawn: {', '.join(missing)}."] if missing else parts
 
 
 def pictures(folder: Path, pattern: str) -> list[str]:

@@ -28,6 +28,7 @@ KINDS = (
     ("activations", "activations saved", "\\\\"),
 )
 GIB = 2**30
+KINDS_OF_FILE = ("png", "svg")
 
 
 class Plot(NamedTuple):
@@ -49,10 +50,12 @@ def write_plots(out: Path, made: list[Column]) -> list[str]:
         able = [column for column in made if all(plot.measured(record) for record in column.records)]
         if not able:
             missing.append(plot.name)
+            for kind in KINDS_OF_FILE:  # one that lies there is of other records
+                durable.remove_file(out / "images" / f"{plot.name}.{kind}")
             continue
         with matplotlib.rc_context(SALT):
             figure = plot.draw(able)
-            for kind in ("png", "svg"):
+            for kind in KINDS_OF_FILE:
                 durable.write_bytes(out / "images" / f"{plot.name}.{kind}", rendered(figure, kind))
     return missing
 
@@ -88,22 +91,28 @@ def draw_guidance(made: list[Column]) -> Figure:
 def draw_attributes(made: list[Column]) -> Figure:
     """Accuracy of every attribute as a dot a contestant, between chance and the ceiling of the judge."""
     tables = [[at("attributes", "per_attribute")(record) for record in column.records] for column in made]
-    first = tables[0][0]
-    names = [name for name, row in first.items() if row["accuracy"] is not None]
+    limits = {
+        name: (row["chance"], row["ceiling"])
+        for seeds in reversed(tables) for table in reversed(seeds) for name, row in table.items()
+        if row["accuracy"] is not None
+    }  # fmt: skip
+    names = [name for name in tables[0][0] if name in limits] + [n for n in limits if n not in tables[0][0]]
     figure = blank(8, 1 + 0.5 * len(names))
     panel = figure.subplots()
     for place, name in enumerate(names):
-        chance, ceiling = first[name]["chance"], first[name]["ceiling"]
+        chance, ceiling = limits[name]
         panel.hlines(place, chance, ceiling, color="0.8", linewidth=6, zorder=0)
-        panel.plot([chance], [place], "|", color="0.45", markersize=16, label="chance" if place == 0 else None)
-        panel.plot([ceiling], [place], "|", color="black", markersize=16, label="ceiling" if place == 0 else None)
+        panel.plot([chance], [place], "|", color="0.45", markersize=16, label="chance")
+        panel.plot([ceiling], [place], "|", color="black", markersize=16, label="ceiling")
     for number, (column, seeds) in enumerate(zip(made, tables, strict=True)):
         draw_dots(panel, names, seeds, column.title, number, len(made))
     panel.set_yticks(range(len(names)), names)
     panel.set_xlabel("accuracy: is seen what was asked? (share of samples; bars: range of seeds, or 95 % of one)")
     panel.invert_yaxis()
     panel.grid(axis="x", alpha=0.25)
-    figure.legend(loc="outside upper center", ncols=len(made) + 2)
+    handles, words = panel.get_legend_handles_labels()
+    once = dict(zip(words, handles, strict=True))
+    figure.legend(once.values(), once.keys(), loc="outside upper center", ncols=len(once))
     return figure
 
 
@@ -119,7 +128,7 @@ def draw_dots(panel: Any, names: list[str], seeds: list[Any], title: str, number
         middle, height = fmean(values), place + 0.22 * (number - (of - 1) / 2)
         panel.errorbar(
             [middle], [height], xerr=[[max(0, middle - low)], [max(0, high - middle)]], color=style.color,
-            marker=style.marker, markersize=6, markeredgecolor="white", label=title if place == 0 else None,
+            marker=style.marker, markersize=6, markeredgecolor="white", label=title,
         )  # fmt: skip
 
 
@@ -203,6 +212,6 @@ PLOTS = (
     Plot(
         "timesteps", "Validation loss by timestep",
         "Line chart: the loss on held-out images at each of the timesteps that it is averaged over, a line a "
-        "contestant.", at("training", "validation"), draw_timesteps,
+        "contestant.", at("training", "validation_timesteps"), draw_timesteps,
     ),
 )  # fmt: skip

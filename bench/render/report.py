@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.errors import BadInput
-from bench.record import Record, read_record
+from bench.record import Record, one_line, read_record
 from bench.render import exhibits, setting
 from bench.render.column import Column
 from bench.render.embedded import Picture, Shelf
@@ -81,20 +81,6 @@ class ResultSet:
     missing: list[str]
 
 
-def readable_records(out: Path) -> tuple[list[Record], list[str]]:
-    """The records of a folder that can be shown, and a line for each that cannot; BadInput if none can."""
-    records, refusals = [], []
-    for path in sorted((out / "records").glob("*.json")):
-        try:
-            records.append(checked(path))
-        except BadInput as refusal:
-            refusals.append(one_line(str(refusal).replace(f"{path.parent}/", "")))  # no path of this machine
-    if not records:
-        why = refusals[0] if refusals else f"make some by `python -m bench run --out {out}`"
-        raise BadInput(f"'{out}' holds no records that can be read: {why}")
-    return records, refusals
-
-
 def checked(path: Path) -> Record:
     """A record that can be drawn; one made elsewhere may hold a text where a number belongs."""
     try:
@@ -109,11 +95,6 @@ def checked(path: Path) -> Record:
         why = f"{type(error).__name__}: {error}"
         raise BadInput(f"record {path.name} cannot be shown ({why}): delete it and run again") from error
     return record
-
-
-def one_line(text: str) -> str:
-    """What a record says may hold line breaks, and codes that a terminal obeys."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def write_page(sets: list[tuple[Path, list[Record], list[str]]], command: str) -> str:

@@ -1,0 +1,164 @@
+"""`bench pictures`: the same pictures from the same weights, and what is missing is named, never replaced by others."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bench import contestants
+from bench.cli import main
+from bench.config import run_name
+from bench.generate import load_denoiser, ready
+from bench.job import Job
+from bench.record import read_record
+from bench.runner import another_seed_has_pictures
+from bench.sampling import draw
+from bench.train import Trainer
+from bench.training_state import to_checkpoint
+from tests.conftest import awaken
+from tests.test_cli import TINY, bench
+
+FIRST, SECOND = (run_name("scratch", "matched", seed) for seed in (0, 1))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "tiny"
+    cache = tmp_path_factory.mktemp("cache")
+    done = bench(
+        "run",
+        *TINY,
+        "--contestants=scratch",
+        "--seeds=1,0",
+        "--out",
+        out,
+        "--cache",
+        cache,
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "tiny")
+
+
+def redrawn(capsys, folder):
+    status = main(["pictures", str(folder)])
+    said = capsys.readouterr()
+    assert said.out == f"{folder / 'images'}\n"
+    return status, said.err
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_weights_draw_the_same_pictures_and_nothing_measured_changes(folder, capsys):
+    pictures, records, table = files(folder / "images"), files(folder / "records"), (folder / "table.md").read_bytes()
+    for path in [*folder.glob("images/*/*.gif"), *folder.glob("images/*/[gs]*.png"), *folder.glob("images/*.svg")]:
+        path.unlink()
+    assert redrawn(capsys, folder) == (0, "")
+    assert files(folder / "images") == pictures
+    assert files(folder / "records") == records
+    assert (folder / "table.md").read_bytes() == table
+
+
+def test_one_seed_of_a_contestant_has_the_larger_pictures(folder):
+    found = {name: read_record(folder / "records" / f"{name}.json") for name in (FIRST, SECOND)}
+    assert set(found[FIRST].images) == {"epochs", "samples", "example"}
+    assert set(found[SECOND].images) >= {"guidance", "guidance_sweep", "denoising", "noising"}  # it came first
+    assert another_seed_has_pictures(folder, found[FIRST].run)
+    assert not another_seed_has_pictures(folder, found[SECOND].run)
+
+
+def test_without_checkpoints_plots_and_table_are_drawn_and_the_rest_is_named(folder, capsys):
+    shutil.rmtree(folder / ".work")
+    pictures = files(folder / "images")
+    shutil.rmtree(folder / "images")
+    status, said = redrawn(capsys, folder)
+    assert (status, said.count("\n")) == (0, 2)
+    assert f"tiny: {FIRST}: no picture of its samples is drawn: its checkpoints are not here" in said
+    assert files(folder / "images") == {name: content for name, content in pictures.items() if "/" not in name}
+
+
+def test_other_weights_are_never_drawn_for_what_was_measured(folder, capsys):
+    path = folder / "records" / f"{SECOND}.json"
+    record = json.loads(path.read_text())
+    record["measurements"]["sampling"]["seconds"] = 7.0  # measured elsewhere
+    path.write_text(json.dumps(record))
+    before = files(folder / "images" / SECOND), path.read_bytes()
+    status, said = redrawn(capsys, folder)
+    assert (status, said.count("\n")) == (0, 1)
+    assert f"{SECOND}: no picture of its samples is drawn: the run in .work is not the one that was recorded" in said
+    assert (files(folder / "images" / SECOND), path.read_bytes()) == before
+
+
+def test_a_checkpoint_of_another_step_is_not_the_one_that_was_measured(folder, capsys):
+    for path in (folder / "records" / f"{SECOND}.json", folder / ".work" / SECOND / "finished.json"):
+        record = json.loads(path.read_text())
+        record["measurements"]["training"]["steps_done"] += 1
+        path.write_text(json.dumps(record))
+    status, said = redrawn(capsys, folder)
+    assert (status, said.count("\n")) == (0, 1)
+    assert "its last checkpoint is damaged, and the one before has other weights" in said
+
+
+def test_without_the_judge_only_the_confusions_are_missing(folder, capsys):
+    for name in (FIRST, SECOND):
+        told = folder / ".work" / name / "job.json"
+        told.write_text(json.dumps(json.loads(told.read_text()) | {"judge": str(folder / "gone")}))
+    pictures = files(folder / "images")
+    (folder / "images" / SECOND / "denoising.gif").unlink()
+    status, said = redrawn(capsys, folder)
+    assert (status, said) == (0, f"tiny: {SECOND}: confusions are not drawn: the judge is no longer cached\n")
+    assert files(folder / "images") == pictures
+
+
+def test_a_truncated_record_is_refused_by_name_and_the_others_are_drawn(folder, capsys):
+    path = folder / "records" / f"{FIRST}.json"
+    path.write_text(path.read_text()[:300])
+    (folder / "images" / "curves.png").unlink()
+    status, said = redrawn(capsys, folder)
+    assert (status, said.count("\n")) == (1, 1)
+    assert f"record {FIRST}.json cannot be read" in said
+    assert (folder / "images" / "curves.png").exists()
+    assert main(["overview", str(folder.parent)]) == 1
+    said = capsys.readouterr()
+    assert f"record {FIRST}.json cannot be read" in said.err
+    assert "tiny: scratch" in (folder.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_loaded_denoiser_draws_in_the_precision_of_its_run(precision, config, parts):
+    config = replace(config, mixed_precision=precision)
+    built = awaken(contestants.build("scratch", parts.train.schema.width, 16, config.sizes.scale, 0))
+    trainer = Trainer(built, config, parts.train)
+    asked = parts.held_out.conditions[:4]
+    with trainer.averaged() as denoiser:
+        drawn = draw(denoiser, config, asked, trainer.accelerator.device)
+    width = parts.train.schema.width
+    loaded = load_denoiser(to_checkpoint(trainer), config, width)
+    assert torch.equal(draw(loaded, config, asked, torch.device("cpu")), drawn) == (precision == "no")
+    made_ready, device = ready(loaded, config)
+    assert torch.equal(draw(made_ready, config, asked, device), drawn)
+
+
+def test_a_gpus_run_is_drawn_on_what_there_is_with_a_word_about_it(config, parts, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    built = contestants.build("scratch", parts.train.schema.width, 16, config.sizes.scale, 0)
+    _, device = ready(built, replace(config, device="cuda", mixed_precision="fp16"))
+    assert device.type == "cpu"
+    assert capsys.readouterr().err == "no cuda here: drawing on cpu, which may change a few pixels\n"
+
+
+def test_a_job_of_another_version_is_named(folder, capsys):
+    told = folder / ".work" / SECOND / "job.json"
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"strange": 1}))
+    assert Job(**json.loads((folder / ".work" / FIRST / "job.json").read_text()))
+    status, said = redrawn(capsys, folder)
+    assert (status, said.count("\n")) == (0, 1)
+    assert f"{SECOND}: no picture of its samples is drawn: its job.json cannot be read" in said
