@@ -41,6 +41,8 @@ def export(run: Path, contestant: str, recipe: str, seed: int | None, folder: Pa
         except SafetensorError as error:  # how it tells of a full disk
             raise CannotWrite(folder, OSError(5, str(error))) from error
         durable.write_text(unfinished / "README.md", str(card))
+        for path in unfinished.rglob("*.safetensors"):  # which are written for nobody else to read
+            path.chmod((unfinished / "README.md").stat().st_mode)
         read_back(unfinished, denoiser, contestant)
         durable.sync_tree(unfinished)
 

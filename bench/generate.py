@@ -31,10 +31,9 @@ def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -
     found = sorted((out / ".work").glob(f"{name}/config.json"), key=lambda path: (len(path.parent.name), path))
     if not found:
         which = recipe if seed is None else f"{recipe}, seed {seed}"
-        raise BadInput(
-            f"'{out}' holds no checkpoint of {contestant} ({which}), they are not committed: train it here first, "
-            "with the command that stands below the folder's table and an --out of its own"
-        )
+        here = ", ".join(sorted(path.parent.name for path in (out / ".work").glob("*/config.json")))
+        remedy = f"it has {here}" if here else "they are not committed: run again, with an --out of its own"
+        raise BadInput(f"'{out}' holds no checkpoint of {contestant} ({which}): {remedy}")
     try:
         begun = json.loads(found[0].read_text())
         return RunConfig.from_dict({name: value for name, value in begun.items() if name != "code"})
@@ -99,7 +98,7 @@ def generate(
     schema, real = held_out_codes(out, config)
     codes = chosen_codes(schema, real, attributes, count, seed)
     if not is_shown_by_any(schema, real, attributes):  # not refused: it may be rare, and it may be why someone asks
-        print(f"none of the {len(real)} held-out avatars is all of that: it may exclude itself", file=sys.stderr)
+        print(f"none of the {len(real)} held-out avatars has all of that: the rest is of the nearest", file=sys.stderr)
     condition = torch.from_numpy(schema.binarise(codes.numpy()))
     denoiser, device = ready(load_denoiser(newest_checkpoint(out, config), config, schema.width), config)
     images = draw(denoiser, config, condition, device, guidance, seed=seed)

@@ -46,7 +46,9 @@ def read_record(path: Path) -> Record:
         fields = json.loads(path.read_text())
         version = fields.get("schema_version")
     except (OSError, ValueError, AttributeError) as error:
-        raise BadInput(f"record {path.name} cannot be read ({error}): delete it and run again") from error
+        raise BadInput(
+            f"record {path.name} cannot be read ({error}): restore it, or delete it and run again"
+        ) from error
     if version != SCHEMA_VERSION:
         raise BadInput(f"record {path.name} has schema_version {version}, this code reads {SCHEMA_VERSION}: update it")
     try:
@@ -61,8 +63,17 @@ def read_records(out: Path) -> list[Record]:
     """Every record of a results folder, by name; BadInput if there is none."""
     paths = sorted((out / "records").glob("*.json"))
     if not paths:
-        raise BadInput(f"'{out}' holds no records: make some by `python -m bench run --out {out}`")
+        raise no_records(out)
     return [read_record(path) for path in paths]
+
+
+def no_records(out: Path) -> BadInput:
+    """Says where there are some, or how to make them."""
+    if not out.is_dir():
+        return BadInput(f"'{out}' holds no records, for there is no such folder")
+    below = sorted({str(path.parent.parent) for path in out.glob("*/records/*.json")})
+    remedy = f"name {', '.join(below)}" if below else "name a folder that `python -m bench run` wrote"
+    return BadInput(f"'{out}' holds no records: {remedy}")
 
 
 def readable_records(out: Path, read: Callable[[Path], Record] = read_record) -> tuple[list[Record], list[str]]:
@@ -72,10 +83,10 @@ def readable_records(out: Path, read: Callable[[Path], Record] = read_record) ->
         try:
             records.append(read(path))
         except BadInput as refusal:
-            refusals.append(one_line(str(refusal).replace(f"{path.parent}/", "")))  # no path of this machine
+            why = one_line(str(refusal).replace(f"{path.parent}/", ""))  # no path of this machine
+            refusals.append(f"{out.resolve().name}: {why}")
     if not records:
-        why = refusals[0] if refusals else f"make some by `python -m bench run --out {out}`"
-        raise BadInput(f"'{out}' holds no records that can be read: {why}")
+        raise BadInput(f"'{out}' holds no record that can be read: {refusals[0]}") if refusals else no_records(out)
     return records, refusals
 
 

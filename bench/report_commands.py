@@ -15,7 +15,9 @@ def add_report(report: argparse.ArgumentParser) -> None:
     )
     report.set_defaults(command=report_command)
     report.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="results folders")
-    report.add_argument("--out", type=Path, metavar="FILE.html", help="default: report.html in the first DIR")
+    report.add_argument(
+        "--out", type=Path, metavar="FILE.html", help="default: report.html in DIR, or beside the first of several"
+    )
 
 
 def add_pictures(pictures: argparse.ArgumentParser) -> None:
@@ -32,7 +34,8 @@ def add_overview(overview: argparse.ArgumentParser) -> None:
 
 def report_command(arguments: argparse.Namespace) -> int:
     """Write the page; 1 if a record had to be left out of it."""
-    out = arguments.out or arguments.folders[0] / "report.html"
+    first, *others = arguments.folders
+    out = arguments.out or (first.parent if others else first) / "report.html"
     if out.suffix != ".html" or out.is_dir():
         raise BadInput(f"--out '{out}' is no .html file")
     if arguments.out is not None and not out.absolute().parent.is_dir():

@@ -179,7 +179,7 @@ BAD = {
     "inception": (["run", "--inception-weights", "/no/such.pth"], "is no file"),
     "plug-in": (["run", "--recipe", "source", "--contestants", "tests.plug_in:build"], "--recipe matched"),
     "records": (["table", "/no/such"], "'/no/such' holds no records"),
-    "report": (["report", "/no/such"], "'/no/such' holds no records that can be read"),
+    "report": (["report", "/no/such"], "'/no/such' holds no records, for there is no such folder"),
     "extractor": (["run", "--extractors", "tests.plug_in:NOTHING"], "has no attribute 'NOTHING'"),
     "judges": (["judges", "--preset", "latop"], "unknown preset 'latop': try laptop"),
     "command": (["fly"], "invalid choice: 'fly'"),

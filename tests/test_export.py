@@ -127,6 +127,8 @@ def test_the_folder_is_laid_out_as_diffusers_lays_it_out(name, folders):
     assert found == {
         "README.md", "model_index.json", "denoiser/config.json", weights, "scheduler/scheduler_config.json",
     }  # fmt: skip
+    modes = {(folders[name] / path).stat().st_mode for path in found}
+    assert len(modes) == 1  # who may read the card may read the weights
 
 
 def test_it_is_asked_by_name_and_completes_the_rest_from_real_avatars(folders, parts):
@@ -234,7 +236,7 @@ def test_a_users_own_model_is_exported_if_diffusers_can_save_it(run, tmp_path):
         ("tests.plug_in:build", [], "builds a Plain, which diffusers cannot save: derive it from"),
         ("tests.plug_in:build_forgetful", [], "is not the same when it is loaded again"),
         ("scratch", ["--seed", "9"], "holds no checkpoint of scratch (matched, seed 9)"),
-        ("diffusers-8", [], "train it here first"),
+        ("diffusers-8", [], "it has diffusers-32-matched-seed0, "),
         ("scrach", [], "unknown contestant 'scrach': try scratch"),
     ],
 )

@@ -189,11 +189,12 @@ def test_a_truncated_record_is_named_and_the_others_are_drawn(folder, capsys):
     status, out, error = bench_report(capsys, folder)
     assert status == 1
     assert error.count("\n") == 1
-    assert error.startswith(f"bench: record {path.name} cannot be read")
+    assert error.startswith(f"bench: {folder.name}: record {path.name} cannot be read")
     assert error.endswith("delete it and run again\n")
     page = Page(Path(out.strip()).read_text())
     assert len(page.all("pre")) == 3
     assert any(path.name in text for text in page.texts("li"))
+    assert any("; 1 record cannot be read" in text for text in page.texts("p"))
 
 
 WRONG = {
@@ -218,7 +219,7 @@ def test_a_record_that_cannot_be_drawn_is_named_and_the_others_are_drawn(kind, f
     status, out, error = bench_report(capsys, folder)
     assert status == 1, error
     assert error.count("\n") == 1
-    assert error.startswith(f"bench: record {path.name} ")
+    assert error.startswith(f"bench: {folder.name}: record {path.name} ")
     assert error.endswith(": delete it and run again\n")
     assert error.rstrip("\n").isprintable()
     assert len(Page(Path(out.strip()).read_text()).all("pre")) == 3
@@ -239,11 +240,14 @@ def test_a_folder_without_a_readable_record_is_refused(folder, tmp_path, capsys)
         path.write_text("{")
     status, out, error = bench_report(capsys, folder)
     assert (status, out, error.count("\n")) == (2, "", 1)
-    assert "holds no records that can be read" in error
+    assert "holds no record that can be read" in error
     assert not (folder / "report.html").exists()
     status, out, error = bench_report(capsys, tmp_path / "nowhere")
     assert (status, out) == (2, "")
-    assert "make some by `python -m bench run" in error
+    assert "holds no records, for there is no such folder" in error
+    status, out, error = bench_report(capsys, folder.parent)
+    assert (status, out) == (2, "")
+    assert error == f"bench: '{folder.parent}' holds no records: name {folder}\n"
 
 
 @pytest.mark.parametrize(("out", "message"), [("page.txt", "is no .html file"), ("no/page.html", "lies in no folder")])

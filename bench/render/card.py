@@ -15,6 +15,7 @@ from bench.render.quality_rows import ATTRIBUTE_ROWS
 from bench.render.row import at
 from bench.render.table import ARROWS, cell
 
+HARDLY = 0.3  # normalised attribute accuracy below which a card says so
 AVATAAARS = "Avataaars by Pablo Stanley, free for personal and commercial use"
 CARTOON_SET = (
     "a data set in the layout of Google's Cartoon Set; that one is by Google, licensed CC BY 4.0, and anything drawn "
@@ -175,6 +176,8 @@ def limitations(exported: Exported) -> str:
     precision = exported.config.mixed_precision
     if precision != "no":
         lines.append(f"Trained and measured in {precision}; the pipeline draws in fp32, which changes a few pixels.")
+    if exported.record and (shown := at("attributes", "macro", "normalised")(exported.record) or 0) < HARDLY:
+        lines.insert(0, f"It hardly shows what is asked: {100 * shown:.0f} % of the way from guessing to real images.")
     if exported.record is None:
         lines.insert(0, "How good it is, nobody has measured.")
     return "\n".join(f"- {line}" for line in lines)

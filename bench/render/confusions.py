@@ -30,12 +30,12 @@ def draw_confusions(
     shown = most_confused(counts)
     whole = Image.new("RGB", (LEFT + SHOWN * len(shown), 2 * BAND + SHOWN * len(shown)), PAPER)
     pen = ImageDraw.Draw(whole)
-    pen.text((LEFT - 6, BAND / 2), attribute, INK, fitting(attribute, LEFT - 8), anchor="rm")
+    pen.text((LEFT - 6, BAND / 2), *fitting(attribute, LEFT - 8), anchor="rm")
     pen.text((LEFT - 6, BAND * 3 / 2), "asked ↓ seen →", INK, font(), anchor="rm")
     for place, i in enumerate(shown):
         middle = SHOWN * (place + 0.5)
-        pen.text((LEFT + middle, BAND * 3 / 2), variants[i], INK, fitting(variants[i], SHOWN), anchor="mm")
-        pen.text((LEFT - 6, 2 * BAND + middle), variants[i], INK, fitting(variants[i], LEFT - 8), anchor="rm")
+        pen.text((LEFT + middle, BAND * 3 / 2), *fitting(variants[i], SHOWN), anchor="mm")
+        pen.text((LEFT - 6, 2 * BAND + middle), *fitting(variants[i], LEFT - 8), anchor="rm")
         for column, j in enumerate(shown):
             corner = (LEFT + SHOWN * column, 2 * BAND + SHOWN * place)
             found = ((asked == i) & (seen == j)).nonzero().flatten()
@@ -48,6 +48,9 @@ def draw_confusions(
     return whole
 
 
-def fitting(text: str, width: int) -> ImageFont.FreeTypeFont:
-    """The usual font, or the largest smaller one in which a text is not wider than so many pixels."""
-    return next((font(size) for size in range(12, 6, -1) if font(size).getlength(text) <= width - 2), font(6))
+def fitting(text: str, width: int) -> tuple[str, str, ImageFont.FreeTypeFont]:
+    """A text with its colour and font, smaller or cut short where it would be wider than so many pixels."""
+    for size in (12, 11, 10, 9):
+        if font(size).getlength(text) <= width - 2:
+            return text, INK, font(size)
+    return fitting(text.removesuffix("…")[:-1] + "…", width)

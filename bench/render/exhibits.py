@@ -19,7 +19,8 @@ SINGLE = (
      "Animation: the same avatars drawn by {}, at one guidance scale after another"),
     ("noising", "noising", "What training adds: a real avatar under more and more noise, and ᾱ, the share that is left",
      "A real avatar that disappears in noise from left to right, as {} is trained on it"),
-    ("confusions", "confusions", "What is taken for what, of the attribute that is shown worst",
+    ("confusions", "confusions",
+     "What is taken for what, of the attribute shown worst: its ten variants with most mistakes",
      "Grid of samples by {}: variants asked in rows, variants seen in columns, right ones framed"),
 )  # fmt: skip
 ANIMATIONS = {"denoising", "guidance_sweep"}

@@ -42,13 +42,16 @@ def strip(images: Tensor, columns: int = 16) -> Image.Image:
 
 
 def captioned(picture: Image.Image, *lines: str) -> Image.Image:
-    """A picture with lines of text under it, on paper that is wide enough for both."""
+    """A picture with lines of text under it, on paper that is wide enough for both.
+
+    They begin at the left: on a narrow screen a strip is scrolled, and its middle is out of sight.
+    """
     width = max(picture.width, *(math.ceil(font().getlength(line)) + 4 for line in lines))
     whole = Image.new("RGB", (width, picture.height + BAND * len(lines)), PAPER)
     whole.paste(picture)
     for number, line in enumerate(lines):
-        place = (width / 2, picture.height + BAND * (number + 0.5))
-        ImageDraw.Draw(whole).text(place, line, INK, font(), anchor="mm")
+        place = (2, picture.height + BAND * (number + 0.5))
+        ImageDraw.Draw(whole).text(place, line, INK, font(), anchor="lm")
     return whole
 
 

@@ -132,10 +132,15 @@ def scoring_note(record: Record) -> str:
     )
 
 
+def precision_of(record: Record) -> str:
+    """What accelerate calls "no" mixed precision is fp32 throughout."""
+    return record.run.mixed_precision.replace("no", "fp32")
+
+
 def environment_note(record: Record) -> str:
     here = record.environment
     versions = ", ".join(f"{name} {number}" for name, number in here.get("versions", {}).items())
     return (
-        f"{here.get('device', MISSING)}, {here.get('threads', MISSING)} threads, precision "
-        f"{record.run.mixed_precision}; {versions}; commit {here.get('commit') or MISSING}."
+        f"{here.get('device', MISSING)}, {here.get('threads', MISSING)} threads, "
+        f"{precision_of(record)}; {versions}; commit {here.get('commit') or MISSING}."
     )

@@ -22,6 +22,16 @@ from the records and pictures beside it. What a number means stands in the READM
 [How to read the numbers](../README.md#how-to-read-the-numbers)."""
 
 
+PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
+    "attributes": "Real images, noisy and blurred ones, and how many of their attributes the classifier reads",
+    "background": "Where the background is looked for, and noise in it",
+    "brightness": "Darker and paler images",
+    "colour": "The parts that show the colours asked for, and hues turned",
+    "distance": "Real images with more and more noise, and their Fréchet distance",
+    "hairstyle": "The same avatars with one hairstyle",
+    "shape": "Edges of real images, and of bent ones",
+    "memory": "Memory of a training step by kind and level",
+}
 Section = tuple[str, str]  # a title, and Markdown
 
 
@@ -53,7 +63,8 @@ def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     if any((folder / "records").glob("*.json")):
         records, refused = readable_records(folder)
         refusals += refused
-        yield f"{folder.name}: the comparison", comparison(folder, records)
+        left_out = [f"**Left out:** {why}." for why in refused]
+        yield f"{folder.name}: the comparison", "\n\n".join([*left_out, comparison(folder, records)])
 
 
 def judges(folder: Path) -> Iterator[Section]:
@@ -121,4 +132,9 @@ def gallery(folder: Path, column: Column) -> list[str]:
 
 
 def pictures(folder: Path, pattern: str) -> list[str]:
-    return [f"![{path.stem.replace('-', ', ')}]({folder.name}/{path.name})" for path in sorted(folder.glob(pattern))]
+    """Every picture of a folder under what it shows."""
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        what = PICTURES.get(path.stem.partition("-")[0], path.stem)
+        found.append(f"{what}:<br>![{what}]({folder.name}/{path.name})")
+    return found

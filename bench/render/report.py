@@ -120,7 +120,7 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
     left_out = [f"left out to keep the file small: {what}" for what in exhibits.left_out(choice, made.columns)]
     return ResultSet(
         name=out.resolve().name,
-        summary=setting.summary(records),
+        summary=setting.summary(records, refusals),
         facts=setting.facts(records),
         columns=[column.title for column in made.columns],
         groups=groups,

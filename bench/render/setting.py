@@ -2,7 +2,7 @@
 
 from bench.record import Record
 from bench.render.column import Column
-from bench.render.legend import MISSING
+from bench.render.legend import MISSING, precision_of
 from bench.render.quality import few
 from bench.render.row import at
 
@@ -19,12 +19,13 @@ RECORD_KEYS = (
 )  # fmt: skip
 
 
-def summary(records: list[Record]) -> str:
-    """`4 runs of 2 contestants, all finished`."""
+def summary(records: list[Record], refusals: list[str]) -> str:
+    """`4 runs of 2 contestants, all finished; 1 record cannot be read`."""
     failed = sum(record.status == "failed" for record in records)
     names = {record.run.contestant for record in records}
     ended = f"{failed} failed" if failed else "all finished" if len(records) > 1 else "finished"
-    return f"{plural(len(records), 'run')} of {plural(len(names), 'contestant')}, {ended}"
+    lost = f"; {plural(len(refusals), 'record')} cannot be read" if refusals else ""
+    return f"{plural(len(records), 'run')} of {plural(len(names), 'contestant')}, {ended}{lost}"
 
 
 def plural(count: int, word: str) -> str:
@@ -43,7 +44,7 @@ def facts(records: list[Record]) -> list[tuple[str, str]]:
                      f"of {sizes.batch_size}, {sizes.scale:g} of the published channels"),
         ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
                       f"guidance {run.recipe.guidance:g}"),
-        ("Machine", f"{here.get('device', MISSING)}, precision {run.mixed_precision}"),
+        ("Machine", f"{here.get('device', MISSING)}, {precision_of(first)}"),
         ("Made by", f"`{first.command}`"),
     ]  # fmt: skip
 
