@@ -18,6 +18,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, problems: list[str] | None = None, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)  # --fres must not start over
         self.problems: list[str] = [] if problems is None else problems  # one list for a command and its parts
+        self.set_defaults(parser=self)  # the command's own, whose help is the one to see
 
     def add_subparsers(self, **options: Any) -> Any:  # type: ignore[override]
         parts = functools.partial(Parser, self.problems)
@@ -34,10 +35,12 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, *arguments: Any) -> argparse.Namespace:  # type: ignore[override]
         known, unknown = self.parse_known_args(*arguments)
+        command = known.parser
+        del known.parser
         if unknown:
             self.problems.append(f"unrecognized arguments: {' '.join(unknown)}")
         if self.problems:
-            self.error("; ".join(self.problems))
+            command.error("; ".join(self.problems))
         return known
 
     def error(self, message: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """A trained denoiser as a diffusers pipeline: attributes in, avatars out, by the harness' own reverse steps."""
 
+import math
 from typing import Any
 
 import torch
@@ -82,6 +83,7 @@ class AvatarPipeline(DiffusionPipeline):
         self.check(attributes, generator)
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
         guidance = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        self.check_steps(guidance, steps)
         images = FINISHES[output_type](self.denoise(attributes.to(self.device), guidance, steps, generator))
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
@@ -105,6 +107,14 @@ class AvatarPipeline(DiffusionPipeline):
         if condition.dim() != 2 or condition.shape[1] != self.attributes.width or not len(condition):
             raise ValueError(f"a condition must be (B, {self.attributes.width}), not {tuple(condition.shape)}")
         check_generators(generator, len(condition))
+
+    def check_steps(self, guidance: float, steps: int) -> None:
+        """ValueError unless guidance is finite and the scheduler has as many steps."""
+        if not math.isfinite(guidance):
+            raise ValueError(f"guidance_scale must be a finite number, not {guidance}")
+        most = self.scheduler.config.num_train_timesteps
+        if not 1 <= steps <= most:
+            raise ValueError(f"num_inference_steps must be from 1 to {most}, not {steps}")
 
     def denoise(self, condition: Tensor, guidance: float, steps: int, generator: Generators) -> Tensor:
         """Finished images (B, 3, H, W) in model space."""

@@ -164,7 +164,7 @@ BAD = {
     "image size": (["anatomy", "--image-size", "60", "--contestants", "scratch"], "not a multiple of 8"),
     "rounds": (["overhead", "--rounds", "3"], "at least 7"),
     "contestants": (["overhead", "--contestant", "scratch,diffusers-8"], "--contestant takes one name"),
-    "option": (["run", "--nonsense", "1"], "unrecognized arguments: --nonsense"),
+    "option": (["run", "--nonsense", "1"], "unrecognized arguments: --nonsense 1 (see `bench run --help`)"),
     "abbreviation": (["run", "--fres"], "unrecognized arguments: --fres"),
     "images": (["run", "--images", "5"], "--images 5 is too few"),
     "samples": (["run", "--samples", "1"], "at least 2"),

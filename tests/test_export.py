@@ -157,6 +157,9 @@ def test_it_is_asked_by_name_and_completes_the_rest_from_real_avatars(folders, p
         ({"attributes": torch.zeros(2, 3)}, r"not \(2, 3\)"),
         ({"attributes": ["", ""], "generator": [torch.Generator()]}, "1 generators for 2 avatars"),
         ({"output_type": "jpg"}, "none of pil, np, pt"),
+        ({"guidance_scale": float("nan")}, "a finite number, not nan"),
+        ({"num_inference_steps": 0}, "from 1 to 300, not 0"),
+        ({"num_inference_steps": 301}, "from 1 to 300, not 301"),
     ],
 )
 def test_what_cannot_be_drawn_is_a_value_error(options, why, folders):

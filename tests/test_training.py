@@ -69,6 +69,32 @@ def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp
     assert again.state["log"]["resumed_at_epochs"] == [1]
 
 
+class WithDropout(torch.nn.Module):
+    """A denoiser that draws random numbers of its own."""
+
+    def __init__(self, denoiser):
+        super().__init__()
+        self.denoiser, self.dropout = denoiser, torch.nn.Dropout(0.3)
+
+    def forward(self, noisy, timestep, condition):
+        return self.denoiser(self.dropout(noisy), timestep, condition)
+
+
+def test_what_a_contestant_draws_itself_has_no_history(config, parts, tmp_path):
+    def trainer():
+        plain = contestants.build(
+            config.contestant, parts.train.schema.width, config.sizes.image_size, config.sizes.scale
+        )
+        return Trainer(WithDropout(plain), config, parts.train)
+
+    whole = to_checkpoint(run(trainer(), 2))
+    save_checkpoint(tmp_path, 1, 0, to_checkpoint(run(trainer(), 1)))
+    torch.rand(100)  # somebody else draws from the same generator
+    resumed = trainer()
+    restore(resumed, load_newest(tmp_path))
+    assert same(whole.tensors, to_checkpoint(run(resumed, 1)).tensors)
+
+
 def test_fault_11_taking_a_checkpoint_changes_nothing(config, parts):
     undisturbed = run(trainer_for(config, parts.train), 2)
     disturbed = run(trainer_for(config, parts.train), 1)
