@@ -49,8 +49,8 @@ def request(path, **more):
     return DataRequest(str(path), images=100, image_size=16, **more)
 
 
-def refused(path, words):
-    """The refusal of a set, which is one line, holds the words and costs no file outside."""
+def assert_refused(path, words):
+    """The set is refused in one line that holds the words, and no file appears outside of it."""
     before = sorted(path.parent.iterdir())
     with pytest.raises(BadInput, match=words) as refusal:
         read(request(path))
@@ -80,7 +80,7 @@ def claimed(name, kind, size):
 
 @pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "a/../../evil.csv", "..", "/etc/passwd"])
 def test_fault_17_archives_that_point_outside_are_refused(name, tmp_path):
-    refused(archive(tmp_path / "set.tgz", (name, b"")), "outside")
+    assert_refused(archive(tmp_path / "set.tgz", (name, b"")), "outside")
 
 
 @pytest.mark.parametrize("kind", ["SYMTYPE", "LNKTYPE", "CHRTYPE", "BLKTYPE", "FIFOTYPE"])
@@ -88,38 +88,38 @@ def test_fault_17_archives_that_point_outside_are_refused(name, tmp_path):
 def test_fault_17_archives_with_links_or_devices_are_refused(kind, target, tmp_path):
     member = tarfile.TarInfo("cs1.png")
     member.type, member.linkname = getattr(tarfile, kind), target
-    refused(archive(tmp_path / "set.tgz", member), "link or device")
+    assert_refused(archive(tmp_path / "set.tgz", member), "link or device")
 
 
 def test_fault_17_too_many_members_are_refused_and_folders_count(tmp_path, monkeypatch):
     monkeypatch.setattr(data_files, "MOST_MEMBERS", 8)
     files = [(f"cs{number}.csv", rows(number).encode()) for number in range(8)]
-    refused(archive(tmp_path / "few.tgz", *files), "holds no PNG")
-    refused(archive(tmp_path / "many.tgz", *files, ("one.csv", b"")), "one too many")
+    assert_refused(archive(tmp_path / "few.tgz", *files), "holds no PNG")
+    assert_refused(archive(tmp_path / "many.tgz", *files, ("one.csv", b"")), "one too many")
     folders = [tarfile.TarInfo(f"folder{number}") for number in range(9)]
     for member in folders:
         member.type = tarfile.DIRTYPE
-    refused(archive(tmp_path / "folders.tgz", *folders), "one too many")
+    assert_refused(archive(tmp_path / "folders.tgz", *folders), "one too many")
     assert data_files.MOST_MEMBERS < 10**6
 
 
 def test_fault_17_archives_that_swell_are_refused(tmp_path, monkeypatch):
-    refused(archive(tmp_path / "one.tgz", ("cs1.png", bytes(data_files.LARGEST_MEMBER + 1))), "too large")
+    assert_refused(archive(tmp_path / "one.tgz", ("cs1.png", bytes(data_files.LARGEST_MEMBER + 1))), "too large")
     monkeypatch.setattr(data_files, "LARGEST_ARCHIVE", 10_000)
-    refused(archive(tmp_path / "all.tgz", *((f"notes{i}.txt", bytes(3000)) for i in range(4))), "too large")
+    assert_refused(archive(tmp_path / "all.tgz", *((f"notes{i}.txt", bytes(3000)) for i in range(4))), "too large")
 
 
 @pytest.mark.parametrize(("kind", "size"), [("GNUTYPE_LONGNAME", 2**40), ("XHDTYPE", 2**40), ("REGTYPE", -(2**40))])
 def test_fault_17_a_header_that_claims_gigabytes_or_less_than_nothing_is_refused(kind, size, tmp_path):
     path = tmp_path / "set.tar"
     path.write_bytes(claimed("cs1.png", getattr(tarfile, kind), size) + bytes(2048))
-    refused(path, "is too large")
+    assert_refused(path, "is too large")
 
 
 def test_fault_17_headers_without_end_and_names_without_end_are_refused(tmp_path):
     (tmp_path / "headers.tar").write_bytes(claimed("a", tarfile.XHDTYPE, 0) * 5000)
-    refused(tmp_path / "headers.tar", "cannot be read as an archive")
-    refused(archive(tmp_path / "name.tgz", ("n" * 5000 + ".png", b"")), "name longer than 1024")
+    assert_refused(tmp_path / "headers.tar", "cannot be read as an archive")
+    assert_refused(archive(tmp_path / "name.tgz", ("n" * 5000 + ".png", b"")), "name longer than 1024")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6, 0.99])
@@ -130,10 +130,10 @@ def test_fault_17_cut_archives_and_other_formats_are_refused(suffix, share, fold
         tar.add(folder, "set")
     content = path.read_bytes().rstrip(b"\0") if suffix == "tar" else path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    refused(path, "download it again|beside it")
+    assert_refused(path, "download it again|beside it")
     with zipfile.ZipFile(tmp_path / "zip.tgz", "w") as other:
         other.writestr("../evil.png", b"")
-    refused(tmp_path / "zip.tgz", "cannot be read as an archive")
+    assert_refused(tmp_path / "zip.tgz", "cannot be read as an archive")
 
 
 # --- case 18: pictures ---
@@ -187,10 +187,10 @@ PICTURES = {
 def test_fault_18_damaged_pictures_are_listed_refused_and_skipped_only_on_demand(kind, folder):
     content, words = PICTURES[kind]
     (folder / "cs3.png").write_bytes(content)
-    listed_refused_and_skipped(folder, f"cs3.png: {words}")
+    assert_listed_refused_and_skipped(folder, f"cs3.png: {words}")
 
 
-def listed_refused_and_skipped(folder, words):
+def assert_listed_refused_and_skipped(folder, words):
     problems, good = verify(folder)
     assert good == COUNT - 1
     assert len(problems) == 1
@@ -222,19 +222,19 @@ def test_fault_18_the_path_is_listed_with_its_folder_and_all_problems_are(folder
     problems, good = verify(folder)
     assert sorted(problems) == ["3/cs3.png: is not a PNG", "cs1.png: is not a PNG"]
     assert good == COUNT - 2
-    refused(folder, r"\(and 1 more\)")
+    assert_refused(folder, r"\(and 1 more\)")
 
 
 def test_fault_18_no_file_of_a_folder_is_too_large_or_unreadable(folder, monkeypatch):
     monkeypatch.setattr(data_files, "LARGEST_MEMBER", len(WHOLE) + 200)
     (folder / "cs3.png").write_bytes(bytes(len(WHOLE) + 201))
-    refused(folder, "cs3.png' is too large")
+    assert_refused(folder, "cs3.png' is too large")
 
     def fail(path):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    refused(folder, r"cs0.csv' cannot be read \(Input/output error\)")
+    assert_refused(folder, r"cs0.csv' cannot be read \(Input/output error\)")
 
 
 # --- case 22: attributes ---
@@ -282,15 +282,15 @@ def test_fault_22_wrong_attributes_name_file_line_and_what_is_allowed(kind, fold
     (folder / "cs3.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     found = verify(folder)[0][0]
     assert found.startswith("cs3.csv")
-    listed_refused_and_skipped(folder, words)
+    assert_listed_refused_and_skipped(folder, words)
 
 
 def test_fault_22_images_without_csv_and_csvs_without_image_are_listed(folder):
     (folder / "cs3.csv").rename(folder / "kept")
-    listed_refused_and_skipped(folder, "cs3.png: has no cs3.csv beside it")
+    assert_listed_refused_and_skipped(folder, "cs3.png: has no cs3.csv beside it")
     (folder / "kept").rename(folder / "cs3.csv")
     (folder / "cs3.png").unlink()
-    listed_refused_and_skipped(folder, "cs3.csv: has no cs3.png beside it")
+    assert_listed_refused_and_skipped(folder, "cs3.csv: has no cs3.png beside it")
 
 
 def test_fault_22_of_two_equally_frequent_shapes_the_first_is_the_usual_one(tmp_path):
@@ -318,7 +318,7 @@ def test_fault_22_a_damaged_file_of_names_is_refused(content, folder):
     if content == "{}":  # no names at all: they do not fit, so the numbers are used
         assert read(request(folder)).schema.attributes[2].variants == ("0", "1")
     else:
-        refused(folder, "schema.json cannot be read .*: delete it")
+        assert_refused(folder, "schema.json cannot be read .*: delete it")
 
 
 # --- case 23: names ---
@@ -347,12 +347,12 @@ def test_fault_23_names_of_every_kind_stay_apart_in_an_archive(tmp_path):
 def test_fault_23_a_picture_and_a_csv_of_other_unicode_forms_are_no_pair(tmp_path):
     files = [("csé.png", picture(0)), ("csé.csv", rows(0).encode())]
     forms = [(unicodedata.normalize(form, name), x) for form, (name, x) in zip(("NFC", "NFD"), files, strict=True)]
-    refused(archive(tmp_path / "set.tgz", *forms), "has no csé.csv beside it")
+    assert_refused(archive(tmp_path / "set.tgz", *forms), "has no csé.csv beside it")
 
 
 def test_fault_23_two_files_of_one_name_in_an_archive_are_refused(tmp_path):
     files = [(f"cs{n}.{suffix}", x) for n in range(3) for suffix, x in (("png", picture(n)), ("csv", rows(n).encode()))]
-    refused(archive(tmp_path / "set.tgz", *files, ("./cs1.png", picture(7))), "cs1.png: stands twice")
+    assert_refused(archive(tmp_path / "set.tgz", *files, ("./cs1.png", picture(7))), "cs1.png: stands twice")
 
 
 def test_fault_23_names_that_break_lines_or_are_no_text_are_shown_escaped(folder, capsys):
@@ -363,7 +363,7 @@ def test_fault_23_names_that_break_lines_or_are_no_text_are_shown_escaped(folder
     for problem in problems:
         print(problem)
     assert len(cache_path(request(folder), folder).name) < 50
-    refused(folder, "is not a PNG")
+    assert_refused(folder, "is not a PNG")
 
 
 @pytest.mark.parametrize("name", ["s" * 300, "s" * 300 + ".tgz", "s" * 5000, "nul\0.tgz"])
