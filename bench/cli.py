@@ -4,6 +4,8 @@ argparse rather than tyro: a mistake must be one line on stderr with the remedy,
 """
 
 import argparse
+import os
+import select
 import signal
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -34,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     Stopping()
     try:
         arguments = parser().parse_args(argv)
-        return arguments.command(arguments)
+        status = arguments.command(arguments)
+        sys.stdout.flush()  # here, where it is known what to do if nobody reads it any more
+        return status
     except BadInput as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -47,10 +51,24 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenProcessPool:
         print("bench: a process that prepares the data was killed (out of memory?): run again", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        if not nobody_reads(sys.stdout.fileno()):
+            raise
+        return 1
     except SystemExit as end:
         if end.code == STOPPED:
             print("bench: stopped; the same command resumes", file=sys.stderr)
         raise
+
+
+def nobody_reads(output: int) -> bool:
+    """Whether the reader of a pipe is gone, as `| head` is soon; if so, what is still to be written goes nowhere."""
+    waiting = select.poll()
+    waiting.register(output, 0)
+    gone = any(event & select.POLLERR for _, event in waiting.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return gone
 
 
 def parser() -> Parser:

@@ -202,6 +202,20 @@ def test_bad_usage_exits_2_with_one_line(kind, tmp_path):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", ["table {}", "table {} --format json", "sample --run {} --list"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_nobody_reading_the_rest_is_no_traceback(unbuffered, command):
+    """As in `bench table … | head`, whether Python notices it at once or when all is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *command.format("results/laptop").split()],
+        stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_fault_27_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache):
     names = "tests.plug_in:build_broken,tests.plug_in:build"
     done = bench("run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache)
