@@ -87,6 +87,8 @@ def note_failure(job: Job, statuses: list[int]) -> None:
         died = [status for status in statuses if status not in (0, HAS_ITS_ROW, PEER_LOST)]
         if HAS_ITS_ROW in statuses or not any(statuses):
             return  # its own row says why, or it is done
+        # An abort is blamed last: gloo and NCCL may abort a process, too, whose only fault is that another one died.
+        died.sort(key=lambda status: status == -signal.SIGABRT)
         why = died_of(died[0]) if died else "the processes of its group lost each other: one hung, or its network did"
     print(f"{job.run.name} failed: {why}", file=sys.stderr)
     write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why))

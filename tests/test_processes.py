@@ -14,6 +14,9 @@ from torch import distributed
 from bench import processes
 from bench.checkpoint import load_newest
 from bench.errors import BadInput, RunFailed
+from bench.job import Job
+from bench.record import record_path
+from bench.workers import note_failure
 from tests.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
 from tests.test_cli import PLUG_IN, ROOT, TINY, bench
 
@@ -84,6 +87,22 @@ def test_fault_39_when_one_process_is_lost_all_end_within_a_minute(how, started,
     again.send_signal(signal.SIGTERM)
     assert again.wait(20) == 143
     assert training(tmp_path / "out", name)["steps_done"] > before
+
+
+@pytest.mark.parametrize(
+    ("statuses", "why"),
+    [
+        ([-signal.SIGABRT, -signal.SIGKILL], "killed by SIGKILL"),  # gloo's abort may be seen first: it is no cause
+        ([-signal.SIGKILL, -signal.SIGABRT], "killed by SIGKILL"),
+        ([processes.PEER_LOST, -signal.SIGSEGV], "killed by SIGSEGV"),
+        ([-signal.SIGABRT, processes.PEER_LOST], "killed by SIGABRT"),
+        ([processes.PEER_LOST, processes.PEER_LOST], "one hung"),
+    ],
+)
+def test_a_group_that_died_has_a_row_with_what_killed_it(statuses, why, tmp_path, config):
+    job = Job(config.as_dict(), "c", None, str(tmp_path), "", "", "", {}, {}, {})
+    note_failure(job, statuses)
+    assert why in json.loads(record_path(tmp_path, config).read_text())["error"]
 
 
 def test_shares_are_even_and_whole():
