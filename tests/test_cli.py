@@ -29,7 +29,7 @@ def bench(*arguments, **more):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
     return subprocess.run(
         [sys.executable, "-m", "bench", *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, **more,
+        capture_output=True, text=True, cwd=ROOT, env=environment, timeout=900, **more,
     )  # fmt: skip
 
 

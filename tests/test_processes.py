@@ -47,7 +47,7 @@ def test_fault_33_two_processes_do_the_same_as_one_and_five_samples_are_five(tmp
     options = ["run", *TINY, "--samples=5", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, *LAUNCHER, *options, "--cache", str(cache), "--out", str(tmp_path / "two")]
-    two = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+    two = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert two.returncode == 0, two.stderr
     one = bench(*options, "--cache", cache, "--out", tmp_path / "one")
     assert one.returncode == 0, one.stderr
