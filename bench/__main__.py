@@ -1,8 +1,7 @@
 """`python -m bench`."""
 
-import sys
-
 from bench.cli import main
+from bench.stopping import run_and_leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_leave(main)

@@ -1,11 +1,13 @@
 """SIGTERM, taken at once or, while something must be saved first, at the next good moment."""
 
+import atexit
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 STOPPED, INTERRUPTED = 143, 130  # exit statuses, as a shell gives them
 
@@ -46,3 +48,23 @@ def stop_with_parent() -> None:
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends the parent, and that is enough
     threading.Thread(target=watch, daemon=True).start()
+
+
+def run_and_leave(main: Callable[[], int]) -> NoReturn:
+    """Run a process' main function and end the process with its status; at once if it was asked to stop.
+
+    Python would first take all modules apart, and once diffusers is imported that takes two seconds.
+    """
+    try:
+        status = main()
+    except SystemExit as end:
+        if end.code != STOPPED:
+            raise
+        status = STOPPED
+    if status not in (STOPPED, INTERRUPTED):
+        sys.exit(status)
+    atexit._run_exitfuncs()  # what libraries want done at the end is done all the same
+    with suppress(OSError):  # nobody may be reading any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)

@@ -27,7 +27,7 @@ from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path, write_unless_measured
 from bench.render import gallery
 from bench.saving import Each, Saver
-from bench.stopping import Stopping, stop_with_parent
+from bench.stopping import Stopping, run_and_leave, stop_with_parent
 from bench.tracking import Tracking
 from bench.train import Trainer, TrainingLog
 from bench.training_state import restore
@@ -204,4 +204,4 @@ def keep(job: Job, record: Record) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_leave(main)

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ from bench.request import check_space, checkpoint_bytes
 from bench.runner import begin, config_path, refuse_changed
 from bench.sampling import refuse_unless_pixels
 from tests.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
-from tests.test_cli import PLUG_IN, TINY, bench
+from tests.test_cli import PLUG_IN, ROOT, TINY, bench
 
 
 def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_ends_at_once(started, tmp_path):
@@ -37,8 +38,8 @@ def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_e
     time.sleep(0.5)
     os.killpg(run.pid, signal.SIGINT)
     began = time.time()
-    assert run.wait(20) == 130
-    assert time.time() - began < 4  # two seconds, on a machine that does nothing else
+    assert run.wait(60) == 130
+    assert time.time() - began < 4  # it takes 0.2 s; two are promised, on a machine that does nothing else
     assert training(tmp_path / "out")["steps_done"] > before  # saved when asked, not only when it was time
     assert not child.is_running()
     run = started("--checkpoint-seconds", "3")
@@ -46,10 +47,38 @@ def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_e
     stopped = workers_of(run)[0]
     stopped.suspend()  # it cannot save now
     run.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    time.sleep(1)
     run.send_signal(signal.SIGINT)
-    assert run.wait(20) == 130
+    assert run.wait(60) == 130
     assert load_newest(tmp_path / "out" / ".work" / PLUG_IN / "checkpoints") is not None
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "taken_apart"),
+    [
+        ("return 3", 3, True),
+        ("raise SystemExit(2)", 2, True),
+        ("raise SystemExit(143)", 143, False),
+        ("return 130", 130, False),
+    ],
+)
+def test_a_process_that_was_stopped_does_not_wait_for_python_to_take_its_modules_apart(end, status, taken_apart):
+    program = f"""if True:
+        import atexit
+        from bench.stopping import run_and_leave
+        class Part:
+            def __del__(self):
+                print("taken apart")
+        part = Part()
+        atexit.register(print, "at its end")
+        def main():
+            print("buffered", end=" ")
+            {end}
+        run_and_leave(main)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert done.stdout == "buffered at its end\n" + "taken apart\n" * taken_apart
 
 
 def test_a_worker_whose_parent_was_killed_saves_and_stops(started, tmp_path):
@@ -57,7 +86,7 @@ def test_a_worker_whose_parent_was_killed_saves_and_stops(started, tmp_path):
     trains(tmp_path / "out")
     child = workers_of(run)[0]
     run.kill()
-    child.wait(30)
+    child.wait(60)
     assert training(tmp_path / "out")["steps_done"] > 0
 
 
@@ -157,7 +186,7 @@ def test_fault_36_a_results_folder_removed_while_it_runs_ends_the_run(started, t
 
 def test_fault_37_two_runs_in_one_folder_at_once_one_works_and_the_other_names_it(started, tmp_path, cache):
     run = started()
-    deadline = time.time() + 60
+    deadline = time.time() + 300
     while not (tmp_path / "out" / ".work" / "lock").exists() and time.time() < deadline:
         time.sleep(0.02)
     time.sleep(0.2)
