@@ -1,6 +1,8 @@
 """The probe that chooses memory layout and precision: a few timed training steps of each."""
 
+import itertools
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,10 +18,10 @@ from bench.data.dataset import AvatarSet
 from bench.display import display
 from bench.train import synchronise
 
-STEPS = 2
+ROUNDS, STEPS = 2, 2
 LARGEST_BATCH = 16  # a probe need not fill the device
 WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth the digits
-WORTH_LEAVING_CHANNELS_LAST = 0.9  # of the time: a smaller gain, of so few steps, may be chance
+WORTH_LEAVING_CHANNELS_LAST = 0.8  # of the time: two trials of one layout differ by up to a fifth on a shared machine
 
 
 def seconds_per_step(config: RunConfig, train: AvatarSet) -> float:
@@ -40,14 +42,15 @@ def seconds_per_step(config: RunConfig, train: AvatarSet) -> float:
 
 
 def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[str, dict[str, float]]:
-    """Seconds per step of a contestant for every precision and memory layout."""
-    return {
-        precision: {
-            layout: seconds_per_step(replace(config, mixed_precision=precision, memory_format=layout), train)
-            for layout in MEMORY_FORMATS
-        }
-        for precision in precisions
-    }
+    """Seconds per step of a contestant for every precision and memory layout, the fastest of each.
+
+    All take turns, so that a machine that slows down for a moment does not slow one of them alone.
+    """
+    seconds = {precision: dict.fromkeys(MEMORY_FORMATS, math.inf) for precision in precisions}
+    for _, precision, layout in itertools.product(range(ROUNDS), precisions, MEMORY_FORMATS):
+        taken = seconds_per_step(replace(config, mixed_precision=precision, memory_format=layout), train)
+        seconds[precision][layout] = min(taken, seconds[precision][layout])
+    return seconds
 
 
 def choose(probes: dict[str, dict[str, dict[str, float]]]) -> tuple[str, dict[str, str]]:
