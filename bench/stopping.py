@@ -63,8 +63,11 @@ def run_and_leave(main: Callable[[], int]) -> NoReturn:
         status = STOPPED
     if status not in (STOPPED, INTERRUPTED):
         sys.exit(status)
-    atexit._run_exitfuncs()  # what libraries want done at the end is done all the same
-    with suppress(OSError):  # nobody may be reading any more
-        sys.stdout.flush()
-        sys.stderr.flush()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is about to end
+    signal.signal(signal.SIGINT, lambda *_: os._exit(status))
+    threading._shutdown()  # type: ignore[attr-defined]  # what libraries want done at the end is done, as at any end
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # none, or closed, or nobody reads it any more
+            stream.flush()
     os._exit(status)

@@ -35,21 +35,23 @@ def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_e
     trains(tmp_path / "out")
     child = workers_of(run)[0]
     before = training(tmp_path / "out")["steps_done"]
-    time.sleep(0.5)
+    time.sleep(1.5)  # or it may still be busy with the checkpoint that has been seen
     os.killpg(run.pid, signal.SIGINT)
-    began = time.time()
+    began = time.monotonic()
     assert run.wait(60) == 130
-    assert time.time() - began < 4  # it takes 0.2 s; two are promised, on a machine that does nothing else
+    assert time.monotonic() - began < 4  # it takes 0.2 s; two are promised, on a machine that does nothing else
     assert training(tmp_path / "out")["steps_done"] > before  # saved when asked, not only when it was time
     assert not child.is_running()
     run = started("--checkpoint-seconds", "3")
     trains(tmp_path / "out", steps=3)
     stopped = workers_of(run)[0]
     stopped.suspend()  # it cannot save now
-    run.send_signal(signal.SIGINT)
-    time.sleep(1)
-    run.send_signal(signal.SIGINT)
-    assert run.wait(60) == 130
+    for _ in range(60):  # two are enough, but if the machine stalls between them they are one
+        run.send_signal(signal.SIGINT)
+        time.sleep(1)
+        if run.poll() is not None:
+            break
+    assert run.poll() == 130
     assert load_newest(tmp_path / "out" / ".work" / PLUG_IN / "checkpoints") is not None
 
 
@@ -64,21 +66,44 @@ def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_e
 )
 def test_a_process_that_was_stopped_does_not_wait_for_python_to_take_its_modules_apart(end, status, taken_apart):
     program = f"""if True:
-        import atexit
+        import atexit, time
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
         from bench.stopping import run_and_leave
         class Part:
             def __del__(self):
                 print("taken apart")
         part = Part()
         atexit.register(print, "at its end")
+        processes, threads = ProcessPoolExecutor(1), ThreadPoolExecutor(1)
+        def work():
+            time.sleep(0.2)
+            print("in a thread", end=" ")
         def main():
+            processes.submit(abs, 1).result()
+            threads.submit(work)
             print("buffered", end=" ")
             {end}
         run_and_leave(main)
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert (done.returncode, done.stderr) == (status, "")
-    assert done.stdout == "buffered at its end\n" + "taken apart\n" * taken_apart
+    assert done.stdout == "buffered in a thread at its end\n" + "taken apart\n" * taken_apart
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        "sys.stdout = None",
+        "sys.stdout.close()",
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)",
+        "atexit.register(os.kill, os.getpid(), signal.SIGTERM)",
+    ],
+)
+def test_nothing_that_happens_while_a_stopped_process_leaves_is_a_traceback(meanwhile):
+    program = f"import atexit, os, signal, sys; from bench.stopping import run_and_leave; {meanwhile}"
+    program += "; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); run_and_leave(lambda: 130)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_a_worker_whose_parent_was_killed_saves_and_stops(started, tmp_path):
@@ -217,10 +242,21 @@ def test_fault_37_an_owner_on_another_machine_that_gives_signs_of_life_is_left_a
     path = tmp_path / ".work" / "lock"
     path.write_text(json.dumps({"host": "other", "process": 1, "started": "now"}))
     monkeypatch.setattr(locking, "BEAT", 0.5)
+    lives = threading.Event()
+
+    def beat():
+        while not lives.wait(0.1):
+            os.utime(path)
+
+    owner = threading.Thread(target=beat)
+    owner.start()
+    try:
+        with pytest.raises(BadInput, match="in use by process 1 on other"), lock(tmp_path):
+            pass
+    finally:
+        lives.set()
+        owner.join()
     monkeypatch.setattr(locking, "SILENT", 2.0)
-    threading.Timer(0.5, os.utime, [path]).start()
-    with pytest.raises(BadInput, match="in use by process 1 on other"), lock(tmp_path):
-        pass
     with lock(tmp_path):  # now it is silent
         assert "process 1 on other, started now, which is gone: taking over" in capsys.readouterr().err
 
