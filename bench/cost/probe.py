@@ -60,7 +60,8 @@ def choose(probes: dict[str, dict[str, dict[str, float]]]) -> tuple[str, dict[st
     """
 
     def total(precision: str) -> float:
-        return sum(min(by_precision[precision].values()) for by_precision in probes.values())
+        chosen = [by_precision[precision] for by_precision in probes.values()]
+        return sum(seconds[layout_of(seconds)] for seconds in chosen)
 
     precisions = list(next(iter(probes.values())))
     best = min(precisions, key=total)
