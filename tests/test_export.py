@@ -112,7 +112,7 @@ def test_a_fresh_process_draws_the_very_pixels_of_the_harness(name, run, folders
     np.save(tmp_path / "condition.npy", condition.numpy())
     subprocess.run(
         [sys.executable, "-c", IN_A_FRESH_PROCESS, folders[name], tmp_path / "condition.npy", tmp_path / "out.npz"],
-        check=True, capture_output=True, cwd=ROOT,
+        check=True, capture_output=True, cwd=ROOT, timeout=900,
     )  # fmt: skip
     found = np.load(tmp_path / "out.npz")
     pixels, floats = reference(run, name, condition)

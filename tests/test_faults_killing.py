@@ -15,7 +15,7 @@ def cut(folder, how, spec):
     """What a run left alone has, and what happened at every point where one was cut."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.killing", str(folder), how, spec]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=4 * 3600)
     assert done.returncode == 0, done.stderr
     alone, *found = [json.loads(line) for line in done.stdout.splitlines()]
     assert alone["files"] > 15

@@ -25,7 +25,7 @@ def test_a_ratio_of_known_steps_and_its_interval(monkeypatch):
     found = ratio(lasting(2.0), lasting(1.0), rounds=7, steps=4, device="cpu")
     assert len(found["ratios"]) == 7
     assert found["low"] <= found["median"] <= found["high"]
-    assert found["median"] == pytest.approx(2, abs=0.1)
+    assert found["median"] == pytest.approx(2)  # neither always comes after the other
 
 
 @pytest.mark.slow
@@ -34,8 +34,9 @@ def test_overhead_as_a_program(tmp_path):
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["rounds"] == 7
-    for question in ("bare_over_bare", "harness_over_bare", "100000_over_1000_images", "double_batch"):
+    for question in ("bare_over_bare", "harness_over_bare", "100000_over_1000_images"):
         assert 0.3 < document[question]["median"] < 3  # about one: a single step a round is no measurement
+    assert 0.5 < document["double_batch"]["median"] < 8
     assert 0 < document["data_share_of_step"]["median"] < 0.5
 
 

@@ -46,6 +46,7 @@ def opened(browser, address):  # noqa: F811
 
     def visit(to=address, viewport=DESK, **options):
         contexts.append(browser.new_context(viewport=viewport, offline=True, **options))
+        contexts[-1].set_default_timeout(120_000)  # ms: a busy machine is no fault
         page = contexts[-1].new_page()
         heard.append(listen(page))
         page.goto(to)

@@ -102,7 +102,7 @@ def test_the_list_is_wrapped_to_the_width_that_is_there(monkeypatch):
 def test_the_list_waits_for_no_torch():
     code = "import sys; from bench.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     command = [sys.executable, "-c", code, "sample", "--run", str(LAPTOP), "--list"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("top ")
 
