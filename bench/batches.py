@@ -1,8 +1,8 @@
 """The data's way into a training step: the same batches for every contestant."""
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,8 @@ from bench.config import RunConfig
 from bench.data.dataset import AvatarSet, to_model_space
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-AHEAD = 2  # batches that wait while one is trained on
+THREADS = 4  # that prepare batches for an accelerator, which takes them faster than one thread makes noise
+AHEAD = 8  # batches that are prepared, or being prepared, while one is trained on
 
 
 @dataclass(frozen=True)
@@ -27,41 +28,71 @@ class Batch:
 
     def to(self, device: torch.device, memory_format: torch.memory_format) -> "Batch":
         return Batch(
-            self.images.to(device, memory_format=memory_format),
-            self.noise.to(device, memory_format=memory_format),
-            self.timestep.to(device),
-            self.condition.to(device),
+            self.images.to(device, memory_format=memory_format, non_blocking=True),
+            self.noise.to(device, memory_format=memory_format, non_blocking=True),
+            self.timestep.to(device, non_blocking=True),
+            self.condition.to(device, non_blocking=True),
+        )
+
+    def pinned(self, memory_format: torch.memory_format) -> "Batch":
+        """In page-locked memory and its final layout: the copy to a CUDA device then waits for nothing."""
+        return Batch(
+            self.images.contiguous(memory_format=memory_format).pin_memory(),
+            self.noise.contiguous(memory_format=memory_format).pin_memory(),
+            self.timestep.pin_memory(),
+            self.condition.pin_memory(),
         )
 
 
-def epoch_batches(train: AvatarSet, config: RunConfig, epoch: int, first: int = 0) -> Iterator[Batch]:
-    """The batches of an epoch from its step `first` on, a pure function of (seed, epoch, position).
+class EpochBatches:
+    """The batches of an epoch by step, a pure function of (seed, epoch, position).
 
     They are the same for every contestant; several processes have an equal part of each. The images left over by the
     last whole batch wait for another epoch's order.
     """
-    seed, size, length = config.seed, config.sizes.batch_size, len(train)
-    order = randomness.epoch_order(seed, epoch, length)
-    timesteps = (randomness.uniform(seed, "timestep", epoch, length) * config.recipe.timesteps).long()
-    kept = randomness.uniform(seed, "dropout", epoch, length) >= config.recipe.condition_dropout
-    shape = tuple(train.images.shape[1:])
-    part = size // processes.count()
-    for step in range(first, length // size):
+
+    def __init__(self, train: AvatarSet, config: RunConfig, epoch: int) -> None:
+        seed, length = config.seed, len(train)
+        self.train, self.config, self.epoch = train, config, epoch
+        self.order = randomness.epoch_order(seed, epoch, length)
+        self.timesteps = (randomness.uniform(seed, "timestep", epoch, length) * config.recipe.timesteps).long()
+        self.kept = randomness.uniform(seed, "dropout", epoch, length) >= config.recipe.condition_dropout
+
+    def __len__(self) -> int:
+        return len(self.train) // self.config.sizes.batch_size
+
+    def __getitem__(self, step: int) -> Batch:
+        size, train = self.config.sizes.batch_size, self.train
+        part = size // processes.count()
         start = step * size + processes.rank() * part
         places = slice(start, start + part)
-        rows = order[places]
-        yield Batch(
+        rows = self.order[places]
+        shape = tuple(train.images.shape[1:])
+        return Batch(
             images=to_model_space(train.images[rows]),
-            noise=randomness.normal(seed, "noise", epoch, range(start, start + part), shape),
-            timestep=timesteps[places],
-            condition=train.conditions[rows] * kept[places, None],
+            noise=randomness.normal(self.config.seed, "noise", self.epoch, range(start, start + part), shape),
+            timestep=self.timesteps[places],
+            condition=train.conditions[rows] * self.kept[places, None],
         )
 
 
-def prepared_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches, each prepared by a thread while the ones before it are trained on."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting = deque(thread.submit(next, batches, None) for _ in range(AHEAD))
-        while (batch := waiting.popleft().result()) is not None:
-            waiting.append(thread.submit(next, batches, None))
-            yield batch
+def epoch_batches(train: AvatarSet, config: RunConfig, epoch: int, first: int = 0) -> Iterator[Batch]:
+    """The batches of an epoch from its step `first` on, each prepared when it is asked for."""
+    batches = EpochBatches(train, config, epoch)
+    return (batches[step] for step in range(first, len(batches)))
+
+
+def prepared_ahead(prepare: Callable[[int], Batch], steps: Iterable[int]) -> Iterator[Batch]:
+    """`prepare(step)` for each step in order, done by threads while the batches before are trained on."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for step in steps:
+                waiting.append(threads.submit(prepare, step))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

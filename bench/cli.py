@@ -81,6 +81,7 @@ def parser() -> Parser:
     add_report(kinds.add_parser("report", help="one HTML file of records, pictures and plots, to send or to print"))
     add_anatomy(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     add_overhead(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
+    add_ladder(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
     add_judges(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))
     add_sample(kinds.add_parser("sample", help="draw avatars from a finished run"))
     add_export(kinds.add_parser("export", help="write a trained model as a pipeline that diffusers loads"))
@@ -158,6 +159,20 @@ def add_overhead(overhead: argparse.ArgumentParser) -> None:
     overhead.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     overhead.add_argument("--cache", type=Path, help="data cache, as for run")
     overhead.add_argument("--json", action="store_true")
+
+
+def add_ladder(ladder: argparse.ArgumentParser) -> None:
+    ladder.set_defaults(command=commands.ladder_command)
+    ladder.add_argument("--preset", default="full", help=f"whose sizes: one of {', '.join(PRESETS)} (default full)")
+    ladder.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
+    ladder.add_argument("--image-size", type=positive_int, metavar="N", help="default: the preset's")
+    ladder.add_argument("--scale", type=positive_float, metavar="N", help="default: the preset's")
+    ladder.add_argument("--batch-size", type=positive_int, metavar="N", help="default: the preset's")
+    ladder.add_argument("--compile", action="store_true", help="the compiled rungs too, which take minutes to compile")
+    ladder.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    ladder.add_argument("--cache", type=Path, help="data cache, as for run")
+    ladder.add_argument("--out", type=Path, metavar="FILE.json", help="write the document there, after every rung")
+    ladder.add_argument("--json", action="store_true")
 
 
 def add_judges(judges: argparse.ArgumentParser) -> None:

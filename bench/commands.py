@@ -185,6 +185,36 @@ def overhead_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def ladder_command(arguments: argparse.Namespace) -> int:
+    preset = PRESETS[known(arguments.preset, tuple(PRESETS), "preset")]
+    names = contestant_names(arguments.contestants)
+    given = {name: getattr(arguments, name) for name in ("image_size", "scale", "batch_size")}
+    sizes = replace(preset, **{name: value for name, value in given.items() if value is not None})
+
+    from bench import contestants, durable
+    from bench.cost.ladder import ladder, rungs_for
+    from bench.data.library import DataRequest, cache_path, default_cache, load
+    from bench.environment import choose_device
+    from bench.render.ladder import ladder_lines
+
+    for name in names:
+        contestants.check(name, sizes.image_size, sizes.scale)
+    device = choose_device(arguments.device)
+    request = DataRequest("avataaars", 20 * sizes.batch_size, sizes.image_size)
+    avatars = load(request, cache_path(request, arguments.cache or default_cache()))
+
+    def keep(document: dict[str, Any]) -> None:  # early: the next rung may outlast the machine
+        if arguments.out is not None:
+            durable.write_text(arguments.out, json.dumps(document, indent=1))
+
+    document = ladder(names, sizes, avatars, device, rungs_for(device, arguments.compile), keep)
+    if arguments.json:
+        print_json(document)
+    else:
+        print("\n".join(ladder_lines(document)))
+    return 0
+
+
 def judges_command(arguments: argparse.Namespace) -> int:
     preset = PRESETS[known(arguments.preset, tuple(PRESETS), "preset")]
     check_data(arguments.data)

@@ -65,20 +65,39 @@ def device_name(device: str) -> str:
 
 
 def cpu_model() -> str:
+    return cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def cpuinfo(field: str) -> str:
+    """A field of Linux' description of the first processor; empty where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the device computes in bf16 by instructions of its own; a CPU without them is many times slower in it."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device == "cpu" and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(cpuinfo_flags()))
+
+
+def cpuinfo_flags() -> list[str]:
+    return (cpuinfo("flags") or cpuinfo("Features")).split()  # as x86 and Arm call them
 
 
 def commit() -> str | None:
-    """The commit that the code stands at, with `-dirty` if the code differs from it; None outside a checkout."""
+    """The commit that the code stands at, with `-dirty` if the code differs from it.
+
+    Outside of a checkout, as in a container, what UNET_BENCH_COMMIT says, or None.
+    """
     try:
         head = git("rev-parse", "--short=12", "HEAD")
         changed = git("status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
-        return None
+        return os.environ.get("UNET_BENCH_COMMIT")
     return f"{head}-dirty" if changed else head
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import processes, randomness
-from bench.batches import MEMORY_FORMATS, Batch, epoch_batches, prepared_ahead
+from bench.batches import MEMORY_FORMATS, Batch, EpochBatches, prepared_ahead
 from bench.checkpoint import COPIES
 from bench.config import Optimisation, RunConfig
 from bench.data.dataset import AvatarSet
@@ -23,6 +23,8 @@ from bench.diffusion import noise_schedule, training_loss
 from bench.errors import RunFailed
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
+
+CHECK_EVERY = 10  # steps between two looks at whether all is finite, on an accelerator: each look waits for it
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -108,16 +110,22 @@ class Trainer:
         self.ema = None if decay is None else EMAModel(self.parameters, decay=decay, foreach=True)
         self.log = TrainingLog(images_per_epoch=steps * config.sizes.batch_size)
         self.losses: list[Tensor] = []  # of this epoch's steps, not waited for
+        device = self.accelerator.device
+        self.check_every = 1 if device.type == "cpu" else CHECK_EVERY
+        self.unread = 0  # steps whose finiteness has not been looked at
+        self.broken_at = torch.zeros(2, device=device)  # the first steps with a broken loss, and gradient; 0: none
 
     def step(self, batch: Batch, lap: Lap = no_lap) -> Tensor:
-        """One update of the weights, and its loss; RunFailed, and no update, if it is not finite."""
+        """One update of the weights, and its loss; RunFailed, once that is looked at, if a step was not finite."""
         loss = training_loss(
             self.denoiser, self.noise_schedule, batch.images, batch.condition, batch.noise, batch.timestep
         )
         lap("forward")
         self.accelerator.backward(loss)
         lap("backward")
-        self.refuse_unless_finite(loss)
+        self.note_unless_finite(loss)
+        if self.unread >= self.check_every:
+            self.refuse_if_diverged()
         lap("else")
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -130,31 +138,53 @@ class Trainer:
         lap("ema")
         return loss.detach() if processes.count() == 1 else self.accelerator.reduce(loss.detach(), "mean")
 
-    def refuse_unless_finite(self, loss: Tensor) -> None:
-        """RunFailed, before the weights or their average take in anything, if the loss or a gradient is not finite."""
-        broken = (~torch.isfinite(loss.detach())).float()  # and from here on more than 0 if a gradient is not finite
+    def note_unless_finite(self, loss: Tensor) -> None:
+        """Note, on the device and without waiting for it, the first step whose loss or gradients are not finite."""
+        loss_broken = (~torch.isfinite(loss.detach())).float()
+        broken = loss_broken.clone()  # and from here on more than 0 if a gradient is not finite
         if self.accelerator.scaler is None:  # which skips the steps of fp16 whose gradients overflow
             gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
             # As GradScaler asks, times 1: no public name of torch, but a norm of them all takes three times as long.
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, broken, torch.ones_like(broken))
-        if broken:
-            what = "a gradient" if torch.isfinite(loss) else "the loss"
-            raise RunFailed(f"diverged at step {self.log.steps_done + 1}: {what} is not finite")
+        step = self.log.steps_done + 1
+        found = torch.stack([loss_broken, broken]) > 0
+        self.broken_at = torch.where((self.broken_at == 0) & found, step, self.broken_at)
+        self.unread += 1
+
+    def refuse_if_diverged(self) -> None:
+        """RunFailed, with its number, if a step so far had a loss or gradients that were not finite.
+
+        On a CPU this is asked before every update; on an accelerator, where asking waits for the device, every few
+        steps and before anything is saved, drawn or validated.
+        """
+        self.unread = 0
+        loss_at, gradient_at = map(int, self.broken_at.tolist())
+        if gradient_at:  # it is set where the loss is broken, too
+            what = "the loss" if loss_at == gradient_at else "a gradient"
+            raise RunFailed(f"diverged at step {gradient_at}: {what} is not finite")
 
     def steps(self, lap: Lap = no_lap) -> Iterator[Tensor]:
         """The steps of this epoch that are still to be done, each yielding its loss."""
         self.denoiser.train()
         device, layout, epoch, first = self.accelerator.device, self.memory_format, *self.position()
-        batches = epoch_batches(self.train, self.config, epoch, first)
-        if device.type != "cpu":  # there a thread would only take its time from the training
-            batches = prepared_ahead(batches)
-        for index, batch in enumerate(batches, start=first):
+        for index, batch in enumerate(self.batches(epoch, first), start=first):
             batch = batch.to(device, layout)  # in this thread: two may not use every device at once
             # A contestant may draw random numbers of its own (dropout): they must not have a history either.
             randomness.seed_default(device, self.config.seed, "contestant", epoch, index, processes.rank())
             lap("data")
             yield self.step(batch, lap)
             lap("else")
+
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """The batches of an epoch from its step `first` on; for an accelerator, prepared ahead by threads."""
+        batches = EpochBatches(self.train, self.config, epoch)
+        steps = range(first, len(batches))
+        kind, layout = self.accelerator.device.type, self.memory_format
+        if kind == "cpu":  # there a thread would only take its time from the training
+            return (batches[step] for step in steps)
+        if kind == "cuda":
+            return prepared_ahead(lambda step: batches[step].pinned(layout), steps)
+        return prepared_ahead(batches.__getitem__, steps)
 
     def position(self) -> tuple[int, int]:
         """The epoch, and how many of its steps are done."""
@@ -173,10 +203,12 @@ class Trainer:
             if maintenance is not None and maintenance.due():
                 synchronise(device)
                 self.log.epoch_seconds += time.perf_counter() - started
+                self.refuse_if_diverged()
                 maintenance.save(self)
                 started = time.perf_counter()
         synchronise(device)
         self.log.epoch_seconds += time.perf_counter() - started
+        self.refuse_if_diverged()
 
     def mean_loss(self) -> float:
         """Of the steps of this epoch that are done."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench import contestants, randomness
-from bench.batches import epoch_batches, prepared_ahead
+from bench.batches import EpochBatches, epoch_batches, prepared_ahead
 from bench.config import MATCHED, recipe_for
 from bench.diffusion import sample
 from bench.train import Trainer
@@ -55,18 +55,20 @@ def test_batches_do_not_depend_on_what_ran_before(config, parts):
 
 def test_batches_prepared_ahead_are_the_same_and_an_error_is_not_lost(config, parts):
     at_once = list(epoch_batches(parts.train, config, 0))
-    ahead = list(prepared_ahead(epoch_batches(parts.train, config, 0)))
+    batches = EpochBatches(parts.train, config, 0)
+    ahead = list(prepared_ahead(batches.__getitem__, range(len(batches))))
     assert len(ahead) == len(at_once) > 2
     assert all(
         torch.equal(a.noise, b.noise) and torch.equal(a.images, b.images) for a, b in zip(ahead, at_once, strict=True)
     )
 
-    def failing():
-        yield from at_once[:3]
-        raise ValueError("no more")
+    def failing(step):
+        if step == 3:
+            raise ValueError("no more")
+        return at_once[step]
 
     with pytest.raises(ValueError, match="no more"):
-        list(prepared_ahead(failing()))
+        list(prepared_ahead(failing, range(len(batches))))
 
 
 def test_noise_and_timesteps_are_what_they_should_be(config, parts):

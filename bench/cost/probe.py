@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench import durable
 from bench.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import RunConfig
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
 from bench.display import display
+from bench.environment import has_bf16
 from bench.train import synchronise
 
-ROUNDS, STEPS = 2, 2
+ROUNDS = {"cpu": 2}  # a CPU is shared; elsewhere:
+ONE_ROUND, STEPS = 1, 2
 LARGEST_BATCH = 16  # a probe need not fill the device
 WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth the digits
 WORTH_LEAVING_CHANNELS_LAST = 0.8  # of the time: two trials of one layout differ by up to a fifth on a shared machine
@@ -47,7 +47,8 @@ def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[st
     All take turns, so that a machine that slows down for a moment does not slow one of them alone.
     """
     seconds = {precision: dict.fromkeys(MEMORY_FORMATS, math.inf) for precision in precisions}
-    for _, precision, layout in itertools.product(range(ROUNDS), precisions, MEMORY_FORMATS):
+    rounds = ROUNDS.get(config.device, ONE_ROUND)
+    for _, precision, layout in itertools.product(range(rounds), precisions, MEMORY_FORMATS):
         taken = seconds_per_step(replace(config, mixed_precision=precision, memory_format=layout), train)
         seconds[precision][layout] = min(taken, seconds[precision][layout])
     return seconds
@@ -79,8 +80,7 @@ def precisions_for(device: str, asked: str | None) -> list[str]:
     """The precisions worth probing on a device; the one asked for, if one was."""
     if asked is not None:
         return [asked]
-    slow = device == "mps" or (device == "cuda" and not torch.cuda.is_bf16_supported())
-    return ["no"] if slow else ["no", "bf16"]
+    return ["no", "bf16"] if has_bf16(device) else ["no"]
 
 
 def as_record(probes: dict[str, dict[str, float]]) -> dict[str, Any]:
