@@ -116,8 +116,9 @@ def time_steps(trainer: Trainer, rung: Rung) -> dict[str, Any]:
     steps = resident_steps(trainer) if rung.resident else endless_steps(trainer)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    losses: list[float] = []
-    warm_up = seconds_of((losses.append(loss.item()) for loss in steps), WARM_UP, device)
+    started = time.perf_counter()
+    losses = [next(steps).item() for _ in range(WARM_UP)]
+    warm_up = time.perf_counter() - started
     blocks: list[float] = []
     while len(blocks) < FEWEST_BLOCKS or (sum(blocks) < ENOUGH_SECONDS and len(blocks) < 25):
         blocks.append(seconds_of(steps, BLOCK, device))
