@@ -15,10 +15,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTESTANTS = ("scratch", "diffusers-32")
-SAMPLES, FEW = 1000, 32  # scored; of the curve, of every guidance scale and by the full sampler
+CURVE = 16  # samples after every epoch
 FULL_STEPS, STEPS, GUIDED, SCALES = 300, 30, 2, 6  # of the recipe
 FORWARD_SHARE = 1 / 3  # of a training step is its forward pass
-FIXED_SECONDS = 170  # of a run of both: imports, data, classifier, accounts, checkpoints, scoring, pictures
+FIXED_SECONDS = 200  # of a run of both: imports, data, classifier, accounts, checkpoints, scoring, pictures
 
 
 class Stages:
@@ -89,10 +89,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--scale", default="1")
     options.add_argument("--image-size", default="64")
     options.add_argument("--batch-size", default="32", help="of training (default 32; the ladder takes twice as many)")
-    options.add_argument("--learning-rate", default="3e-4")
+    options.add_argument("--learning-rate", default="4e-4")
     options.add_argument("--mixed-precision", default="bf16")
-    options.add_argument("--images", type=int, default=20_000, help="of the data set, a tenth of them held out")
-    options.add_argument("--samples", type=int, default=SAMPLES)
+    options.add_argument("--images", type=int, default=9_500, help="of the data set, a tenth of them held out")
+    options.add_argument("--samples", type=int, default=256, help="that are scored (default 256)")
+    options.add_argument("--sweep-samples", type=int, default=8, help="of every guidance scale (default 8)")
+    options.add_argument("--ladder", type=Path, help="an earlier ladder.json (default the one in --out)")
     options.add_argument("--results", type=Path, default=Path("results/full"))
     options.add_argument("--commit", help="of the code, for the records, where this is no checkout")
     options.add_argument("--no-compile", action="store_true")
@@ -107,7 +109,7 @@ def install(arguments: argparse.Namespace) -> list[object]:
 def tests(arguments: argparse.Namespace) -> list[object]:
     """The CUDA tests, side by side where that is possible; the machine's own plug-ins may warn."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-W", "default", "-p", "no:cacheprovider"]
-    beside = ["-n", "6"] if importlib.util.find_spec("xdist") else []
+    beside = ["-n", "8"] if importlib.util.find_spec("xdist") else []
     return [*pytest, *beside, "tests/test_cuda.py", f"--junitxml={arguments.out / 'tests.xml'}"]
 
 
@@ -127,24 +129,25 @@ def train(arguments: argparse.Namespace, seconds: float) -> list[object]:
         "--device", arguments.device, "--scale", arguments.scale, "--image-size", arguments.image_size,
         "--batch-size", arguments.batch_size, "--learning-rate", arguments.learning_rate,
         "--mixed-precision", arguments.mixed_precision, "--images", arguments.images,
-        "--epochs", epochs_within(arguments, seconds), "--samples", arguments.samples, "--curve-samples", FEW,
-        "--sweep-samples", FEW, "--judge-steps", 2000, "--checkpoint-seconds", 100_000,
+        "--epochs", epochs_within(arguments, seconds), "--samples", arguments.samples, "--curve-samples", CURVE,
+        "--sweep-samples", arguments.sweep_samples, "--judge-steps", 1500, "--checkpoint-seconds", 100_000,
         "--out", arguments.results,
     ]  # fmt: skip
 
 
 def epochs_within(arguments: argparse.Namespace, seconds: float) -> int:
     """How many epochs of both contestants fit beside sampling and all that does not depend on them; at least one."""
-    document = json.loads((arguments.out / "ladder.json").read_text())
+    document = json.loads((arguments.ladder or arguments.out / "ladder.json").read_text())
     precision = "bf16" if arguments.mixed_precision == "bf16" else "fp32"
     seconds_per_image = 0.0
     for rungs in document["contestants"].values():
         speeds = [found.get("images_per_second", 0) for name, found in rungs.items() if name.startswith(precision)
                   and "compiled" not in name and "device" not in name]  # fmt: skip
         seconds_per_image += 1 / max(speeds)
-    drawn = arguments.samples * STEPS * GUIDED + FEW * (SCALES * STEPS * GUIDED + FULL_STEPS * GUIDED)
-    each_epoch = 0.9 * arguments.images + FORWARD_SHARE * (FEW * STEPS * GUIDED + 64 * 8 * 2)
-    images = (seconds - FIXED_SECONDS) / (1.1 * seconds_per_image) - FORWARD_SHARE * drawn
+    sweep = SCALES * STEPS * GUIDED + FULL_STEPS * GUIDED
+    drawn = arguments.samples * STEPS * GUIDED + arguments.sweep_samples * sweep
+    each_epoch = 0.9 * arguments.images + FORWARD_SHARE * (CURVE * STEPS * GUIDED + 64 * 8 * 2)
+    images = (seconds - FIXED_SECONDS) / (1.05 * seconds_per_image) - FORWARD_SHARE * drawn
     epochs = max(1, int(images / each_epoch))
     print(f"== {1 / seconds_per_image:.0f} images/s of both in turn: {epochs} epochs", flush=True)
     return epochs

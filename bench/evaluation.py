@@ -50,10 +50,11 @@ def draw_all(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dic
     """Every series of samples that is to be scored, by name."""
     drawn, device = {}, trainer.accelerator.device
     with trainer.averaged() as denoiser:
+        weights = samples.weights_digest(denoiser)
         for series in samples.series_of(job.run):
             show.phase(f"sampling, {series.name}", series.count)
             drawn[series.name] = samples.kept_samples(
-                job.samples, series, denoiser, job.run, asked.conditions, device, show.advance
+                job.samples, series, denoiser, job.run, asked.conditions, device, show.advance, weights
             )
     return drawn
 

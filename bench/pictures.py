@@ -84,12 +84,15 @@ def show_sweep(
     """The same samples while the guidance scale rises from 0 to 9, in motion."""
     config, count = job.run, moving(job.run)
     known = dict(samples.by_guidance(config, drawn))
+    weights = samples.weights_digest(denoiser)
     frames = []
     for scale in map(float, SWEEP):
         series = samples.Series(samples.guidance_name(scale), count, scale, config.recipe)
         images = known.get(scale)
         if images is None:
-            images = samples.kept_samples(job.samples, series, denoiser, config, asked.conditions, device).images
+            images = samples.kept_samples(
+                job.samples, series, denoiser, config, asked.conditions, device, weights=weights
+            ).images
         frames.append(gallery.captioned(gallery.strip(images[:count]), f"guidance {scale:g}"))
     return write_moving(job, "guidance-sweep", frames, seconds=0.5)
 

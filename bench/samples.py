@@ -61,19 +61,28 @@ def by_guidance(config: RunConfig, drawn: dict[str, Drawn]) -> list[tuple[float,
     return [(g, drawn[MAIN if g == own else guidance_name(g)].images[:count]) for g in GUIDANCES]
 
 
-def key_of(series: Series, denoiser: nn.Module, config: RunConfig) -> str:
+def weights_digest(denoiser: nn.Module) -> str:
+    """A digest of a denoiser's weights."""
+    state = {name: tensor.detach().float().cpu() for name, tensor in denoiser.state_dict().items()}
+    return cache.checksum(state, {})
+
+
+def key_of(series: Series, weights: str, config: RunConfig) -> str:
     """What a series' images depend on besides the conditions, as a digest: its weights, settings and this code."""
-    state = {name: tensor.detach().cpu() for name, tensor in denoiser.state_dict().items()}
-    about = {"algorithm": str(ALGORITHM), "series": repr(series), "run": repr(config)}
-    return cache.checksum({name: tensor.float() for name, tensor in state.items()}, about)
+    return cache.checksum(
+        {}, {"algorithm": str(ALGORITHM), "series": repr(series), "run": repr(config), "weights": weights}
+    )
 
 
 def kept_samples(
     folder: Path, series: Series, denoiser: nn.Module, config: RunConfig, condition: Tensor, device: torch.device,
-    advance: Advance = lambda _: None,
+    advance: Advance = lambda _: None, weights: str | None = None,
 ) -> Drawn:  # fmt: skip
-    """A series' samples: found again if these very weights have drawn them before, else drawn and kept."""
-    path, key = folder / f"{series.name}.safetensors", key_of(series, denoiser, config)
+    """A series' samples: found again if these very weights have drawn them before, else drawn and kept.
+
+    `weights` is their digest where it is known already: at full size it takes a second.
+    """
+    path, key = folder / f"{series.name}.safetensors", key_of(series, weights or weights_digest(denoiser), config)
     found = cache.read(path)
     if found is not None and found[1].get("key") == key:
         return Drawn(found[0]["images"], float(found[1]["seconds"]))

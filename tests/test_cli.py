@@ -26,7 +26,8 @@ NEED_MORE_IMAGES = {
 
 
 def bench(*arguments, **more):
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
     return subprocess.run(
         [sys.executable, "-m", "bench", *map(str, arguments)],
         capture_output=True, text=True, cwd=ROOT, env=environment, timeout=900, **more,

@@ -255,13 +255,17 @@ def test_the_probe_takes_one_precision_for_all_and_each_ones_faster_layout():
                 "bf16": dict(zip(("channels_last", "contiguous"), bf16, strict=True))}  # fmt: skip
 
     much_faster = {"a": seconds((1.0, 2.0), (0.3, 0.4)), "b": seconds((2.0, 1.0), (0.5, 0.3))}
-    assert choose(much_faster) == ("bf16", {"a": "channels_last", "b": "contiguous"})
+    assert choose(much_faster, "cpu") == ("bf16", {"a": "channels_last", "b": "contiguous"})
     hardly_faster = {"a": seconds((1.0, 2.0), (0.95, 1.0)), "b": seconds((2.0, 1.0), (0.9, 0.9))}
-    assert choose(hardly_faster) == ("no", {"a": "channels_last", "b": "contiguous"})
+    assert choose(hardly_faster, "cpu") == ("no", {"a": "channels_last", "b": "contiguous"})
     about_as_fast = {"a": seconds((1.0, 0.85), (1.0, 1.0)), "b": seconds((1.0, 0.75), (1.0, 1.0))}
-    assert choose(about_as_fast) == ("no", {"a": "channels_last", "b": "contiguous"})  # a seventh may be chance
+    assert choose(about_as_fast, "cpu") == ("no", {"a": "channels_last", "b": "contiguous"})  # a seventh may be chance
+    assert choose(about_as_fast, "cuda") == ("no", {"a": "contiguous", "b": "contiguous"})  # there it is none
     about_as_fast_only_without = {"a": seconds((1.0, 0.81), (0.65, 0.65))}
-    assert choose(about_as_fast_only_without) == ("bf16", {"a": "channels_last"})  # 0.65 against 1.0, not against 0.81
+    assert choose(about_as_fast_only_without, "cpu") == (
+        "bf16",
+        {"a": "channels_last"},
+    )  # 0.65 against 1.0, not against 0.81
 
 
 def test_the_probe_lets_all_take_turns_and_keeps_the_fastest_of_each(config, parts, monkeypatch):

@@ -23,9 +23,9 @@ pytestmark = [
 ON_GPU = [option for option in TINY if option != "--device=cpu"] + ["--device=cuda"]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def full_precision():
-    """Results are held against a CPU's: without TF32."""
+    """Without TF32, for what is held against a CPU."""
     convolutions, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
     torch.set_float32_matmul_precision("highest")
     yield
@@ -45,6 +45,7 @@ def trainer_for(config, train):
 
 
 @pytest.mark.parametrize("name", CONTESTANTS)
+@pytest.mark.usefixtures("full_precision")
 def test_a_gpu_predicts_what_a_cpu_does(name, parts):
     denoiser = awaken(contestants.build(name, parts.train.schema.width, 16, 1 / 8)).eval()
     noisy, timestep = torch.randn(4, 3, 16, 16), torch.tensor([0, 7, 150, 299])
@@ -55,18 +56,18 @@ def test_a_gpu_predicts_what_a_cpu_does(name, parts):
     assert (found - expected).norm() / expected.norm() < 1e-4
 
 
+@pytest.mark.usefixtures("full_precision")
 def test_training_meets_the_same_batches_and_gives_the_losses_of_a_cpu(config, on_gpu, parts):
-    here, there = trainer_for(config, parts.train), trainer_for(on_gpu, parts.train)
-    met = {"cpu": [], "cuda": []}
-    for trainer in (here, there):
-        for batch in trainer.batches(0, 0):
-            met[trainer.accelerator.device.type].append(batch)
+    met, losses = {}, []
+    for where in (config, on_gpu):  # one after the other: accelerate has one device at a time
+        trainer = trainer_for(where, parts.train)
+        met[where.device] = list(trainer.batches(0, 0))
         trainer.run_epoch(lambda step, loss: None)
+        losses.append(torch.stack(trainer.losses).cpu())
     for ours, theirs in zip(met["cpu"], met["cuda"], strict=True):
         assert theirs.noise.is_pinned()
         for field in ("images", "noise", "timestep", "condition"):
             assert torch.equal(getattr(ours, field), getattr(theirs, field))
-    losses = [torch.stack(trainer.losses).cpu() for trainer in (here, there)]
     assert torch.allclose(*losses, rtol=1e-3)
 
 
@@ -109,6 +110,7 @@ def test_a_run_is_taken_up_from_a_checkpoint(on_gpu, parts):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.usefixtures("full_precision")
 def test_samples_start_from_the_latents_of_a_cpu(config, parts):
     denoiser = awaken(contestants.build("scratch", parts.train.schema.width, 16, 1 / 32)).eval()
     recipe, condition = replace(config.recipe, sampling_steps=3), parts.train.conditions[:4]

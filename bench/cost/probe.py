@@ -19,14 +19,18 @@ from bench.train import synchronise
 
 ROUNDS = {"cpu": 2}  # a CPU is shared; elsewhere:
 ONE_ROUND, STEPS = 1, 2
-LARGEST_BATCH = 16  # a probe need not fill the device
+LARGEST_BATCH = {"cpu": 16}  # that shows which is faster; small ones only show what starting a GPU's kernels takes
 WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth the digits
-WORTH_LEAVING_CHANNELS_LAST = 0.8  # of the time: two trials of one layout differ by up to a fifth on a shared machine
+# Of the time: two trials of one layout differ by up to a fifth on a shared CPU, and by a hundredth on a GPU.
+WORTH_LEAVING_CHANNELS_LAST = {"cpu": 0.8, "cuda": 0.97, "mps": 0.9}
 
 
 def seconds_per_step(config: RunConfig, train: AvatarSet) -> float:
     """The fastest of a few training steps after one that warms up."""
-    config = replace(config, sizes=replace(config.sizes, batch_size=min(config.sizes.batch_size, LARGEST_BATCH)))
+    asked = config.sizes.batch_size
+    config = replace(
+        config, sizes=replace(config.sizes, batch_size=min(asked, LARGEST_BATCH.get(config.device, asked)))
+    )
     seconds = []
     with trial(config, train) as trainer:
         device = trainer.accelerator.device
@@ -54,7 +58,7 @@ def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[st
     return seconds
 
 
-def choose(probes: dict[str, dict[str, dict[str, float]]]) -> tuple[str, dict[str, str]]:
+def choose(probes: dict[str, dict[str, dict[str, float]]], device: str) -> tuple[str, dict[str, str]]:
     """One precision for all contestants (it must be equal), and for each the faster layout in it.
 
     Where they are nearly as fast it is channels_last, so that two runs on one machine choose alike.
@@ -62,17 +66,17 @@ def choose(probes: dict[str, dict[str, dict[str, float]]]) -> tuple[str, dict[st
 
     def total(precision: str) -> float:
         chosen = [by_precision[precision] for by_precision in probes.values()]
-        return sum(seconds[layout_of(seconds)] for seconds in chosen)
+        return sum(seconds[layout_of(seconds, device)] for seconds in chosen)
 
     precisions = list(next(iter(probes.values())))
     best = min(precisions, key=total)
     if "no" in precisions and total(best) > WORTH_LEAVING_FULL_PRECISION * total("no"):
         best = "no"
-    return best, {name: layout_of(by_precision[best]) for name, by_precision in probes.items()}
+    return best, {name: layout_of(by_precision[best], device) for name, by_precision in probes.items()}
 
 
-def layout_of(seconds: dict[str, float]) -> str:
-    clearly_faster = seconds["contiguous"] < WORTH_LEAVING_CHANNELS_LAST * seconds["channels_last"]
+def layout_of(seconds: dict[str, float], device: str) -> str:
+    clearly_faster = seconds["contiguous"] < WORTH_LEAVING_CHANNELS_LAST[device] * seconds["channels_last"]
     return "contiguous" if clearly_faster else "channels_last"
 
 
@@ -125,7 +129,7 @@ def settle(out: Path, asked: str | None, drafts: list[RunConfig], train: AvatarS
                 show.advance(info=name)
     names = dict.fromkeys(draft.contestant for draft in drafts)
     timed = {n: {p: probes.seconds[n][p] for p in precisions} for n in names if probes.has(n, precisions)}
-    precision, layouts = choose(timed) if timed else (precisions[0], {})
+    precision, layouts = choose(timed, drafts[0].device) if timed else (precisions[0], {})
     probes.precision = probes.precision or precision
     write_probes(out, probes)
     return precision, {name: layouts.get(name, "channels_last") for name in names}
