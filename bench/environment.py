@@ -89,15 +89,18 @@ def cpuinfo_flags() -> list[str]:
 
 
 def commit() -> str | None:
-    """The commit that the code stands at, with `-dirty` if the code differs from it.
+    """The commit that the code stands at, with `-dirty` if the code differs from it; None outside a checkout.
 
-    Outside of a checkout, as in a container, what UNET_BENCH_COMMIT says, or None.
+    Where the environment has UNET_BENCH_COMMIT, that: a copy of the code elsewhere may lie in another checkout.
     """
+    told = os.environ.get("UNET_BENCH_COMMIT")
+    if told:
+        return told
     try:
         head = git("rev-parse", "--short=12", "HEAD")
         changed = git("status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.SubprocessError):
-        return os.environ.get("UNET_BENCH_COMMIT")
+        return None
     return f"{head}-dirty" if changed else head
 
 
