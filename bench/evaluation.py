@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import processes, samples
 from bench.data.dataset import AvatarSet, Split
 from bench.display import Display
 from bench.errors import RunFailed
 from bench.job import Job
-from bench.pictures import STRIP
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.curve import curve
 from bench.quality.features import extractor_named
@@ -29,20 +28,23 @@ def asked_of(parts: Split, count: int) -> AvatarSet:
 
 def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> tuple[Tensor, dict[str, list[float]]]:
     """After an epoch's steps: samples, of which those of its point of the curve are kept, and validation losses."""
-    device, epoch = trainer.accelerator.device, trainer.log.epochs_done + 1
-    asked = asked_of(parts, max(STRIP, job.run.sizes.curve_samples))
-    show.phase(f"samples after epoch {epoch}", len(asked))
-    losses = {
-        "raw": validation_losses(trainer.raw(), trainer.noise_schedule, parts.held_out, device, trainer.memory_format)
-    }
+    device, epoch, sizes = trainer.accelerator.device, trainer.log.epochs_done + 1, job.run.sizes
+
+    def losses_of(denoiser: nn.Module) -> list[float]:
+        layout = trainer.memory_format
+        return validation_losses(
+            denoiser, trainer.noise_schedule, parts.held_out, sizes.validation_images, device, layout
+        )
+
+    show.phase(f"validation after epoch {epoch}", 1)
+    losses = {"raw": losses_of(trainer.raw())}
     with trainer.averaged() as denoiser:
         if trainer.ema is not None:
-            losses["averaged"] = validation_losses(
-                denoiser, trainer.noise_schedule, parts.held_out, device, trainer.memory_format
-            )
-        images = draw(denoiser, job.run, asked.conditions, device, advance=show.advance)
+            losses["averaged"] = losses_of(denoiser)
+        show.phase(f"samples after epoch {epoch}", sizes.curve_samples)
+        images = draw(denoiser, job.run, asked_of(parts, sizes.curve_samples).conditions, device, advance=show.advance)
     if processes.rank() == 0:
-        samples.keep_epoch(job.samples, epoch, images[: job.run.sizes.curve_samples])
+        samples.keep_epoch(job.samples, epoch, images)
     return images, losses
 
 

@@ -44,7 +44,9 @@ def series_of(config: RunConfig) -> list[Series]:
     full = dataclasses.replace(recipe, sampler="ddpm", sampling_steps=recipe.timesteps)
     found = [Series(MAIN, sizes.samples, recipe.guidance, recipe)]
     found += [Series(guidance_name(g), few, g, recipe) for g in GUIDANCES if g != recipe.guidance]
-    return found if full == recipe else [*found, Series(FULL, few, recipe.guidance, full)]
+    if full == recipe or not sizes.full_samples:
+        return found
+    return [*found, Series(FULL, min(sizes.full_samples, sizes.samples), recipe.guidance, full)]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from bench.environment import changed_between, environment, start
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.evaluation import asked_of, draw_all, judge_of, look, score
 from bench.job import HAS_ITS_ROW, Job, failed_record
+from bench.neighbours import Neighbours
 from bench.out_of_memory import explain, is_out_of_memory
 from bench.pictures import STRIP, draw_pictures, show_samples
 from bench.quality.validation import validation_timesteps
@@ -31,6 +32,8 @@ from bench.stopping import Stopping, run_and_leave, stop_with_parent
 from bench.tracking import Tracking
 from bench.train import Trainer, TrainingLog
 from bench.training_state import restore
+
+BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on it is said
 
 
 def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver, tracking: Tracking) -> list[str]:
@@ -74,14 +77,15 @@ def train_epoch(trainer: Trainer, config: RunConfig, show: Display, saver: Saver
     show.say(f"{name}: loss {trainer.mean_loss():.4f}, {log.epoch_seconds:.1f} s, {speed:.1f} images/s")
 
 
-def work(job: Job, stopping: Stopping) -> Record | None:
+def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
     """The whole of a run, taken up from its newest checkpoint; None in all but the first of several processes."""
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise RunFailed("the data cache is gone: run again")
     parts = split(avatars)
-    cost = costs(job.run, avatars.schema.width)  # first: what cannot be accounted must not fail after training
     with display(job.run.contestant) as show:
+        show.phase("accounting for its costs", 1)
+        cost = costs(job.run, avatars.schema.width)  # first: what cannot be accounted must not fail after training
         if job.run.processes == 1:  # several would have to agree on when to end the timing
             show.phase("timing its steps", 1)
             cost |= step_costs(job.run, parts.train, cost)
@@ -94,13 +98,16 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         drawn = draw_all(trainer, job, asked, show)
         if not processes.is_alone_now(trainer.accelerator):
             return None
-        log = training_log(trainer.log, job.run)
+        log = training_log(trainer.log, job.run) | {"busy_share": neighbours.busy_share()}
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
         quality = score(job, drawn, parts, log, flop, show)
         images = show_samples(job, drawn[samples.MAIN].images, asked)
         if job.pictures:
             with trainer.averaged() as denoiser:
                 images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), quality, show)
+        show.end_phase()
+        show.say(show.summary())
+        say_if_busy(neighbours, show)
     return Record(
         config=job.config,
         environment=environment(job.run.device, job.commit),
@@ -113,6 +120,12 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         | quality,
         images={"epochs": strips} | images,
     )
+
+
+def say_if_busy(neighbours: Neighbours, show: Display) -> None:
+    share = neighbours.busy_share()
+    if share > BUSY_SHARE:
+        show.say(f"other processes wanted the cores in {share:.0%} of that time: its times are too long")
 
 
 def measured_before(job: Job) -> dict[str, Any]:
@@ -174,7 +187,8 @@ def main() -> int:
     stop_with_parent()
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
     try:
-        record = work(job, stopping)
+        with Neighbours() as neighbours:
+            record = work(job, stopping, neighbours)
         if record is not None:
             keep(job, record)
         return 0

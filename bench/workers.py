@@ -18,6 +18,7 @@ from bench.stopping import STOPPED
 
 GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
 POLL = 0.05
+QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # or torch's profiler warns of memory that was taken before it began
 
 
 def run_in_processes(job: Job, locked: int) -> None:
@@ -46,7 +47,7 @@ def start(path: Path, count: int, locked: int, workers: list[subprocess.Popen]) 
     port = free_port() if count > 1 else 0
     command = [sys.executable, "-m", "bench.worker", str(path)]
     for rank in range(count):
-        environment = os.environ | group_environment(rank, count, port)
+        environment = os.environ | QUIET | group_environment(rank, count, port)
         # Blocked: none is left behind, Ctrl+C stays this process' affair, and SIGTERM waits until it is understood.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:

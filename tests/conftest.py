@@ -1,6 +1,11 @@
 """Small real things that many tests use: a rendered set, its split, a configuration of a tiny run."""
 
 import os
+
+# Tests run beside the processes that they start: threads that wait must not spin (read when torch is loaded).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
 from dataclasses import replace
 
 import pytest

@@ -5,7 +5,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -13,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
 from bench import cache, randomness
 from bench.data import avataaars, cartoonset, files
 from bench.data.dataset import AvatarSet, from_arrays
 from bench.data.schema import Schema
+from bench.display import display
 from bench.errors import BadInput
 
 AVATAAARS = "avataaars"
@@ -92,11 +90,6 @@ def pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
 
 
-def progress_bar() -> Progress:
-    console = Console(file=sys.stderr)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
-
-
 def render(request: DataRequest) -> AvatarSet:
     """The first `images` avatars, drawn on all cores."""
     if request.images < 2:
@@ -106,18 +99,21 @@ def render(request: DataRequest) -> AvatarSet:
     if len(labels) < ALONE:
         pictures = [draw(label) for label in labels]
     else:
-        with pool() as workers, progress_bar() as bar:
-            drawn = workers.map(draw, labels, chunksize=32)
-            pictures = list(bar.track(drawn, total=len(labels), description="drawing avatars"))
+        with pool() as workers, display("data") as show:
+            show.phase("drawing avatars", len(labels))
+            pictures = []
+            for picture in workers.map(draw, labels, chunksize=32):
+                pictures.append(picture)
+                show.advance()
     return from_arrays(np.stack(pictures), avataaars.codes(labels), avataaars.schema(), AVATAAARS)
 
 
 def read(request: DataRequest) -> AvatarSet:
     """A user's Cartoon Set; BadInput names the first problem unless bad images may be skipped."""
     path = Path(request.source)
-    with progress_bar() as bar, over_all_cores() as mapper:
-        task = bar.add_task(f"reading {path.name}", total=None)
-        found = cartoonset.scan(path, request.image_size, mapper, lambda n: bar.advance(task, n))
+    with display("data") as show, over_all_cores() as mapper:
+        show.phase(f"reading {path.name}")
+        found = cartoonset.scan(path, request.image_size, mapper, show.advance)
     if found.problems and not request.skip_bad:
         more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
         raise BadInput(f"{found.problems[0]}{more}: mend it, see `bench data verify`, or pass --skip-bad")

@@ -11,7 +11,8 @@ from bench import durable
 from bench.data import avataaars, cartoonset
 from bench.data.dataset import AvatarSet
 from bench.data.files import is_archive
-from bench.data.library import AVATAAARS, DataRequest, over_all_cores, progress_bar, read, render
+from bench.data.library import AVATAAARS, DataRequest, over_all_cores, read, render
+from bench.display import display
 from bench.durable import check_writable
 from bench.errors import BadInput
 
@@ -21,9 +22,9 @@ LABEL_HEIGHT = 12  # pixels a line of a label takes
 
 def verify(path: Path) -> tuple[list[str], int]:
     """Every problem of a Cartoon Set, and how many images are good."""
-    with progress_bar() as bar, over_all_cores() as mapper:
-        task = bar.add_task(f"verifying {path.name}", total=None)
-        found = cartoonset.scan(path, 64, mapper, lambda n: bar.advance(task, n))
+    with display("data") as show, over_all_cores() as mapper:
+        show.phase(f"verifying {path.name}")
+        found = cartoonset.scan(path, 64, mapper, show.advance)
     return found.problems, len(found.images.keys() & found.rows.keys() - found.bad)
 
 

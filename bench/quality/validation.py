@@ -9,7 +9,6 @@ from bench.data.dataset import AvatarSet, to_model_space
 from bench.diffusion import training_loss
 
 LEVELS = 8
-IMAGES = 64  # held-out ones, always the first
 BATCH = 32
 
 
@@ -20,10 +19,15 @@ def validation_timesteps(timesteps: int) -> list[int]:
 
 @torch.inference_mode()
 def validation_losses(
-    denoiser: nn.Module, schedule: DDPMScheduler, held_out: AvatarSet, device: torch.device, layout: torch.memory_format
+    denoiser: nn.Module,
+    schedule: DDPMScheduler,
+    held_out: AvatarSet,
+    images: int,  # of them, the first
+    device: torch.device,
+    layout: torch.memory_format,
 ) -> list[float]:
     """Mean squared error at each of the eight timesteps; noise and images are the same for every run and seed."""
-    chosen = held_out.subset(torch.arange(min(IMAGES, len(held_out))))
+    chosen = held_out.subset(torch.arange(min(images, len(held_out))))
     losses = []
     for level, timestep in enumerate(validation_timesteps(schedule.config.num_train_timesteps)):
         noise = randomness.normal(0, "validation", level, range(len(chosen)), tuple(chosen.images.shape[1:]))
