@@ -63,6 +63,14 @@ def positive_float(text: str) -> float:
     return value
 
 
+def duration(text: str) -> float:
+    """`90s`, `9m` or `1.5h` to seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time: give a number and its unit, such as 90s, 9m or 1.5h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
 def finite_float(text: str) -> float:
     try:
         value = float(text)

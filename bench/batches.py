@@ -59,7 +59,7 @@ class EpochBatches:
         self.kept = randomness.uniform(seed, "dropout", epoch, length) >= config.recipe.condition_dropout
 
     def __len__(self) -> int:
-        return len(self.train) // self.config.sizes.batch_size
+        return steps_per_epoch(len(self.train), self.config)
 
     def __getitem__(self, step: int) -> Batch:
         size, train = self.config.sizes.batch_size, self.train
@@ -74,6 +74,12 @@ class EpochBatches:
             timestep=self.timesteps[places],
             condition=train.conditions[rows] * self.kept[places, None],
         )
+
+
+def steps_per_epoch(images: int, config: RunConfig) -> int:
+    """Whole batches of a training set, or as many of them as a rehearsal takes."""
+    whole = images // config.sizes.batch_size
+    return min(whole, config.sizes.max_steps or whole)
 
 
 def epoch_batches(train: AvatarSet, config: RunConfig, epoch: int, first: int = 0) -> Iterator[Batch]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench import commands
 from bench.arguments import (
     Parser,
+    duration,
     integers,
     memory_size,
     names,
@@ -27,7 +28,7 @@ from bench.data import commands as data_commands
 from bench.errors import BadInput, RunFailed
 from bench.model_commands import add_export, add_sample
 from bench.report_commands import add_overview, add_pictures, add_report
-from bench.stopping import INTERRUPTED, STOPPED, Stopping
+from bench.stopping import INTERRUPTED, STOPPED, Stopping, TimeIsUp
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,8 +46,11 @@ def main(argv: list[str] | None = None) -> int:
     except RunFailed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
+    except TimeIsUp:
+        print("bench: the time limit is over; the same command goes on, without --fresh", file=sys.stderr)
+        return INTERRUPTED
     except KeyboardInterrupt:
-        print("bench: interrupted; the same command resumes", file=sys.stderr)
+        print("bench: interrupted; the same command resumes, without --fresh", file=sys.stderr)
         return INTERRUPTED
     except BrokenProcessPool:
         print("bench: a process that prepares the data was killed (out of memory?): run again", file=sys.stderr)
@@ -100,13 +104,21 @@ def add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--out", type=Path, help="results folder (default results/<preset>)")
     run.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     run.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: chosen by a timed probe")
-    run.add_argument("--inception-weights", type=Path, help="torch-fidelity's weights file: adds the usual FID")
+    run.add_argument(
+        "--inception-weights", type=Path, metavar="FILE",
+        help="torch-fidelity's weights file, or 'auto' to download it: adds the usual FID",
+    )  # fmt: skip
     run.add_argument("--extractors", default=[], type=names, help="module:EXTRACTOR of your own: adds its distances")
     run.add_argument(
         "--report-to", default=[], type=names, metavar="TRACKERS",
         help="tell these of training: tensorboard, wandb, mlflow or others of accelerate's (default none)",
     )  # fmt: skip
     run.add_argument("--fresh", action="store_true", help="start over instead of resuming")
+    run.add_argument(
+        "--only-missing", action="store_true",
+        help="keep records that this configuration and this code have made, on any machine",
+    )  # fmt: skip
+    run.add_argument("--time-limit", type=duration, metavar="9m", help="stop in time, saved, with exit status 130")
     run.add_argument(
         "--skip-bad", action="store_true", help="leave out damaged images of a Cartoon Set, and say how many"
     )

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names
+from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names, rehearsal
 from bench.errors import BadInput, RunFailed, known
 
 if TYPE_CHECKING:
@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 def shown_command(arguments: argparse.Namespace) -> str:
     """The command as it can be typed again: what differs from the defaults, no path of this machine."""
     words = ["python -m bench run"]
-    hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights", "checkpoint_seconds"}
-    hidden |= {"report_to"}  # who is told decides nothing
+    hidden = {
+        "command",
+        "out",
+        "cache",
+        "device",
+        "fresh",
+        "json",
+        "inception_weights",
+        "checkpoint_seconds",
+        "time_limit",
+    }
+    hidden |= {"report_to", "only_missing"}  # who is told, and what is done again, decides nothing
     for name, value in vars(arguments).items():
         default = {
             "preset": "smoke",
@@ -50,9 +60,11 @@ def run_command(arguments: argparse.Namespace) -> int:
     from bench.record import read_records
     from bench.render.table import write_table
     from bench.runner import run
+    from bench.stopping import time_limit
 
     request = run_request(arguments)
-    undone = run(request)
+    with time_limit(arguments.time_limit):
+        undone = run(request)
     if undone and not any((request.out / "records").glob("*.json")):
         raise RunFailed(f"{', '.join(undone)} failed, and the disk took no row of it")
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
@@ -77,9 +89,12 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
 
     given = {field.name: getattr(arguments, field.name) for field in fields(Sizes)}
     instead = {name: value for name, value in given.items() if value is not None}
+    preset = PRESETS[arguments.preset]
+    if arguments.max_steps is not None:
+        preset = rehearsal(preset, arguments.max_steps)
     return RunRequest(
         preset=arguments.preset,
-        sizes=replace(PRESETS[arguments.preset], **instead),
+        sizes=replace(preset, **instead),
         contestants=contestants.names(arguments.contestants),
         recipe=arguments.recipe,
         seeds=arguments.seeds,
@@ -92,6 +107,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         extractors=arguments.extractors,
         skip_bad=arguments.skip_bad,
         fresh=arguments.fresh,
+        only_missing=arguments.only_missing,
         command=shown_command(arguments),
         processes=arguments.processes,
         checkpoint_seconds=arguments.checkpoint_seconds,

@@ -15,10 +15,12 @@ from bench.config import RunConfig, Sizes, recipe_for
 from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.quality.features import (
+    DOWNLOADED,
     EFFICIENTNET,
     INCEPTION,
     cached_inception_weights,
     check_inception_weights,
+    download_inception_weights,
     extractor_named,
 )
 from bench.record import read_records
@@ -44,6 +46,7 @@ class RunRequest:
     skip_bad: bool
     fresh: bool
     command: str
+    only_missing: bool = False  # records that this configuration and this code have made stand for their runs
     processes: int = 1  # that train each contestant together
     checkpoint_seconds: float | None = None  # None: the default interval
     report_to: list[str] = field(default_factory=list)  # trackers to tell of training
@@ -69,8 +72,12 @@ def preflight(request: RunRequest) -> str:
         attempt(functools.partial(contestants.check, name, request.sizes.image_size, request.sizes.scale))
     if request.mixed_precision == "fp16" and devices == ["cpu"]:
         problems.append("--mixed-precision fp16 needs a GPU: use bf16 or no")
+    if request.fresh and request.only_missing:
+        problems.append("--fresh and --only-missing contradict each other: pass one of them")
     weights = request.inception_weights
-    if weights is not None:
+    if weights == DOWNLOADED:
+        attempt(download_inception_weights)
+    elif weights is not None:
         attempt(lambda: check_inception_weights(weights))
     attempt(lambda: check_extractors(request))
     attempt(lambda: check_trackers(request.report_to))
@@ -131,7 +138,8 @@ def checkpoint_bytes(config: RunConfig, condition_width: int) -> int:
 def extractors(request: RunRequest) -> dict[str, str | None]:
     """EfficientNet-Lite0, Inception where its weights are to be had, and the user's own."""
     found: dict[str, str | None] = {EFFICIENTNET: None}
-    weights = request.inception_weights or cached_inception_weights()
+    asked = request.inception_weights
+    weights = cached_inception_weights() if asked in (None, DOWNLOADED) else asked
     if weights is not None:
         found[INCEPTION] = str(weights)
     for text in request.extractors:

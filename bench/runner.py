@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench import durable
-from bench.config import RunConfig, differences, recipe_for, run_name
+from bench.config import REHEARSED_STEPS, Recipe, RunConfig, differences, recipe_for, run_name
 from bench.cost.machine import machine_peaks
 from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
 from bench.cost.trial import release_memory
@@ -21,13 +21,17 @@ from bench.environment import commit, training_code
 from bench.errors import BadInput
 from bench.job import LOGS, Job
 from bench.lock import lock
+from bench.only_missing import kept_records
 from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
 from bench.record import read_record, record_path
-from bench.request import RunRequest, check_space, extractors, preflight
+from bench.request import RunRequest, check_space, checkpoint_bytes, extractors, preflight
 from bench.selftest import check_arithmetic
+from bench.stopping import reserve_time
 from bench.workers import run_in_processes
+
+TIME_TO_SAVE, SAVED_PER_SECOND = 2.0, 200e6  # seconds, and bytes: set aside of a time limit
 
 
 def run(request: RunRequest) -> list[str]:
@@ -45,7 +49,10 @@ def run(request: RunRequest) -> list[str]:
             forget(request)
         configs = configure(request, avatars, parts.train, device)
         refuse_impossible(request, configs, parts.train.schema.width)
+        refuse_too_short(request, configs, parts.train.schema.width)
         begin(request, configs)
+        if not configs:
+            return []
         judge = prepare_judge(request, parts, device)
         peak = functools.cache(machine_peaks)  # one for all runs, and none where all are finished
         for config in configs:
@@ -76,7 +83,7 @@ def job_for(
         extractors=extractors(request),
         probe=as_record(probes.seconds.get(config.contestant, {})),
         machine_peak=machine_peak,
-        pictures=not another_seed_has_pictures(request.out, config),
+        pictures=not (config.sizes.max_steps or another_seed_has_pictures(request.out, config)),
     )
 
 
@@ -144,7 +151,7 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
             contestant=name,
             seed=seed,
             preset=request.preset,
-            recipe=recipe_for(request.recipe, name),
+            recipe=recipe_of(request, name),
             sizes=request.sizes,
             data=avatars.source,
             data_hash=avatars.content_hash,
@@ -156,17 +163,31 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
         for name in request.contestants
         for seed in request.seeds
     ]
+    kept = kept_records(request.out, drafts, request.mixed_precision) if request.only_missing else {}
+    for draft in kept:
+        print(f"{draft.name}: its record is kept", file=sys.stderr)
+    drafts = [draft for draft in drafts if draft not in kept]
     begun = [draft for draft in drafts if config_path(request.out, draft).exists()]
     fresh = [draft for draft in drafts if draft not in begun]
     layouts: dict[str, str] = {}
-    if fresh:
-        precision, layouts = settle(request.out, request.mixed_precision, fresh, train)
+    if fresh and request.sizes.max_steps:
+        precision = request.mixed_precision or "no"
+        layouts = dict.fromkeys(request.contestants, "channels_last")
+    elif fresh:
+        asked = request.mixed_precision or next((r.run.mixed_precision for r in kept.values()), None)
+        precision, layouts = settle(request.out, asked, fresh, train)
     return [
         as_begun(request, draft)
         if draft in begun
         else replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant])
         for draft in drafts
     ]
+
+
+def recipe_of(request: RunRequest, contestant: str) -> Recipe:
+    """The recipe as asked; a rehearsal samples in as few steps as can be."""
+    recipe = recipe_for(request.recipe, contestant)
+    return replace(recipe, sampling_steps=REHEARSED_STEPS) if request.sizes.max_steps else recipe
 
 
 def config_path(out: Path, config: RunConfig) -> Path:
@@ -200,12 +221,36 @@ def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
             continue
         before, now = read_begun(request.out, config), json.loads(json.dumps(note_of(config)))
         passing = {"device": now["device"]} | ({"code": now["code"]} if finished(request, config) else {})
+        if may_go_on(before, config):
+            passing["sizes"] = before["sizes"] | {"epochs": config.sizes.epochs}
         changed = differences(before | passing, now)
         if changed:
             raise BadInput(
                 f"{config.name} in '{request.out}' was begun with another configuration ({'; '.join(changed)}): "
                 "pass --fresh, or another --out"
             )
+
+
+def may_go_on(before: dict[str, Any], config: RunConfig) -> bool:
+    """Whether only more epochs are asked of a run, under a schedule that does not depend on their number."""
+    return config.recipe.optimisation.schedule == "step" and before["sizes"]["epochs"] < config.sizes.epochs
+
+
+def refuse_too_short(request: RunRequest, configs: list[RunConfig], condition_width: int) -> None:
+    """BadInput if the time limit leaves no time for a training step; from here on, time to save is set aside."""
+    probed = read_probes(request.out).seconds
+    steps = [
+        probed[config.contestant][config.mixed_precision][config.memory_format]
+        for config in configs
+        if config.mixed_precision in probed.get(config.contestant, {})
+    ]
+    largest = max((checkpoint_bytes(config, condition_width) for config in configs), default=0)
+    left = reserve_time(TIME_TO_SAVE + largest / SAVED_PER_SECOND)
+    if left < max(steps, default=0.0):
+        raise BadInput(
+            f"--time-limit leaves {max(left, 0):.1f} s, and a training step takes {max(steps, default=0):.1f} s here: "
+            "give it more"
+        )
 
 
 def note_of(config: RunConfig) -> dict[str, Any]:
@@ -224,6 +269,8 @@ def finished(request: RunRequest, config: RunConfig) -> bool:
     record, mark = record_path(request.out, config), request.out / ".work" / config.name / "finished.json"
     if not (record.exists() and mark.exists() and record.read_bytes() == mark.read_bytes()):
         return False
+    if read_record(record).run.sizes.epochs < config.sizes.epochs:
+        return False  # more of them are asked now
     asked = {extractor_named(text) for text in request.extractors}
     asked |= {INCEPTION} if request.inception_weights is not None else set()
     measured = read_record(record).measurements["distance"].keys()

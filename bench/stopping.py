@@ -1,6 +1,7 @@
 """SIGTERM, taken at once or, while something must be saved first, at the next good moment."""
 
 import atexit
+import math
 import os
 import signal
 import sys
@@ -10,6 +11,34 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 STOPPED, INTERRUPTED = 143, 130  # exit statuses, as a shell gives them
+
+
+class TimeIsUp(KeyboardInterrupt):
+    """The time limit is over: all stops as at Ctrl+C, and can go on later."""
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """TimeIsUp in the main thread, if the block is not over after so many seconds; None: no limit."""
+
+    def end(*_: object) -> None:
+        raise TimeIsUp
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds or 0.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def reserve_time(seconds: float) -> float:
+    """End that many seconds before the limit, to have time to save; what is left until then, infinite if unlimited."""
+    left = signal.getitimer(signal.ITIMER_REAL)[0]
+    if not left:
+        return math.inf
+    signal.setitimer(signal.ITIMER_REAL, max(left - seconds, 0.001))
+    return left - seconds
 
 
 class Stopping:

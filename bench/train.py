@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import processes, randomness
-from bench.batches import MEMORY_FORMATS, Batch, EpochBatches, prepared_ahead
+from bench.batches import MEMORY_FORMATS, Batch, EpochBatches, prepared_ahead, steps_per_epoch
 from bench.checkpoint import COPIES
 from bench.config import Optimisation, RunConfig
 from bench.data.dataset import AvatarSet
@@ -102,7 +102,7 @@ class Trainer:
         )
         self.denoiser, self.optimizer = self.accelerator.prepare(denoiser, optimizer)
         # Not prepared: accelerate would step the schedule once per process.
-        steps = len(train) // config.sizes.batch_size
+        steps = steps_per_epoch(len(train), config)
         self.lr_schedule = learning_rate_schedule(self.optimizer.optimizer, plan, steps, config.sizes.epochs)
         self.noise_schedule = noise_schedule(config.recipe)
         self.parameters = list(self.denoiser.parameters())

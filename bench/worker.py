@@ -17,7 +17,7 @@ from bench.cost.costs import costs, step_costs
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import read_cache
 from bench.display import Display, display
-from bench.environment import changed_between, environment, start
+from bench.environment import changed_between, environment, start, training_code
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.evaluation import asked_of, draw_all, judge_of, look, score
 from bench.job import HAS_ITS_ROW, Job, failed_record
@@ -86,7 +86,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
     with display(job.run.contestant) as show:
         show.phase("accounting for its costs", 1)
         cost = costs(job.run, avatars.schema.width)  # first: what cannot be accounted must not fail after training
-        if job.run.processes == 1:  # several would have to agree on when to end the timing
+        if job.run.processes == 1 and not job.run.sizes.max_steps:  # several would have to agree on when to end
             show.phase("timing its steps", 1)
             cost |= step_costs(job.run, parts.train, cost)
         trainer = resumed_trainer(job, parts.train)
@@ -110,7 +110,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
         say_if_busy(neighbours, show)
     return Record(
         config=job.config,
-        environment=environment(job.run.device, job.commit),
+        environment=environment(job.run.device, job.commit) | {"training_code": training_code(job.run.contestant)},
         command=job.command,
         status="done",
         data=describe(avatars, parts),

@@ -22,6 +22,8 @@ def denoiser(config, avatars):
 
 
 def test_the_sweep_has_the_sources_scales_and_the_full_sampler_all_steps(config):
+    assert samples.FULL not in {series.name for series in samples.series_of(config)}  # none in smoke
+    config = replace(config, sizes=replace(config.sizes, full_samples=2))
     found = {series.name: series for series in samples.series_of(config)}
     assert found[samples.MAIN].count == config.sizes.samples
     scales = {0.0, 1.0, 3.0, 5.0, 7.0, 9.0}  # 2 is the recipe's own
@@ -73,7 +75,7 @@ def test_the_validation_loss_is_fixed_and_falls_where_the_denoiser_is_right(conf
     schedule = noise_schedule(config.recipe)
 
     def losses(model):
-        return validation_losses(model, schedule, parts.held_out, CPU, torch.channels_last)
+        return validation_losses(model, schedule, parts.held_out, 64, CPU, torch.channels_last)
 
     assert losses(denoiser) == losses(denoiser)
     assert len(losses(denoiser)) == LEVELS

@@ -3,10 +3,12 @@
 import contextlib
 import functools
 import hashlib
+import http.client
 import importlib
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.utils import create_feature_extractor
 
 from bench import cache
@@ -28,6 +31,7 @@ from bench.errors import BadInput
 EFFICIENTNET = "efficientnet-lite0"
 INCEPTION = "inception-v3-compat"  # torch-fidelity's own name
 INCEPTION_SHA256_START = "6726825d"  # stands in the published file's name
+DOWNLOADED = Path("auto")  # instead of a file: torch-fidelity's own, fetched where there is a network
 INCEPTION_FILE = f"weights-inception-2015-12-05-{INCEPTION_SHA256_START}.pth"
 SAFE_LOADING = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch: stronger than what a caller of torch.load asks
 CPU_BATCH, LARGE_BATCH = 4, 128  # a few images of 224×224 stay in a CPU's cache: 2.4 times faster there than sixteen
@@ -101,6 +105,23 @@ def cached_inception_weights() -> Path | None:
     """torch-fidelity's own download of Inception's weights, where there is one and it is what was published."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
     return path if path.is_file() and sha256_of(str(path)).startswith(INCEPTION_SHA256_START) else None
+
+
+def download_inception_weights() -> None:
+    """Fetch torch-fidelity's own file to where torch.hub keeps such; BadInput where that cannot be had."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+    if cached_inception_weights() is not None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            URL_INCEPTION_V3, str(path), hash_prefix=INCEPTION_SHA256_START, progress=sys.stderr.isatty()
+        )
+    except (OSError, RuntimeError, http.client.HTTPException) as error:  # no network, no room, another file
+        raise BadInput(
+            f"--inception-weights auto cannot download {INCEPTION_FILE} ({str(error).splitlines()[0][:100]}): "
+            "name a copy of the file instead"
+        ) from error
 
 
 def check_inception_weights(path: Path) -> None:

@@ -1,0 +1,39 @@
+"""`bench run --only-missing`: runs whose records are there already, from other days or machines, are not done again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.config import RunConfig, differences
+from bench.environment import training_code
+from bench.errors import BadInput
+from bench.record import Record, read_record, record_path
+
+DECIDED_HERE = ("device", "mixed_precision", "memory_format")  # by the machine and its probe
+
+
+def kept_records(out: Path, drafts: list[RunConfig], mixed_precision: str | None) -> dict[RunConfig, Record]:
+    """The records that stand for drafts; BadInput for one that another configuration or other code has made.
+
+    A draft's device, precision and memory layout are not decided yet, so they are not compared, but for a precision
+    that was asked for. A failed run has no record that could stand for it.
+    """
+    there = {draft: record_path(out, draft) for draft in drafts}
+    records = {draft: read_record(path) for draft, path in there.items() if path.exists()}
+    kept = {draft: record for draft, record in records.items() if record.status == "done"}
+    for draft, record in kept.items():
+        refuse_other(draft, record, mixed_precision)
+    return kept
+
+
+def refuse_other(draft: RunConfig, record: Record, mixed_precision: str | None) -> None:
+    theirs = {name: getattr(record.run, name) for name in DECIDED_HERE}
+    wanted = replace(draft, **theirs | ({"mixed_precision": mixed_precision} if mixed_precision else {}))
+    changed = differences(record.run.as_dict(), wanted.as_dict())
+    remedy = "use another --out, or leave out --only-missing to measure it anew"
+    if changed:
+        raise BadInput(f"--only-missing: the record of {draft.name} is of another configuration "
+                       f"({'; '.join(changed)}): {remedy}")  # fmt: skip
+    made_by, code = record.environment.get("training_code"), training_code(draft.contestant)
+    if made_by != code:
+        raise BadInput(f"--only-missing: the record of {draft.name} was made by other training code "
+                       f"({made_by or 'not recorded'}, not {code}): {remedy}")  # fmt: skip
