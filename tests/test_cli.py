@@ -292,7 +292,7 @@ def resumable(out, cache):
     return ["run", *options, "--cache", cache, "--out", out]
 
 
-TIMES = {"machine_peak", "step", "sampling", "peak_memory", "resumed_at_epochs", "starts"}
+TIMES = {"busy_share", "machine_peak", "step", "sampling", "peak_memory", "resumed_at_epochs", "starts"}
 TIMES |= {"checkpoints", "checkpoint_share"}
 
 
