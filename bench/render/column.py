@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from bench.config import CONTESTANTS
 from bench.record import Record
 
+WIDEST = 28  # characters of a contestant's name in a header
+
 
 @dataclass(frozen=True)
 class Column:
@@ -13,6 +15,15 @@ class Column:
 
     title: str
     records: list[Record]
+
+    @property
+    def lead(self) -> Record:
+        """The first seed that is done, or the first one."""
+        return next((record for record in self.records if record.status == "done"), self.records[0])
+
+    @property
+    def is_shortened(self) -> bool:
+        return "…" in self.title
 
 
 def place(record: Record) -> int:
@@ -29,14 +40,31 @@ def columns(records: list[Record]) -> list[Column]:
         grouped.setdefault(json.dumps(own, sort_keys=True), []).append(record)
     groups = list(grouped.values())
     told = [read for read in (recipe_of, preset_of) if len({read(group[0]) for group in groups}) > 1]
+    names = short_names([group[0].run.contestant for group in groups])
     titles = []
     for group in groups:
         words = ", ".join(read(group[0]) for read in told)
-        titles.append(group[0].run.contestant + (f" ({words})" if words else ""))
+        titles.append(names[group[0].run.contestant] + (f" ({words})" if words else ""))
     return [
         Column(title if titles.count(title) == 1 else f"{title} #{titles[: i + 1].count(title)}", by_seed(group))
         for i, (title, group) in enumerate(zip(titles, groups, strict=True))
     ]
+
+
+def short_names(names: list[str]) -> dict[str, str]:
+    """A name for the header of each contestant: one that is too long gets the shortest end that is its alone."""
+    made = {name: name if len(name) <= WIDEST else shortened(name, names) for name in names}
+    unclear = {short for short in made.values() if list(made.values()).count(short) > 1}
+    return {name: name if short in unclear else short for name, short in made.items()}
+
+
+def shortened(name: str, names: list[str]) -> str:
+    """`…module:function`, with as many packages as tell it from the others, each cut where it is too long itself."""
+    module, _, function = name.rpartition(":")
+    parts = module.split(".")
+    ends = (f"{'.'.join(parts[-count:])}:{function}" for count in range(1, len(parts) + 1))
+    end = next((end for end in ends if sum(other.endswith(end) for other in {*names}) == 1), name)
+    return f"…{end}" if len(end) < WIDEST else f"{end[: WIDEST // 2 - 1]}…{end[-WIDEST // 2 :]}"
 
 
 def recipe_of(record: Record) -> str:
@@ -45,6 +73,12 @@ def recipe_of(record: Record) -> str:
 
 def preset_of(record: Record) -> str:
     return record.run.preset
+
+
+def seeds_of(records: list[Record]) -> str:
+    """`seed 0`, or `seeds 0, 1`."""
+    seeds = sorted({record.run.seed for record in records})
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def by_seed(records: list[Record]) -> list[Record]:

@@ -9,9 +9,8 @@ from bench.record import Record
 from bench.render.column import Column
 from bench.render.cost_rows import images_per_second, median_epoch
 from bench.render.distance_rows import distance_rows
-from bench.render.legend import MISSING
 from bench.render.quality_rows import last_validation
-from bench.render.row import MIB, at, decimals
+from bench.render.row import MIB, MISSING, at, decimals
 from bench.render.rows import seconds_per_sample
 
 SHOWN_OF_DISTANCES = ("… KID", "… precision", "… recall")  # the others stand in the comparison
