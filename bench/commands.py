@@ -121,6 +121,7 @@ def table_command(arguments: argparse.Namespace) -> int:
         print_json(made.to_json())
     elif arguments.format == "csv":
         print(made.to_csv(), end="")
+        print("".join(f"{line}\n" for line in made.warnings), end="", file=sys.stderr)
     elif arguments.format == "md":
         print(made.to_markdown(), end="")
     else:

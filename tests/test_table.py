@@ -440,6 +440,10 @@ def test_a_busy_machine_is_said_to_be_one(record):
     made = table([moved(record(), load_average=0.5), moved(record("diffusers-8"), load_average=3.1)])
     assert made.warnings == ["**diffusers-8 was measured beside other work (load 3.1):** its times may be too long."]
     assert table([moved(record(), load_average=None)]).warnings == []
+    both = [moved(record(seed=seed), load_average=load) for seed, load in ((0, 0.9), (1, 2.0), (2, 0.2))]
+    assert table(both).warnings == [
+        "**scratch, seeds 0, 1, was measured beside other work (load up to 2.0):** its times may be too long."
+    ]
 
 
 def test_the_instruction_set_stands_beside_the_device(record):
@@ -527,3 +531,18 @@ def test_headers_of_plug_ins_are_short_and_can_be_told_apart(names, titles, reco
         assert title == name or f"{title} is `{name}`." in made.legend
     header, line = made.to_markdown().splitlines()[:2]
     assert header.count("|") == line.count("|") == 4 + len(names) - 1
+
+
+def test_a_seed_that_was_run_on_two_machines_has_two_columns(record):
+    made = table([record(), record(seed=1), moved(record(), threads=1)])
+    assert [(column.title, len(column.records)) for column in made.columns] == [("scratch #1", 2), ("scratch #2", 1)]
+    assert made.warnings == ["**scratch #2 differs from scratch #1:** threads 1, not 2. Its times (†) do not compare."]
+
+
+def test_documents_carry_the_marks_and_the_warnings(record):
+    made = table([record(), moved(record("diffusers-8"), threads=1)])
+    document = made.to_json()
+    assert document["warnings"] == made.warnings != []
+    (values,) = [row["values"] for row in document["rows"] if row["measure"] == "training time per epoch"]
+    assert [values[name]["mark"] for name in ("scratch", "diffusers-8")] == ["", "†"]
+    assert values["diffusers-8"]["value"] == 5

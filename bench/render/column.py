@@ -1,6 +1,7 @@
 """The columns of the comparison: records that differ in nothing but the seed stand together."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 from bench.config import CONTESTANTS
@@ -27,17 +28,23 @@ class Column:
 
 
 def place(record: Record) -> int:
-    """The source's order of contestants; a user's own come after them."""
+    """The blog post's order of contestants; a user's own come after them."""
     name = record.run.contestant
     return CONTESTANTS.index(name) if name in CONTESTANTS else len(CONTESTANTS)
 
 
 def columns(records: list[Record]) -> list[Column]:
-    """The records that differ in nothing but the seed, together; the source's contestants first."""
-    grouped: dict[str, list[Record]] = {}
+    """The records that differ in nothing but the seed, together; the blog post's contestants first.
+
+    A seed that was run twice, as on two machines, gets a column of its own.
+    """
+    grouped: dict[tuple[str, int], list[Record]] = {}
+    runs: Counter[str] = Counter()
     for record in sorted(records, key=place):
         own = {key: value for key, value in record.config.items() if key not in ("seed", "memory_format")}
-        grouped.setdefault(json.dumps(own, sort_keys=True), []).append(record)
+        run = json.dumps([own, record.run.seed], sort_keys=True)
+        grouped.setdefault((json.dumps(own, sort_keys=True), runs[run]), []).append(record)
+        runs[run] += 1
     groups = list(grouped.values())
     told = [read for read in (recipe_of, preset_of) if len({read(group[0]) for group in groups}) > 1]
     names = short_names([group[0].run.contestant for group in groups])

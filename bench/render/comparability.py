@@ -152,12 +152,7 @@ def column_notes(column: Column, home: Column, reference: Record) -> list[str]:
     for rests_on, words in APART.items():
         if len(grouped(rests_on, column.records)) > 1:
             lines.append(f"**{column.title}'s seeds {words}")
-    loads = [(record, record.environment.get("load_average")) for record in column.records]
-    return lines + [
-        f"**{who(column, [record])} was measured beside other work (load {load:.1f}):** its times may be too long."
-        for record, load in loads
-        if load is not None and load > BUSY
-    ]
+    return [*lines, *busy_note(column)]
 
 
 APART: dict[RestsOn, str] = {
@@ -165,6 +160,16 @@ APART: dict[RestsOn, str] = {
     "them all the same, as there only rounding differs.",
     "classifier": "were scored by different classifiers:** what these say stands apart, each with its seeds.",
 }
+
+
+def busy_note(column: Column) -> list[str]:
+    """A warning where the machine was busy with other work when a run started."""
+    loads = {id(r): load for r in column.records if (load := r.environment.get("load_average") or 0) > BUSY}
+    busy = [record for record in column.records if id(record) in loads]
+    if not busy:
+        return []
+    load = ("up to " if len(busy) > 1 else "") + f"{max(loads.values()):.1f}"
+    return [f"**{who(column, busy)} was measured beside other work (load {load}):** its times may be too long."]
 
 
 def who(column: Column, records: list[Record]) -> str:

@@ -17,7 +17,7 @@ def basis(distance: dict[str, Any]) -> Basis:
 def distance_rows(records: list[Record]) -> list[Row]:
     """The rows of every extractor with every number of images: no two of them ever share a row."""
     found = {basis(d): d for record in records for d in (at("distance")(record) or {}).values()}
-    rows = []
+    rows: list[Row] = []
     for key, distance in found.items():
         twice = sum(other["title"] == distance["title"] for other in found.values()) > 1
         title = distance["title"] + (f", {key[2]} against {key[3]}, weights {key[1][:8]}" if twice else "")

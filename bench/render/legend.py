@@ -23,9 +23,9 @@ def legend(made: list[Column]) -> list[str]:
         scoring_note(first),
         "Strength and weakness: where a contestant is better, or worse, than every other one beyond the uncertainty "
         "over samples and seeds (Welch's t; of tables of equals, 5 % have any verdict), the clearest first; nothing is "
-        "said of samples no better than chance. After equal time or compute: the last epoch that ended within it, at which a contestant may not have lowered its "
-        "learning rate yet. ± is the standard deviation over seeds; where there is one seed, `(a to b)` is the 95 % "
-        "interval over samples.",
+        "said of samples no better than chance. After equal time or compute: the last epoch that ended within it, at "
+        "which a contestant may not have lowered its learning rate yet. ± is the standard deviation over seeds; where "
+        "there is one seed, `(a to b)` is the 95 % interval over samples.",
         f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
         "peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),
@@ -68,19 +68,19 @@ def missing_notes(records: list[Record]) -> list[str]:
 
 def guesses(records: list[Record]) -> list[str]:
     """A warning where the classifier reads real images hardly better than a guess would."""
-    found = {}
-    for record in records:
-        rows = {"all attributes together": at("attributes", "macro")(record)}
-        rows |= at("attributes", "per_attribute")(record) or {}
-        found |= {
-            f"{name} (ceiling {row['ceiling']:.3f}, chance {row['chance']:.3f})": None
-            for name, row in rows.items()
-            if is_guess(row)
-        }
+    read = [
+        (name, row)
+        for record in records
+        for name, row in [
+            ("all attributes together", at("attributes", "macro")(record)),
+            *(at("attributes", "per_attribute")(record) or {}).items(),
+        ]
+    ]
+    guessed = [(name, row) for name, row in read if is_guess(row)]
+    found = dict.fromkeys(f"{name} (ceiling {r['ceiling']:.3f}, chance {r['chance']:.3f})" for name, r in guessed)
     about = ", ".join(found)
-    return [f"**The classifier is near or below chance on real images** for {about}: do not believe it there."] * bool(
-        found
-    )
+    line = f"**The classifier is near or below chance on real images** for {about}: do not believe it there."
+    return [line] if found else []
 
 
 def resumed_elsewhere(records: list[Record]) -> list[str]:

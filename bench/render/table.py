@@ -30,6 +30,7 @@ class Cell:
     sd: float | None = None
     interval: list[float] | None = None  # over the samples of the only seed
     seeds: int = 0
+    mark: str = ""  # the sign of a value that does not compare with the first column's
 
 
 def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
@@ -43,11 +44,11 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
     lost = f" ({len(failed)} of {len(column.records)} seeds failed)" if failed else ""
     groups = grouped(row.rests_on, measured)
     made = [pooled(row, group) for group in groups]
-    texts = [c.text + mark(row.rests_on, group[0], reference) for c, group in zip(made, groups, strict=True)]
+    marks = [mark(row.rests_on, group[0], reference) for group in groups]
     if len(groups) == 1:
-        return replace(made[0], text=texts[0] + lost)
-    apart = " / ".join(f"{text} ({seeds_of(group)})" for text, group in zip(texts, groups, strict=True))
-    return Cell(apart + lost, seeds=len(measured))
+        return replace(made[0], text=made[0].text + marks[0] + lost, mark=marks[0])
+    apart = [f"{c.text}{sign} ({seeds_of(group)})" for c, sign, group in zip(made, marks, groups, strict=True)]
+    return Cell(" / ".join(apart) + lost, seeds=len(measured), mark=max(marks))
 
 
 def pooled(row: Row, records: list[Record]) -> Cell:
@@ -126,6 +127,7 @@ class Table:
                 }
                 for row in self.rows
             ],
+            "warnings": self.warnings,
             "legend": self.legend,
         }
 
