@@ -7,6 +7,9 @@ import pytest
 
 from bench.cli import main, parser
 from bench.commands import run_request, shown_command
+from bench.record import read_records
+from bench.render.column import columns
+from bench.render.runs_table import runs_table
 from tests.drawn import LAPTOP, change, copy_results, records
 
 ROOT = Path(__file__).parent.parent
@@ -59,3 +62,24 @@ def test_committed_and_own_records_of_two_machines_are_told_apart(mixed, capsys)
     assert (csv.err, csv.out.count("†")) == (f"{warning}\n", 0)
     assert json.loads(printed(capsys, mixed, "--format=json").out)["warnings"] == [warning]
     assert printed(capsys, LAPTOP, "--format=csv").err == ""
+
+
+def test_a_run_prints_the_first_rows_and_what_does_not_compare(mixed, capsys, monkeypatch):
+    monkeypatch.setattr("bench.runner.run", lambda _: [])  # everything is finished
+    assert main(["run", "--out", str(mixed)]) == 0
+    out = capsys.readouterr().out
+    assert "seconds per sample" in out
+    assert "Tau parameters, here" not in out
+    assert "\n- **diffusers-32 differs from scratch:** " in out
+    assert out.endswith(f"{mixed / 'table.md'} has all rows (here: --all-rows), the legend and pictures.\n")
+    assert "- **diffusers-32 differs from scratch:** " in (mixed / "table.md").read_text()
+    assert "- **diffusers-32 differs from scratch:** " in (mixed / "quality.md").read_text()
+
+
+def test_the_table_of_runs_names_every_machine(mixed):
+    made = runs_table(columns(read_records(mixed)))
+    assert made.measures[-1].label == "machine"
+    assert [run.values[-1].text for run in made.runs] == [
+        "AMD EPYC, 2 cores, AVX2", "AMD EPYC, 2 cores, AVX2", "AMD EPYC, 2 cores, instruction set not recorded",
+        "AMD EPYC, 2 cores, instruction set not recorded",
+    ]  # fmt: skip
