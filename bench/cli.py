@@ -101,7 +101,7 @@ def add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--recipe", default="matched", help=f"one of {', '.join(RECIPES)} (default matched)")
     run.add_argument("--seeds", default="0", type=integers, help="for example 0,1,2 (default 0)")
     run.add_argument("--data", default="avataaars", help="'avataaars', or a Cartoon Set folder or .tgz")
-    run.add_argument("--out", type=Path, help="results folder (default results/<preset>)")
+    run.add_argument("--out", type=Path, help="results folder (default results/local/<preset>, which git ignores)")
     run.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     run.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: chosen by a timed probe")
     run.add_argument(
@@ -123,6 +123,7 @@ def add_run(run: argparse.ArgumentParser) -> None:
         "--skip-bad", action="store_true", help="leave out damaged images of a Cartoon Set, and say how many"
     )
     run.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+    run.add_argument("--all-rows", action="store_true", help="print every row of the table, not the first ones alone")
     run.add_argument(
         "--checkpoint-seconds", type=positive_float, metavar="N",
         help="between two checkpoints (default 120, or more where that would take over 2 %% of the time)",
@@ -141,6 +142,7 @@ def add_table(table: argparse.ArgumentParser) -> None:
     table.set_defaults(command=commands.table_command)
     table.add_argument("folders", nargs="+", type=Path, metavar="DIR")
     table.add_argument("--format", default=None, choices=("md", "csv", "json"), help="default: drawn for the terminal")
+    table.add_argument("--all-rows", action="store_true", help="print every row on the terminal (files have them all)")
 
 
 def add_anatomy(anatomy: argparse.ArgumentParser) -> None:

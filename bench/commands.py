@@ -13,22 +13,14 @@ from bench.errors import BadInput, RunFailed, known
 if TYPE_CHECKING:
     from bench.runner import RunRequest
 
+LOCAL = Path("results") / "local"  # a user's own runs: git ignores them
+
 
 def shown_command(arguments: argparse.Namespace) -> str:
     """The command as it can be typed again: what differs from the defaults, no path of this machine."""
     words = ["python -m bench run"]
-    hidden = {
-        "command",
-        "out",
-        "cache",
-        "device",
-        "fresh",
-        "json",
-        "inception_weights",
-        "checkpoint_seconds",
-        "time_limit",
-    }
-    hidden |= {"report_to", "only_missing"}  # who is told, and what is done again, decides nothing
+    hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights", "checkpoint_seconds"}
+    hidden |= {"report_to", "all_rows", "only_missing", "time_limit"}  # who is told, how, and when, decides nothing
     for name, value in vars(arguments).items():
         default = {
             "preset": "smoke",
@@ -74,8 +66,9 @@ def run_command(arguments: argparse.Namespace) -> int:
             {"schema_version": 1, "done": not undone, "table": made.to_json(), "records": [vars(r) for r in records]}
         )
     else:
-        print_rich(made.to_rich())
-        print(f"\n{request.out / 'table.md'} has the table with its legend and pictures.")
+        print_rich(made.to_rich(arguments.all_rows))
+        print("".join(f"- {line}\n" for line in made.warnings))
+        print(f"{request.out / 'table.md'} has all rows (here: --all-rows), the legend and pictures.")
     for name in undone:
         print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
     return 1 if undone else 0
@@ -99,7 +92,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         recipe=arguments.recipe,
         seeds=arguments.seeds,
         data=arguments.data,
-        out=arguments.out or Path("results") / arguments.preset,
+        out=arguments.out or LOCAL / arguments.preset,
         cache=arguments.cache or default_cache(),
         device=arguments.device,
         mixed_precision=arguments.mixed_precision,
@@ -134,11 +127,14 @@ def table_command(arguments: argparse.Namespace) -> int:
         print_json(made.to_json())
     elif arguments.format == "csv":
         print(made.to_csv(), end="")
+        print("".join(f"{line}\n" for line in made.warnings), end="", file=sys.stderr)
     elif arguments.format == "md":
         print(made.to_markdown(), end="")
     else:
-        print_rich(made.to_rich())
+        print_rich(made.to_rich(arguments.all_rows))
         print("\n".join(f"- {line}" for line in made.legend))
+        if not arguments.all_rows:
+            print(f"{len(made.headlines)} of {len(made.rows)} rows; --all-rows prints all.")
     return refused([refusal for _, refusals in found for refusal in refusals])
 
 

@@ -1,16 +1,21 @@
-"""What a measurement was made on: versions, device, threads, commit. No host name and no path."""
+"""What a measurement was made on: versions, device, threads, load, commit. No host name and no path."""
 
 import hashlib
 import inspect
+import math
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
+import diffusers_unet
+import scratch_unet
 from bench import contestants
 from bench.config import differences
 from bench.errors import BadInput
@@ -27,17 +32,19 @@ TRAINING = (
         "processes.py",
         "sampling.py",
     ),
-    *("data/dataset.py", "quality/validation.py"),
+    *("data/dataset.py", "data/schema.py", "quality/validation.py"),
 )
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
 def environment(device: str, code: str | None) -> dict[str, Any]:
-    """Versions, device, threads and system; `code` is the commit that the run began at."""
+    """Versions, device, threads, system and load; `code` is the commit that the run began at."""
     return {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "device": device_name(device),
+        "instruction_set": instruction_set(device),
+        "load_average": LOAD_AT_START,
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
         "commit": code,
@@ -46,9 +53,14 @@ def environment(device: str, code: str | None) -> dict[str, Any]:
 
 def start(device: str, code: str | None, step: int) -> dict[str, Any]:
     """Where, and by what code, training began or was taken up at a step; all but these two decide over bits."""
-    here = environment(device, code)
-    libraries = {name: here["versions"][name] for name in ("torch", "diffusers", "accelerate")}
-    return {"step": step, "commit": code, "device": here["device"], "threads": here["threads"], **libraries}
+    return {
+        "step": step,
+        "commit": code,
+        "device": hardware(device),
+        "instruction_set": instruction_set(device),
+        "threads": torch.get_num_threads(),
+        **{name: version(name) for name in ("torch", "diffusers", "accelerate")},
+    }
 
 
 def changed_between(starts: list[dict[str, Any]]) -> list[str]:
@@ -58,10 +70,40 @@ def changed_between(starts: list[dict[str, Any]]) -> list[str]:
 
 
 def device_name(device: str) -> str:
-    """What the device is called, with the number of cores for a CPU."""
+    """What the device is called; a CPU with its cores and instruction set, as names of CPUs often leave that open."""
+    return f"{hardware(device)}, {instruction_set(device)}" if device == "cpu" else hardware(device)
+
+
+def hardware(device: str) -> str:
+    """The device's own name, with the number of cores for a CPU."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     return f"{cpu_model()}, {os.cpu_count()} cores" if device == "cpu" else device
+
+
+def instruction_set(device: str) -> str | None:
+    """The vector instructions that torch uses on a CPU, or a GPU's compute capability; None where there is neither."""
+    if device == "cuda":
+        return "compute capability {}.{}".format(*torch.cuda.get_device_capability())
+    if device != "cpu":
+        return None
+    return torch.backends.cpu.get_cpu_capability() + (" with bf16" if has_bf16(device) else "")
+
+
+def load_average() -> float | None:
+    """The load of the last minute that is not ours, per core; None where unknown."""
+    try:
+        own = psutil.Process()
+        ours = sum(load_by(process) for process in (own, own.parent()) if process is not None)
+        return max(0.0, os.getloadavg()[0] - ours) / (os.cpu_count() or 1)
+    except (OSError, AttributeError, psutil.Error):
+        return None
+
+
+def load_by(process: psutil.Process) -> float:
+    """What a process and its finished children add to the one-minute load, if they have worked evenly."""
+    age = max(time.time() - process.create_time(), 1.0)
+    return sum(process.cpu_times()[:4]) / age * -math.expm1(-age / 60)
 
 
 def cpu_model() -> str:
@@ -105,15 +147,19 @@ def commit() -> str | None:
 
 
 def training_code(contestant: str) -> str:
-    """A digest of the source that decides what a contestant learns: its own, and the harness' steps and data."""
-    builder = contestants.contestant(contestant).build
-    own = Path(inspect.getfile(builder))
+    """A digest of the source that decides what a contestant learns: its own, both model packages, and the harness'."""
     files = [Path(__file__).parent / name for name in TRAINING]
-    files += sorted(own.parent.glob("*.py")) if contestant in contestants.OURS else [own]
+    for package in (scratch_unet, diffusers_unet):  # ours use each other's parts, such as Tau and the check of sizes
+        files += sorted(Path(inspect.getfile(package)).parent.glob("*.py"))
+    if contestant not in contestants.OURS:
+        files.append(Path(inspect.getfile(contestants.contestant(contestant).build)))
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+LOAD_AT_START = load_average()  # of the process: what it does later is no other work
 
 
 def git(*words: str) -> str:

@@ -31,7 +31,7 @@ from bench.selftest import check_arithmetic
 from bench.stopping import reserve_time
 from bench.workers import run_in_processes
 
-TIME_TO_SAVE, SAVED_PER_SECOND = 2.0, 200e6  # seconds, and bytes: set aside of a time limit
+TIME_TO_SAVE, SAVED_PER_SECOND = 5.0, 200e6  # seconds, and bytes: set aside of a time limit
 
 
 def run(request: RunRequest) -> list[str]:

@@ -6,9 +6,12 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
+
+import psutil
 
 STOPPED, INTERRUPTED = 143, 130  # exit statuses, as a shell gives them
 
@@ -19,13 +22,14 @@ class TimeIsUp(KeyboardInterrupt):
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """TimeIsUp in the main thread, if the block is not over after so many seconds; None: no limit."""
+    """TimeIsUp in the main thread, if the block is not over so many seconds after this process began; None: no limit."""
+    spent = time.time() - psutil.Process().create_time()  # torch alone takes seconds to be imported
 
     def end(*_: object) -> None:
         raise TimeIsUp
 
     signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds or 0.0)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds - spent, 0.001) if seconds else 0.0)
     try:
         yield
     finally:

@@ -10,9 +10,14 @@ import pytest
 from bench.cost.terms import PARTS
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
+from bench.render.column import WIDEST
 from bench.render.table import columns, table, write_table
-from bench.render.verdict import ALONE, EQUAL, Score, attribute_measure, clearness
+from bench.render.verdict import ALONE, AT_CHANCE, EQUAL, OTHERS_AT_CHANCE, Score, attribute_measure, clearness
 
+ENVIRONMENT = {
+    "device": "a CPU, 2 cores, AVX2", "instruction_set": "AVX2", "threads": 2, "versions": {"torch": "2.15.0"},
+    "commit": "abc", "load_average": 0.1,
+}  # fmt: skip
 GOLDEN = Path(__file__).parent / "golden_table.md"
 
 
@@ -104,7 +109,7 @@ def record(config):
         run = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef")
         fields = {
             "config": run.as_dict(),
-            "environment": {"device": "a CPU", "threads": 2, "versions": {"torch": "2.15.0"}, "commit": "abc"},
+            "environment": dict(ENVIRONMENT),
             "command": "python -m bench run",
             "status": "done",
             "data": {"images": 120, "held_out": 12, "leaked": 0, "schema": [{"name": n} for n in judged]},
@@ -197,10 +202,17 @@ def test_presets_never_share_a_column(record):
 
 
 def test_records_that_do_not_compare_are_said_not_to(record):
-    assert not any("Not comparable" in line for line in table([record(), record("diffusers-8")]).legend)
+    assert table([record(), record("diffusers-8")]).warnings == []
     other = record("diffusers-8")
     other.config["data_hash"] = "fedcba"
-    assert any("differ in `data_hash`" in line for line in table([record(), other]).legend)
+    made = table([record(), other])
+    assert made.warnings == made.legend[:1] == [
+        "**diffusers-8 differs from scratch:** `data_hash` fedcba, not 0123456789ab. Its times (†) do not compare. "
+        "Its image quality (‡) does not compare."
+    ]  # fmt: skip
+    for label, sign in (("training time per epoch", "†"), ("background: stray pixels", "‡"), ("weights, here", "")):
+        ours, theirs = (cell.text for cell in cells_of(made, label))
+        assert theirs == ours + sign
 
 
 def test_recipes_get_columns_of_their_own(record):
@@ -336,3 +348,201 @@ def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
         path.write_text(content)
         with pytest.raises(BadInput, match=word):
             read_record(path)
+
+
+def moved(record, **environment):
+    """The record as if it had been made in another environment."""
+    return replace(record, environment=record.environment | environment)
+
+
+def test_seeds_of_other_machines_are_not_averaged_in_times_but_in_quality(record):
+    there = moved(record(seed=1, seconds=(9.0, 7.0, 9.0)), device="a CPU, 2 cores, AVX512", instruction_set="AVX512")
+    made = table([record(), there])
+    (epoch,) = cells_of(made, "training time per epoch")
+    assert (epoch.text, epoch.value, epoch.seeds) == ("5.0 s (seed 0) / 8.0 s† (seed 1)", None, 2)
+    assert [c.text for c in cells_of(made, "seconds per sample")] == ["0.500 (seed 0) / 0.500† (seed 1)"]
+    assert cells_of(made, "background: stray pixels")[0].text == "10.0 % ± 0.0 %"
+    assert made.warnings == [
+        "**scratch, seed 1, differs from scratch, seed 0:** on a CPU, 2 cores, AVX512, not a CPU, 2 cores, AVX2. Its "
+        "times (†) do not compare.",
+        "**scratch's seeds ran on different machines:** their times stand apart, each with its seeds. Image quality is "
+        "averaged over them all the same, as there only rounding differs.",
+    ]
+
+
+OTHER = {
+    "instruction set": {"instruction_set": "AVX512"},  # of a device that calls itself the same
+    "instruction set unknown": {"instruction_set": None},
+    "threads": {"threads": 1},
+    "torch": {"versions": {"torch": "2.11.0"}},
+    "device": {"device": "another CPU, AVX2"},
+}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_times_of_another_machine_are_marked_and_nothing_else_is(kind, record):
+    made = table([record(), moved(record("diffusers-8"), **OTHER[kind])])
+    (warning,) = made.warnings
+    assert warning.startswith("**diffusers-8 differs from scratch:** ")
+    assert "Its times (†) do not compare." in warning
+    assert "quality" not in warning
+    marked = {row.label for row in made.rows for cell in made.cells(row) if cell.text.endswith(("†", "‡"))}
+    assert marked == {
+        "training time per epoch", "images/s in training", "achieved GFLOP/s in training", "seconds per training step",
+        "… middle half", "… its parts", "seconds per sample",
+    }  # fmt: skip
+    assert not any("equal time" in row.label for row in made.rows)
+    assert any("equal compute" in row.label for row in made.rows)  # which is counted, not timed
+    assert all(cell.text == "5.0 s" or cell.text == "5.0 s†" for cell in cells_of(made, "training time per epoch"))
+
+
+def test_a_measured_peak_tells_machines_of_one_name_apart(record):
+    other = record("diffusers-8")
+    other.measurements["machine_peak"] = {"gemm_flop_per_second": 5e10, "convolution_flop_per_second": 1e10}
+    made = table([record(), other])
+    assert made.warnings == [
+        "**diffusers-8 differs from scratch:** measured peak 50 GFLOP/s, not 20 GFLOP/s. Its times (†) do not compare."
+    ]
+    other.measurements["machine_peak"]["gemm_flop_per_second"] = 2.1e10  # no two measurements are the same
+    assert table([record(), other]).warnings == []
+
+
+def test_another_classifiers_numbers_are_marked_and_get_no_verdict(record):
+    other = record("diffusers-32", accuracy=0.6)
+    other.measurements["judge"] = {"macro": {"ceiling": 0.8, "noisy": 0.7, "blurred": 0.7}}
+    made = table([record(), other])
+    assert made.warnings == [
+        "**diffusers-32 differs from scratch:** another classifier (ceiling 0.800, not –). What the classifier says of "
+        "it (‡) does not compare."
+    ]
+    assert cells_of(made, "attribute accuracy, macro")[1].text == "0.600 (0.580 to 0.620)‡"
+    assert cells_of(made, "training time per epoch")[1].text == "5.0 s"
+    assert words_of(made) == [[ALONE] * 2] * 2
+    assert not any("after equal" in row.label for row in made.rows)
+    again = record(seed=1)
+    again.measurements["judge"] = other.measurements["judge"]
+    (cell,) = cells_of(table([record(), again]), "attribute accuracy, macro")
+    assert cell.text == "0.800 (0.780 to 0.820) (seed 0) / 0.800 (0.780 to 0.820)‡ (seed 1)"
+
+
+def test_what_only_may_matter_is_named_and_nothing_is_marked(record):
+    other = moved(record("diffusers-8"), commit="def", versions={"torch": "2.15.0", "einops": "0.8"})
+    other.config["sizes"] = other.config["sizes"] | {"learning_rate": 0.1}
+    made = table([record(), other])
+    assert made.warnings == [
+        "**diffusers-8 differs from scratch:** einops 0.8, not –; `sizes.learning_rate` 0.1, not 0.002; "
+        "commit def, not abc."
+    ]
+    assert not any(cell.text.endswith(("†", "‡")) for row in made.rows for cell in made.cells(row))
+
+
+def test_a_busy_machine_is_said_to_be_one(record):
+    made = table([moved(record(), load_average=0.5), moved(record("diffusers-8"), load_average=3.1)])
+    assert made.warnings == ["**diffusers-8 was measured beside other work (load 3.1):** its times may be too long."]
+    assert table([moved(record(), load_average=None)]).warnings == []
+    both = [moved(record(seed=seed), load_average=load) for seed, load in ((0, 0.9), (1, 2.0), (2, 0.2))]
+    assert table(both).warnings == [
+        "**scratch, seeds 0, 1, was measured beside other work (load up to 2.0):** its times may be too long."
+    ]
+
+
+def test_the_instruction_set_stands_beside_the_device(record):
+    for environment, words in (
+        ({}, "a CPU, 2 cores, AVX2, 2 threads"),
+        ({"device": "a CPU"}, "a CPU, AVX2, 2 threads"),
+        ({"device": "a CPU", "instruction_set": None}, "a CPU, instruction set not recorded, 2 threads"),
+    ):
+        assert any(line.startswith(words) for line in table([moved(record(), **environment)]).legend)
+    gpu = moved(record(), device="H100", instruction_set=None)
+    gpu.config["device"] = "cuda"
+    assert any(line.startswith("H100, 2 threads") for line in table([gpu]).legend)
+
+
+def test_samples_at_chance_get_no_verdict(record):
+    good, bad = record(accuracy=0.8), record("diffusers-32", accuracy=0.11)  # chance 0.1, within the uncertainty
+    assert words_of(table([good, bad])) == [[OTHERS_AT_CHANCE, AT_CHANCE]] * 2
+    assert words_of(table([bad, record(accuracy=0.05)])) == [[AT_CHANCE] * 2] * 2
+    ours, theirs, none = words_of(table([good, bad, record("diffusers-8", accuracy=0.6)]))[0]
+    assert ours.startswith("top as asked (0.80 against 0.60)")
+    assert theirs == AT_CHANCE
+    assert none.startswith("near to real images")
+
+
+def test_a_classifier_that_guesses_is_flagged_and_has_no_say(record):
+    pair = record(), record("diffusers-32", accuracy=0.6)
+    for each in pair:
+        each.measurements["attributes"]["per_attribute"]["top"]["ceiling"] = 0.2
+    made = table([*pair])
+    assert made.warnings == [
+        "**The classifier is near or below chance on real images** for top (ceiling 0.200, chance 0.100): do not "
+        "believe it there."
+    ]
+    assert not any("top" in text for texts in words_of(made) for text in texts)
+
+
+def test_ten_rows_and_fifteen_more_come_first_and_every_row_is_folded_below(record):
+    made = table([record(), record("diffusers-32", accuracy=0.6)])
+    first, *folded = made.to_markdown().split("<details>\n")
+    assert [line.split(" |")[0][2:].rstrip(" ↓↑") for line in first.splitlines()[2:27]] == [
+        *(row.label for row in made.rows[:10]),
+        "weights, full scale", "Adam, full scale", "measured peak, here", "training GFLOP per image",
+        "images/s in training", "seconds per sample", "Fréchet distance (EfficientNet-Lite0)",
+        "… its floor (real training images)", "attribute accuracy, macro", "… its ceiling (real images)",
+        "… its chance level", "background: stray pixels", "colour: ΔE to the colour asked for",
+        "shape: edge agreement", "validation loss, averaged weights",
+    ]  # fmt: skip
+    assert first.splitlines()[27] == ""
+    for section, text in zip(made.sections[1:], folded, strict=True):
+        assert text.startswith(f"<summary>{section.title}: all rows</summary>\n\n|  | scratch | diffusers-32 |\n")
+        assert text.rstrip().endswith("|\n\n</details>")
+        assert text.count("\n| ") == len(section.rows) + 2
+    assert (made.to_rich().row_count, made.to_rich(all_rows=True).row_count) == (24, len(made.rows) - 1)  # no pictures
+
+
+def test_a_second_extractor_does_not_lengthen_the_first_rows(record):
+    one = record()
+    distances = one.measurements["distance"]
+    other = distances["efficientnet-lite0"] | {"extractor": "mine", "title": "Fréchet distance (mine)"}
+    distances["mine"] = other
+    assert len(table([one]).headlines) == 25
+
+
+LONG = "a_package.of_many.modules.inside.each_other"
+
+
+@pytest.mark.parametrize(
+    ("names", "titles"),
+    [
+        (["a.b:build", "c.d:build"], ["a.b:build", "c.d:build"]),
+        ([f"{LONG}:build", f"{LONG}:build_deep"], ["…each_other:build", "…each_other:build_deep"]),
+        ([f"{LONG}.x:build", f"{LONG}.y.x:build"], [None, "…y.x:build"]),
+        ([f"a.{LONG}.{LONG}:build", f"b.{LONG}.{LONG}:build"], None),
+        ([f"a.b:{'x' * 90}a", f"a.b:{'x' * 90}b"], None),
+        ([f"a.b:{'x' * 90}", f"c.b:{'x' * 90}"], None),
+    ],
+)
+def test_headers_of_plug_ins_are_short_and_can_be_told_apart(names, titles, record):
+    made = table([record(), *(record(name) for name in names)])
+    found = [column.title for column in made.columns][1:]
+    assert len({*found}) == len(names)
+    for title, wanted, name in zip(found, titles or [None] * len(names), names, strict=True):
+        assert wanted in (None, title)
+        assert len(title) <= WIDEST or title == name
+        assert title == name or f"{title} is `{name}`." in made.legend
+    header, line = made.to_markdown().splitlines()[:2]
+    assert header.count("|") == line.count("|") == 4 + len(names) - 1
+
+
+def test_a_seed_that_was_run_on_two_machines_has_two_columns(record):
+    made = table([record(), record(seed=1), moved(record(), threads=1)])
+    assert [(column.title, len(column.records)) for column in made.columns] == [("scratch #1", 2), ("scratch #2", 1)]
+    assert made.warnings == ["**scratch #2 differs from scratch #1:** threads 1, not 2. Its times (†) do not compare."]
+
+
+def test_documents_carry_the_marks_and_the_warnings(record):
+    made = table([record(), moved(record("diffusers-8"), threads=1)])
+    document = made.to_json()
+    assert document["warnings"] == made.warnings != []
+    (values,) = [row["values"] for row in document["rows"] if row["measure"] == "training time per epoch"]
+    assert [values[name]["mark"] for name in ("scratch", "diffusers-8")] == ["", "†"]
+    assert values["diffusers-8"]["value"] == 5

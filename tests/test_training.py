@@ -321,11 +321,12 @@ def test_fault_36_a_run_whose_folder_was_removed_says_so_and_makes_no_other(conf
 
 
 def test_fault_10_a_resume_elsewhere_is_allowed_and_marked():
-    here = {"step": 0, "commit": "a", "device": "CPU", "threads": 2, "torch": "2.11"}
+    here = {"step": 0, "commit": "a", "device": "CPU", "instruction_set": "AVX2", "threads": 2, "torch": "2.11"}
     assert changed_between([here, here | {"step": 5, "commit": "b"}]) == []
     assert changed_between([here, here | {"torch": "2.15", "device": "H200"}]) == [
         "device: CPU -> H200", "torch: 2.11 -> 2.15",
     ]  # fmt: skip
+    assert changed_between([here, here | {"instruction_set": "AVX512"}]) == ["instruction_set: AVX2 -> AVX512"]
 
 
 def test_the_interval_grows_where_saving_is_slow(tmp_path):

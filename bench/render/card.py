@@ -10,9 +10,9 @@ from bench.data.schema import Schema
 from bench.record import Record
 from bench.render.column import Column
 from bench.render.distance_rows import distance_rows
-from bench.render.legend import MISSING, data_note, environment_note, scoring_note, training_note
+from bench.render.legend import data_note, environment_note, scoring_note, training_note
 from bench.render.quality_rows import ATTRIBUTE_ROWS
-from bench.render.row import at
+from bench.render.row import MISSING, at
 from bench.render.table import ARROWS, cell
 
 HARDLY = 0.3  # normalised attribute accuracy below which a card says so

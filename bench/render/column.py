@@ -1,10 +1,13 @@
 """The columns of the comparison: records that differ in nothing but the seed stand together."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 from bench.config import CONTESTANTS
 from bench.record import Record
+
+WIDEST = 28  # characters of a contestant's name in a header
 
 
 @dataclass(frozen=True)
@@ -14,29 +17,61 @@ class Column:
     title: str
     records: list[Record]
 
+    @property
+    def lead(self) -> Record:
+        """The first seed that is done, or the first one."""
+        return next((record for record in self.records if record.status == "done"), self.records[0])
+
+    @property
+    def is_shortened(self) -> bool:
+        return "…" in self.title
+
 
 def place(record: Record) -> int:
-    """The source's order of contestants; a user's own come after them."""
+    """The blog post's order of contestants; a user's own come after them."""
     name = record.run.contestant
     return CONTESTANTS.index(name) if name in CONTESTANTS else len(CONTESTANTS)
 
 
 def columns(records: list[Record]) -> list[Column]:
-    """The records that differ in nothing but the seed, together; the source's contestants first."""
-    grouped: dict[str, list[Record]] = {}
+    """The records that differ in nothing but the seed, together; the blog post's contestants first.
+
+    A seed that was run twice, as on two machines, gets a column of its own.
+    """
+    grouped: dict[tuple[str, int], list[Record]] = {}
+    runs: Counter[str] = Counter()
     for record in sorted(records, key=place):
         own = {key: value for key, value in record.config.items() if key not in ("seed", "memory_format")}
-        grouped.setdefault(json.dumps(own, sort_keys=True), []).append(record)
+        run = json.dumps([own, record.run.seed], sort_keys=True)
+        grouped.setdefault((json.dumps(own, sort_keys=True), runs[run]), []).append(record)
+        runs[run] += 1
     groups = list(grouped.values())
     told = [read for read in (recipe_of, preset_of) if len({read(group[0]) for group in groups}) > 1]
+    names = short_names([group[0].run.contestant for group in groups])
     titles = []
     for group in groups:
         words = ", ".join(read(group[0]) for read in told)
-        titles.append(group[0].run.contestant + (f" ({words})" if words else ""))
+        titles.append(names[group[0].run.contestant] + (f" ({words})" if words else ""))
     return [
         Column(title if titles.count(title) == 1 else f"{title} #{titles[: i + 1].count(title)}", by_seed(group))
         for i, (title, group) in enumerate(zip(titles, groups, strict=True))
     ]
+
+
+def short_names(names: list[str]) -> dict[str, str]:
+    """A name for the header of each contestant: one that is too long gets the shortest end that is its alone."""
+    made = {name: name if len(name) <= WIDEST else shortened(name, names) for name in names}
+    unclear = {short for short in made.values() if list(made.values()).count(short) > 1}
+    return {name: name if short in unclear else short for name, short in made.items()}
+
+
+def shortened(name: str, names: list[str]) -> str:
+    """`…module:function`, with as many packages as tell it from the others, each cut where it is too long itself."""
+    module, _, function = name.rpartition(":")
+    parts = module.split(".")
+    ends = (f"{'.'.join(parts[-count:])}:{function}" for count in range(1, len(parts) + 1))
+    end = next((end for end in ends if sum(other.endswith(end) for other in {*names}) == 1), name)
+    return f"…{end}" if len(end) < WIDEST else f"{end[: WIDEST // 2 - 1]}…{end[-WIDEST // 2 :]}"
 
 
 def recipe_of(record: Record) -> str:
@@ -45,6 +80,12 @@ def recipe_of(record: Record) -> str:
 
 def preset_of(record: Record) -> str:
     return record.run.preset
+
+
+def seeds_of(records: list[Record]) -> str:
+    """`seed 0`, or `seeds 0, 1`."""
+    seeds = sorted({record.run.seed for record in records})
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def by_seed(records: list[Record]) -> list[Record]:

@@ -85,7 +85,9 @@ def step_parts(record: Record) -> str | None:
     )
 
 
-COST_ROWS = [
+HEADLINES = (("weights_bytes",), ("adam_bytes",))  # at full scale
+
+MEMORY_ROWS = [
     *(
         Row(f"{part} parameters, {where}", at(cost, "parameters", key), "{:,}".format, meaning=meaning)
         for cost, where in WHERE
@@ -96,7 +98,8 @@ COST_ROWS = [
         )
     ),
     *(
-        Row(f"{part}, {where}", at(cost, *path), mib, "lower", meaning, "bytes")
+        Row(f"{part}, {where}", at(cost, *path), mib, "lower", meaning, "bytes",
+            headline=cost == "full_cost" and path in HEADLINES)
         for cost, where in WHERE
         for part, path, meaning in (
             ("weights", ("weights_bytes",), "bytes of the fp32 weights"),
@@ -108,19 +111,23 @@ COST_ROWS = [
         )
     ),
     Row("measured peak, here", at("peak_memory", "measured_bytes"), mib, "lower",
-        "the same as the allocator saw it in a real step", "bytes"),
+        "the same as the allocator saw it in a real step", "bytes", headline=True),
     Row("… error of the prediction", at("peak_memory", "prediction_error"), lambda error: f"{100 * error:+.1f} %", None,
         "predicted over measured peak, less one"),
+]  # fmt: skip
+
+SPEED_ROWS = [
     Row("forward GFLOP per image", giga(at("cost", "flops_per_image", "forward")), decimals(3), "lower",
         "arithmetic of one prediction, counted and not timed"),
     Row("training GFLOP per image", giga(at("cost", "flops_per_image", "training")), decimals(3), "lower",
-        "the same with the backward pass, and with what attention's kernel computes again in it"),
+        "the same with the backward pass, and with what attention's kernel computes again in it", headline=True),
     Row("forward GFLOP per image, full scale", giga(at("full_cost", "flops_per_image", "forward")), decimals(1),
         "lower", "arithmetic of one prediction, counted and not timed"),
     *(Row(f"heads × width, {where}", shapes(cost), meaning="of every attention, as it runs") for cost, where in WHERE),
-    Row("images/s in training", images_per_second, decimals(1), "higher", "images of an epoch over its seconds"),
+    Row("images/s in training", images_per_second, decimals(1), "higher", "images of an epoch over its seconds",
+        rests_on="time", headline=True),
     Row("achieved GFLOP/s in training", giga(achieved), decimals(1), "higher",
-        "training GFLOP per image times images/s"),
+        "training GFLOP per image times images/s", rests_on="time"),
     Row("share of peak", share_of_peak, share, "higher",
         "achieved over the machine's best rate, measured in the same run"),
     Row("… that peak: GEMM, GFLOP/s", giga(at("machine_peak", "gemm_flop_per_second")), decimals(0), None,
@@ -128,7 +135,8 @@ COST_ROWS = [
     Row("… and convolution, GFLOP/s", giga(at("machine_peak", "convolution_flop_per_second")), decimals(0), None,
         "a large 3×3 convolution on this machine"),
     Row("seconds per training step", step_seconds, decimals(4), "lower",
-        "median of steps timed one by one, the device waited for after each part", "seconds"),
-    Row("… middle half", step_spread, meaning="from the first to the third quartile of those steps"),
-    Row("… its parts", step_parts, meaning="medians of a step's parts as shares of their sum, and quartiles"),
+        "median of steps timed one by one, the device waited for after each part", "seconds", rests_on="time"),
+    Row("… middle half", step_spread, meaning="from the first to the third quartile of those steps", rests_on="time"),
+    Row("… its parts", step_parts, meaning="medians of a step's parts as shares of their sum, and quartiles",
+        rests_on="time"),
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.record import Record
-from bench.render.row import Row, at, decimals, share
+from bench.render.row import Row, at, decimals, resting_on, share
 
 FID = "FID (Inception)"
 Basis = tuple[str, str, int, int, str]  # what a distance rests on: extractor, its weights, numbers of images, split
@@ -17,11 +17,11 @@ def basis(distance: dict[str, Any]) -> Basis:
 def distance_rows(records: list[Record]) -> list[Row]:
     """The rows of every extractor with every number of images: no two of them ever share a row."""
     found = {basis(d): d for record in records for d in (at("distance")(record) or {}).values()}
-    rows = []
+    rows: list[Row] = []
     for key, distance in found.items():
         twice = sum(other["title"] == distance["title"] for other in found.values()) > 1
         title = distance["title"] + (f", {key[2]} against {key[3]}, weights {key[1][:8]}" if twice else "")
-        rows += rows_of_distance(title, key)
+        rows += resting_on("samples", rows_of_distance(title, key, headline=not rows))
     if not any(distance["title"] == FID for distance in found.values()):
         rows.append(Row(FID, lambda _: None, meaning="the usual FID; measured where Inception's weights are to be had"))
     return rows
@@ -37,13 +37,15 @@ def on(key: Basis, table: str, *path: str) -> Callable[[Record], Any]:
     return read
 
 
-def rows_of_distance(title: str, key: Basis) -> list[Row]:
+def rows_of_distance(title: str, key: Basis, headline: bool) -> list[Row]:
+    """The rows of one extractor, its distance and floor among the first to be shown or not."""
     return [
         Row(title, on(key, "distance", "frechet_distance"), decimals(1), "lower",
             "distance to held-out real images in these features; only Inception's is the usual FID",
-            interval=on(key, "distance", "interval")),
+            interval=on(key, "distance", "interval"), headline=headline),
         Row("… its floor (real training images)", on(key, "distance", "floor"), decimals(1), None,
-            "as many real training images against the same held-out ones: what other real images get"),
+            "as many real training images against the same held-out ones: what other real images get",
+            headline=headline),
         Row("… over its floor", on(key, "distance", "ratio_to_floor"), decimals(2), "lower", "1 is as good as real"),
         Row("… KID × 1000", on(key, "distance", "kid", "value"), thousandfold, "lower",
             "kernel distance of the same features; unbiased, so 0 is as good as real"),

@@ -11,9 +11,8 @@ from torch import Tensor
 from bench import durable
 from bench.render.figures import rendered
 from bench.render.gallery import to_pictures
-from bench.render.legend import MISSING
 from bench.render.markdown import markdown
-from bench.render.row import decimals, share
+from bench.render.row import MISSING, decimals, share
 
 Document = dict[str, Any]
 CAPTIONS = {  # which measures stand beside each picture

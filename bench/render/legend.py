@@ -1,48 +1,36 @@
 """What stands below the table: what its numbers rest on, and where records do not compare."""
 
-import json
-from typing import Any
-
 from bench.record import Record
-from bench.render.row import at
-
-MISSING = "–"
-COMPARABLE = ("data_hash", "sizes", "device", "preset", "mixed_precision", "processes") + tuple(
-    f"recipe.{field}"
-    for field in ("timesteps", "beta_end", "prediction", "condition_dropout", "ema_decay", "sampler")
-    + ("sampling_steps", "clip_sample", "guidance")
-)
+from bench.render.column import Column
+from bench.render.comparability import comparability_notes, machine_name, reference_of
+from bench.render.row import MISSING, at
+from bench.render.verdict import is_guess
 
 
-def field_of(record: Record, path: str) -> str:
-    value: Any = record.run.as_dict()
-    for key in path.split("."):
-        value = value[key]
-    return json.dumps(value, sort_keys=True)
+def warnings(made: list[Column]) -> list[str]:
+    """What does not compare, what is not bit-identical, and what the classifier cannot tell."""
+    records = [record for column in made for record in column.records]
+    return [*comparability_notes(made), *resumed_elsewhere(records), *guesses(records)]
 
 
-def comparable(a: Record, b: Record) -> bool:
-    """Whether two records differ in nothing that would make their numbers no comparison."""
-    return all(field_of(a, path) == field_of(b, path) for path in COMPARABLE)
-
-
-def legend(records: list[Record]) -> list[str]:
-    """What the numbers rest on, and a warning for every field in which records are not alike."""
-    first = next((record for record in records if record.status == "done"), records[0])
+def legend(made: list[Column]) -> list[str]:
+    """The warnings, then what the numbers rest on."""
+    records, first = [record for column in made for record in column.records], reference_of(made)
     return [
-        *differing(records),
+        *warnings(made),
         training_note(first, records),
         data_note(first),
         scoring_note(first),
         "Strength and weakness: where a contestant is better, or worse, than every other one beyond the uncertainty "
-        "over samples and seeds (Welch's t; of tables of equals, 5 % have any verdict), the clearest first. After "
-        "equal time or compute: the last epoch that ended within it, at which a contestant may not have lowered its "
-        "learning rate yet. ± is the standard deviation over seeds; where there is one seed, `(a to b)` is the 95 % "
-        "interval over samples.",
+        "over samples and seeds (Welch's t; of tables of equals, 5 % have any verdict), the clearest first; nothing is "
+        "said of samples no better than chance. After equal time or compute: the last epoch that ended within it, at "
+        "which a contestant may not have lowered its learning rate yet. ± is the standard deviation over seeds; where "
+        "there is one seed, `(a to b)` is the 95 % interval over samples.",
         f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
         "peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),
         *missing_notes(records),
+        *(f"{column.title} is `{column.lead.run.contestant}`." for column in made if column.is_shortened),
         environment_note(first),
         f"Made by `{first.command}`. {MISSING} means not measured.",
     ]
@@ -78,13 +66,21 @@ def missing_notes(records: list[Record]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def differing(records: list[Record]) -> list[str]:
-    """A warning for every field of the configuration, and for the machine, in which records are not alike."""
-    differ = [path for path in COMPARABLE if len({field_of(record, path) for record in records}) > 1]
-    lines = [f"**Not comparable throughout:** the records differ in `{path}`." for path in differ]
-    if len({record.environment.get("device") for record in records}) > 1:
-        lines.append("**Times do not compare throughout:** the records were made on different machines.")
-    return lines + resumed_elsewhere(records)
+def guesses(records: list[Record]) -> list[str]:
+    """A warning where the classifier reads real images hardly better than a guess would."""
+    read = [
+        (name, row)
+        for record in records
+        for name, row in [
+            ("all attributes together", at("attributes", "macro")(record)),
+            *(at("attributes", "per_attribute")(record) or {}).items(),
+        ]
+    ]
+    guessed = [(name, row) for name, row in read if is_guess(row)]
+    found = dict.fromkeys(f"{name} (ceiling {r['ceiling']:.3f}, chance {r['chance']:.3f})" for name, r in guessed)
+    about = ", ".join(found)
+    line = f"**The classifier is near or below chance on real images** for {about}: do not believe it there."
+    return [line] if found else []
 
 
 def resumed_elsewhere(records: list[Record]) -> list[str]:
@@ -141,6 +137,6 @@ def environment_note(record: Record) -> str:
     here = record.environment
     versions = ", ".join(f"{name} {number}" for name, number in here.get("versions", {}).items())
     return (
-        f"{here.get('device', MISSING)}, {here.get('threads', MISSING)} threads, "
+        f"{machine_name(record)}, {here.get('threads', MISSING)} threads, "
         f"{precision_of(record)}; {versions}; commit {here.get('commit') or MISSING}."
     )

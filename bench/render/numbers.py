@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from bench.render.column import Column
 from bench.render.figures import Point
-from bench.render.legend import MISSING
-from bench.render.row import at, decimals, share, walk
+from bench.render.row import MISSING, at, decimals, share, walk
 
 
 def number(point: Point, write: Callable[[float], str], path: tuple[str, ...]) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 from bench import durable
 from bench.record import Record
 from bench.render.column import Column, columns
-from bench.render.legend import MISSING
+from bench.render.comparability import comparability_notes
 from bench.render.markdown import markdown
 from bench.render.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.plots import PLOTS, write_plots
-from bench.render.row import at
+from bench.render.row import MISSING, at
 
 
 def write_quality(out: Path, records: list[Record]) -> None:
@@ -27,6 +27,7 @@ def page(made: list[Column], missing: list[str]) -> str:
         "# Quality",
         "The numbers behind the [table](table.md); what each of them means stands in the README under *How to read the "
         "numbers*. A line of the pictures is a mean over seeds, the band their range; the tables are the first seed's.",
+        *(f"- {note}" for note in comparability_notes(made)),
         "## After every epoch",
         *plot("curves", missing),
         f"From {few(made, 'curve')} samples, so Fréchet distances are higher than the table's and compare with each "

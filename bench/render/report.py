@@ -17,9 +17,7 @@ from bench.render.column import Column
 from bench.render.embedded import Picture, Shelf
 from bench.render.exhibits import Choice, Exhibit, Gallery, Sweep
 from bench.render.numbers import Numbers, confusion_numbers, guidance_numbers
-from bench.render.quality_rows import ARTEFACT_ROWS, ATTRIBUTE_ROWS, LOSS_ROWS, SWEEP_ROWS
 from bench.render.row import Row
-from bench.render.rows import COST_ROWS, MEASURED_ROWS, SOURCE_ROWS
 from bench.render.runs_table import Runs, runs_table
 from bench.render.table import ARROWS, Cell, Table, table
 
@@ -32,16 +30,6 @@ CHOICES = (
 )
 # What a record of another's making may raise where a number is a text, or a field is missing.
 ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
-SPEED_FROM = "forward GFLOP per image"  # where the rows of memory end
-BEGINNINGS = {
-    id(SOURCE_ROWS[0]): "At a glance",
-    id(COST_ROWS[0]): "Parameters and memory",
-    id(next(row for row in COST_ROWS if row.label == SPEED_FROM)): "Arithmetic and speed",
-    id(ATTRIBUTE_ROWS[0]): "What was asked for",
-    id(ARTEFACT_ROWS[0]): "Background, colour and shape",
-    id(LOSS_ROWS[0]): "Loss, guidance and sampler",
-}
-ENDINGS = {id(MEASURED_ROWS[-1]): "Distance to real images", id(SWEEP_ROWS[-1]): "After equal time and compute"}
 
 
 @dataclass(frozen=True)
@@ -137,18 +125,12 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
 
 def grouped(made: Table, shelf: Shelf) -> Iterator[Group]:
     """The rows of the comparison under headings, in their order."""
-    title, lines = "At a glance", list[Line]()
-    for row in made.rows:
-        if id(row) in BEGINNINGS and lines:
-            yield Group(title, lines)
-            title, lines = BEGINNINGS[id(row)], []
-        pictures = [examples(column, shelf) for column in made.columns] if row.label == "example" else None
-        lines.append(Line(row, ARROWS[row.better].strip(), made.cells(row), pictures))
-        if id(row) in ENDINGS:
-            yield Group(title, lines)
-            title, lines = ENDINGS[id(row)], []
-    if lines:
-        yield Group(title, lines)
+    for section in made.sections:
+        lines = []
+        for row in section.rows:
+            pictures = [examples(column, shelf) for column in made.columns] if row.label == "example" else None
+            lines.append(Line(row, ARROWS[row.better].strip(), made.cells(row), pictures))
+        yield Group(section.title, lines)
 
 
 def examples(column: Column, shelf: Shelf) -> list[Picture]:

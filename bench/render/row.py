@@ -1,12 +1,14 @@
 """A row of the comparison table, how it reads a record, and how it writes a number."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from bench.record import Record
 
 MIB = 2**20
+MISSING = "–"
+RestsOn = Literal["time", "samples", "classifier"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,13 @@ class Row:
     meaning: str = ""
     unit: str | None = None  # of the raw value, as CSV and JSON give it
     interval: Callable[[Record], list[float] | None] | None = None  # reads the 95 % interval over samples
+    rests_on: RestsOn | None = None  # what must be alike for its numbers to be averaged and compared
+    headline: bool = False  # shown before the rows of its section are unfolded
+
+
+def resting_on(rests_on: RestsOn, rows: list[Row]) -> list[Row]:
+    """The same rows, with what their numbers rest on."""
+    return [replace(row, rests_on=rests_on) for row in rows]
 
 
 def at(*path: str) -> Callable[[Record], Any]:
@@ -35,9 +44,13 @@ def walk(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def estimate(label: str, path: tuple[str, ...], write: Callable[[Any], str], better: str | None, meaning: str) -> Row:
+def estimate(
+    label: str, path: tuple[str, ...], write: Callable[[Any], str], better: str | None, meaning: str,
+    rests_on: RestsOn = "samples", headline: bool = False,
+) -> Row:  # fmt: skip
     """A row of a measurement that is `{"value", "interval"}`."""
-    return Row(label, at(*path, "value"), write, better, meaning, interval=at(*path, "interval"))
+    value, interval = at(*path, "value"), at(*path, "interval")
+    return Row(label, value, write, better, meaning, interval=interval, rests_on=rests_on, headline=headline)
 
 
 def millions(count: float) -> str:

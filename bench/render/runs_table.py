@@ -7,11 +7,11 @@ from typing import Any
 
 from bench.record import Record
 from bench.render.column import Column
+from bench.render.comparability import machine_name
 from bench.render.cost_rows import images_per_second, median_epoch
 from bench.render.distance_rows import distance_rows
-from bench.render.legend import MISSING
 from bench.render.quality_rows import last_validation
-from bench.render.row import MIB, at, decimals
+from bench.render.row import MIB, MISSING, at, decimals
 from bench.render.rows import seconds_per_sample
 
 SHOWN_OF_DISTANCES = ("… KID", "… precision", "… recall")  # the others stand in the comparison
@@ -77,6 +77,8 @@ WHO = [
     Measure("status", "", status, number=False),
 ]
 
+MACHINE = Measure("machine", "", machine_name, number=False)
+
 COSTS = [
     Measure("parameters", "millions", scaled(at("cost", "parameters", "total"), 1e6), decimals(2)),
     Measure("measured peak", "MiB", scaled(at("peak_memory", "measured_bytes"), MIB), decimals(1), "lower"),
@@ -122,7 +124,7 @@ def runs_table(columns: list[Column]) -> Runs:
     records = [(column, record) for column in columns for record in column.records]
     asked = [*COSTS, *distances([record for _, record in records]), *QUALITY]
     has = {id(m): any(value(m, record).key for _, record in records) for m in asked}
-    measures = [*WHO, *(m for m in asked if has[id(m)])]
+    measures = [*WHO, *(m for m in asked if has[id(m)]), MACHINE]
     return Runs(
         measures,
         [

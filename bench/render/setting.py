@@ -2,13 +2,14 @@
 
 from bench.record import Record
 from bench.render.column import Column
-from bench.render.legend import MISSING, precision_of
+from bench.render.comparability import machine_name
+from bench.render.legend import precision_of
 from bench.render.quality import few
-from bench.render.row import at
+from bench.render.row import MISSING, at
 
 RECORD_KEYS = (
     ("config", "everything that decides the result: contestant, seed, recipe, sizes, data, device, precision"),
-    ("environment", "versions, device, threads and commit"),
+    ("environment", "versions, device with its instruction set, threads, load of other work, commit"),
     ("command", "what was typed to make it"),
     ("status, error", "done, or failed and why"),
     ("data", "how many images, how many held out, and the attributes with their variants"),
@@ -35,7 +36,7 @@ def plural(count: int, word: str) -> str:
 def facts(records: list[Record]) -> list[tuple[str, str]]:
     """The setting of the first finished run, in words; the notes say where others differ."""
     first = next((record for record in records if record.status == "done"), records[0])
-    run, sizes, here = first.run, first.run.sizes, first.environment
+    run, sizes = first.run, first.run.sizes
     seeds = ", ".join(str(seed) for seed in sorted({record.run.seed for record in records}))
     return [
         ("Preset and recipe", f"{run.preset}, {run.recipe.name}, seed {seeds}"),
@@ -44,7 +45,7 @@ def facts(records: list[Record]) -> list[tuple[str, str]]:
                      f"of {sizes.batch_size}, {sizes.scale:g} of the published channels"),
         ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
                       f"guidance {run.recipe.guidance:g}"),
-        ("Machine", f"{here.get('device', MISSING)}, {precision_of(first)}"),
+        ("Machine", f"{machine_name(first)}, {precision_of(first)}"),
         ("Made by", f"`{first.command}`"),
     ]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """The comparison table: a view of records, as Markdown, CSV, JSON or for the terminal."""
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from rich.table import Table as RichTable
 
 from bench import durable
 from bench.record import Record
-from bench.render.column import Column, columns
-from bench.render.legend import MISSING, legend
+from bench.render.column import Column, columns, seeds_of
+from bench.render.comparability import grouped, mark, reference_of
+from bench.render.legend import legend, warnings
 from bench.render.quality import write_quality
-from bench.render.row import Row
-from bench.render.rows import rows_of
+from bench.render.row import MISSING, Row
+from bench.render.rows import Section, sections_of
 
 SCHEMA_VERSION = 1
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # which way is better
@@ -29,48 +30,78 @@ class Cell:
     sd: float | None = None
     interval: list[float] | None = None  # over the samples of the only seed
     seeds: int = 0
+    mark: str = ""  # the sign of a value that does not compare with the first column's
 
 
-def cell(row: Row, column: Column) -> Cell:
-    """Mean ± standard deviation over seeds for numbers; one seed shows its interval over samples, if it has one.
-
-    A failure says why.
+def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
+    """A row's cell of a contestant: seeds that do not compare stand apart, and what differs from the reference is
+    marked. A failure says why.
     """
-    values = [value for record in column.records if (value := row.read(record)) is not None]
+    measured = [record for record in column.records if row.read(record) is not None]
     failed = [record.error for record in column.records if record.status == "failed"]
-    if not values or len(failed) == len(column.records):
+    if not measured or len(failed) == len(column.records):
         return Cell(f"failed: {failed[0]}" if len(failed) == len(column.records) else MISSING)
     lost = f" ({len(failed)} of {len(column.records)} seeds failed)" if failed else ""
+    groups = grouped(row.rests_on, measured)
+    made = [pooled(row, group) for group in groups]
+    marks = [mark(row.rests_on, group[0], reference) for group in groups]
+    if len(groups) == 1:
+        return replace(made[0], text=made[0].text + marks[0] + lost, mark=marks[0])
+    apart = [f"{c.text}{sign} ({seeds_of(group)})" for c, sign, group in zip(made, marks, groups, strict=True)]
+    return Cell(" / ".join(apart) + lost, seeds=len(measured), mark=max(marks))
+
+
+def pooled(row: Row, records: list[Record]) -> Cell:
+    """Mean ± standard deviation over seeds for numbers; one seed shows its interval over samples, if it has one."""
+    values = [row.read(record) for record in records]
     if isinstance(values[0], str):
         text = " / ".join(dict.fromkeys(values))  # a seed that differs is not hidden
-        return Cell(text + lost, text, seeds=len(values))
+        return Cell(text, text, seeds=len(values))
     mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
     counted = len(set(values)) == 1 and row.interval is None  # the same for every seed: nothing was estimated
     if len(values) == 1 or counted or isinstance(mean, int):
-        (shown,) = [r for r in column.records if row.read(r) is not None] if len(values) == 1 else [None]
-        limits = row.interval(shown) if row.interval is not None and shown is not None else None
+        limits = row.interval(records[0]) if row.interval is not None and len(values) == 1 else None
         between = "" if limits is None else f" ({row.write(limits[0])} to {row.write(limits[1])})"
-        return Cell(row.write(mean) + between + lost, mean, interval=limits, seeds=len(values))
+        return Cell(row.write(mean) + between, mean, interval=limits, seeds=len(values))
     sd = statistics.stdev(values)
-    return Cell(f"{row.write(mean)} ± {row.write(sd)}{lost}", mean, sd, seeds=len(values))
+    return Cell(f"{row.write(mean)} ± {row.write(sd)}", mean, sd, seeds=len(values))
 
 
 @dataclass(frozen=True)
 class Table:
-    """The whole comparison: rows, columns, cells, and what has to be said about them."""
+    """The whole comparison: rows in sections, columns, cells, and what has to be said about them."""
 
-    rows: list[Row]
+    sections: list[Section]
     columns: list[Column]
-    legend: list[str]
+    warnings: list[str]  # what does not compare, and what is not to be believed
+    legend: list[str]  # the warnings, then what the numbers rest on
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for section in self.sections for row in section.rows]
+
+    @property
+    def headlines(self) -> list[Row]:
+        """The blog post's ten rows, and those that are shown with them."""
+        first, *others = self.sections
+        return [*first.rows, *(row for section in others for row in section.rows if row.headline)]
 
     def cells(self, row: Row) -> list[Cell]:
-        return [cell(row, column) for column in self.columns]
+        return [cell(row, column, reference_of(self.columns)) for column in self.columns]
 
     def to_markdown(self) -> str:
+        """The headlines, the legend, and every further section whole, folded."""
+        folded = [
+            f"<details>\n<summary>{section.title}: all rows</summary>\n\n{self.markdown_of(section.rows)}\n\n</details>"
+            for section in self.sections[1:]
+        ]
+        notes = "\n".join(f"- {line}" for line in self.legend)
+        return "\n\n".join([self.markdown_of(self.headlines), notes, *folded]) + "\n"
+
+    def markdown_of(self, rows: list[Row]) -> str:
         lines = [["", *(column.title for column in self.columns)], [":---", *[":---"] * len(self.columns)]]
-        lines += [[row.label + ARROWS[row.better], *(escape(c.text) for c in self.cells(row))] for row in self.rows]
-        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return body + "\n\n" + "\n".join(f"- {line}" for line in self.legend) + "\n"
+        lines += [[row.label + ARROWS[row.better], *(escape(c.text) for c in self.cells(row))] for row in rows]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
     def to_csv(self) -> str:
         units = {"unit": [row.unit for row in self.rows]}
@@ -91,27 +122,22 @@ class Table:
                     "unit": row.unit,
                     "meaning": row.meaning,
                     "values": {
-                        column.title: {
-                            "value": c.value,
-                            "sd": c.sd,
-                            "interval": c.interval,
-                            "seeds": c.seeds,
-                            "text": c.text,
-                        }
-                        for column, c in zip(self.columns, self.cells(row), strict=True)
+                        column.title: asdict(c) for column, c in zip(self.columns, self.cells(row), strict=True)
                     },
                 }
                 for row in self.rows
             ],
+            "warnings": self.warnings,
             "legend": self.legend,
         }
 
-    def to_rich(self) -> RichTable:
+    def to_rich(self, all_rows: bool = False) -> RichTable:
+        """The headlines, or all rows, for a terminal."""
         table = RichTable(highlight=False)
         table.add_column("", no_wrap=True)
         for column in self.columns:
-            table.add_column(column.title)
-        for row in self.rows:
+            table.add_column(column.title, overflow="fold")
+        for row in self.rows if all_rows else self.headlines:
             if row.label != "example":
                 table.add_row(row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
         return table
@@ -124,7 +150,7 @@ def escape(text: str) -> str:
 def table(records: list[Record]) -> Table:
     """The table of a set of records."""
     made = columns(records)
-    return Table(rows_of(made), made, legend(records))
+    return Table(sections_of(made), made, warnings(made), legend(made))
 
 
 def write_table(out: Path, records: list[Record]) -> Table:

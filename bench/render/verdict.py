@@ -9,13 +9,16 @@ from scipy.stats import t
 
 from bench.record import Record
 from bench.render.column import Column
-from bench.render.legend import comparable
+from bench.render.comparability import alike
 from bench.render.row import Row, at, decimals, share
 
 NAMED = 6  # verdicts in a cell, the clearest first
 Z = 1.96  # of a 95 % interval
 FALSE_ALARM = 0.05  # the chance that equals get any verdict at all
-ALONE, EQUAL, ONE_SEED = (
+GUESS = 0.25  # share of the way from chance to no mistake below which a classifier hardly does more than guess
+AT_CHANCE, OTHERS_AT_CHANCE, ALONE, EQUAL, ONE_SEED = (
+    "not said: its samples are no better than chance",
+    "not said: the others' samples are no better than chance",
     "nothing to compare with",
     "none in image quality beyond the uncertainty",
     "(one seed: over samples only)",
@@ -59,7 +62,7 @@ def nearer_one(value: float) -> float:
 
 
 def measures(records: list[Record]) -> list[Measure]:
-    """The source's words, each with its measure; then the attributes, one by one."""
+    """The blog post's words, each with its measure; then the attributes that the classifier can tell."""
     return [
         Measure("clean background", lambda _: "noisy background", at("artefacts", "stray_pixels"), lower, share),
         Measure("true colors", lambda _: "color corruption", at("artefacts", "colour_error"), lower, decimals(1)),
@@ -81,8 +84,22 @@ def frechet(record: Record) -> dict[str, Any] | None:
 
 
 def attribute_names(records: list[Record]) -> list[str]:
-    names = (name for record in records for name in at("attributes", "per_attribute")(record) or {})
-    return list(dict.fromkeys(names))
+    rows = [row for record in records for row in (at("attributes", "per_attribute")(record) or {}).items()]
+    guessed = {name for name, row in rows if is_guess(row)}
+    return list(dict.fromkeys(name for name, _ in rows if name not in guessed))
+
+
+def is_guess(row: dict[str, Any] | None) -> bool:
+    """Whether the classifier reads an attribute off real images hardly better than a guess would."""
+    ceiling, chance = (row or {}).get("ceiling"), (row or {}).get("chance")
+    return ceiling is not None and chance is not None and ceiling - chance < GUESS * (1 - chance)
+
+
+def is_at_chance(column: Column) -> bool:
+    """Whether the samples show no more of what was asked than a guess would, within the uncertainty."""
+    rows = [row for record in column.records if (row := at("attributes", "macro")(record))]
+    rows = [row for row in rows if row.get("interval") is not None and row.get("chance") is not None]
+    return bool(rows) and statistics.fmean(row["interval"][0] - row["chance"] for row in rows) <= 0
 
 
 def attribute_measure(name: str) -> Measure:
@@ -95,7 +112,8 @@ def attribute_measure(name: str) -> Measure:
 
 def score(measure: Measure, column: Column) -> Score | None:
     """Mean over seeds; its variance is that over samples or that between seeds, whichever is larger."""
-    found = [each for record in column.records if (each := measure.read(record)) and each["value"] is not None]
+    records = [record for record in column.records if alike("classifier", record, column.lead)]
+    found = [each for record in records if (each := measure.read(record)) and each["value"] is not None]
     if not found or any(each.get("interval") is None for each in found):
         return None
     values = [each["value"] for each in found]
@@ -120,9 +138,10 @@ def clearness(measure: Measure, ours: Score, theirs: Score, measures_asked: int)
 
 def verdict(column: Column, columns: list[Column], better: bool) -> str:
     """The measures at which a column beats, or is beaten by, every other one beyond the interval, with the numbers."""
-    rivals = [other for other in columns if other is not column and comparable(other.records[0], column.records[0])]
-    if not rivals:
-        return ALONE
+    alikes = [each for each in columns if each is not column and alike("classifier", each.lead, column.lead)]
+    rivals = [other for other in alikes if not is_at_chance(other)]
+    if not alikes or not rivals or is_at_chance(column):
+        return ALONE if not alikes else AT_CHANCE if is_at_chance(column) else OTHERS_AT_CHANCE
     found, asked = [], measures([record for each in columns for record in each.records])
     for measure in asked:
         ours, theirs = score(measure, column), [score(measure, rival) for rival in rivals]
@@ -141,7 +160,7 @@ def verdict(column: Column, columns: list[Column], better: bool) -> str:
 
 
 def verdict_rows(columns: list[Column]) -> list[Row]:
-    """The source's rows `strength` and `weakness`."""
+    """The blog post's rows `strength` and `weakness`."""
     done = [column for column in columns if any(record.status == "done" for record in column.records)]
     words = {
         (id(record), better): verdict(column, done, better)

@@ -1,0 +1,82 @@
+"""What a record says of the machine, and which code decides what a contestant learns."""
+
+import os
+import shutil
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+import diffusers_unet
+import scratch_unet
+from bench import environment as here
+from tests.conftest import CONTESTANTS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(("flags", "words"), [([], "AVX2"), (["avx2", "amx_bf16"], "AVX2 with bf16")])
+def test_machines_of_one_name_are_told_apart_by_their_instruction_set(flags, words, monkeypatch):
+    monkeypatch.setattr(here, "cpu_model", lambda: "AMD EPYC")
+    monkeypatch.setattr(here, "cpuinfo_flags", lambda: flags)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    found = here.environment("cpu", "abc")
+    assert found["device"] == f"AMD EPYC, {os.cpu_count()} cores, {words}"
+    assert found["instruction_set"] == here.start("cpu", "abc", 0)["instruction_set"] == words
+
+
+def test_a_resume_on_another_instruction_set_is_marked(monkeypatch):
+    starts = []
+    for name in ("AVX2", "AVX512"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda name=name: name)
+        monkeypatch.setattr(here, "cpuinfo_flags", list)
+        starts.append(here.start("cpu", "abc", 0))
+    assert here.changed_between(starts) == ["instruction_set: AVX2 -> AVX512"]
+
+
+def test_a_gpu_says_its_compute_capability(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
+    assert here.instruction_set("cuda") == "compute capability 9.0"
+    assert here.device_name("cuda") == "H100"
+    assert here.instruction_set("mps") is None
+
+
+def test_only_the_load_of_others_counts(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0, 0))
+    monkeypatch.setattr(here, "load_by", lambda process: 0.25 if process == psutil.Process() else 0.75)
+    assert here.load_average() == 1.25
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0, 0))
+    assert here.load_average() == 0
+
+    def unknown():
+        raise OSError
+
+    monkeypatch.setattr(os, "getloadavg", unknown)
+    assert here.load_average() is None
+    assert here.environment("cpu", None)["load_average"] == here.LOAD_AT_START
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """A copy of the code that is digested, to be changed."""
+    for package in ("bench", "scratch_unet", "diffusers_unet"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(here, "__file__", str(tmp_path / "bench" / "environment.py"))
+    monkeypatch.setattr(scratch_unet, "__file__", str(tmp_path / "scratch_unet" / "__init__.py"))
+    monkeypatch.setattr(diffusers_unet, "__file__", str(tmp_path / "diffusers_unet" / "__init__.py"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [*CONTESTANTS, "tests.plug_in:build"])
+def test_the_code_that_trains_covers_tau_the_check_of_sizes_and_the_schema(name, code):
+    before = here.training_code(name)
+    for file in ("scratch_unet/tau.py", "scratch_unet/unet.py", "bench/data/schema.py", "bench/train.py"):
+        (code / file).write_text((code / file).read_text() + "# changed\n")
+        after = here.training_code(name)
+        assert after != before, file
+        before = after
+    (code / "bench" / "cli.py").write_text("# no matter\n")
+    assert here.training_code(name) == before
