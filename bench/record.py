@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bench import durable
 from bench.config import RunConfig
 from bench.errors import BadInput, CannotWrite
+from bench.text import printable
 
 SCHEMA_VERSION = 2
 
@@ -83,7 +84,7 @@ def readable_records(out: Path, read: Callable[[Path], Record] = read_record) ->
         try:
             records.append(read(path))
         except BadInput as refusal:
-            why = one_line(str(refusal).replace(f"{path.parent}/", ""))  # no path of this machine
+            why = printable(str(refusal).replace(f"{path.parent}/", ""))  # no path of this machine
             refusals.append(f"{out.resolve().name}: {why}")
     if not records:
         raise BadInput(f"'{out}' holds no record that can be read: {refusals[0]}") if refusals else no_records(out)
@@ -95,11 +96,6 @@ def refused(refusals: list[str]) -> int:
     for refusal in refusals:
         print(f"bench: {refusal}", file=sys.stderr)
     return 1 if refusals else 0
-
-
-def one_line(text: str) -> str:
-    """What a record says may hold line breaks, and codes that a terminal obeys."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def write_unless_measured(path: Path, record: Record) -> None:

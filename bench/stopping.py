@@ -12,6 +12,13 @@ from typing import NoReturn
 STOPPED, INTERRUPTED = 143, 130  # exit statuses, as a shell gives them
 
 
+class Stopped(SystemExit):
+    """The end of this process that SIGTERM asked for, as a plug-in's own exit is not."""
+
+    def __init__(self) -> None:
+        super().__init__(STOPPED)
+
+
 class Stopping:
     """What SIGTERM has asked of this process; asked twice, it is still asked once."""
 
@@ -24,7 +31,7 @@ class Stopping:
     def ask(self, *_: object) -> None:
         first, self.asked = not self.asked, True
         if first and not self.waits:
-            sys.exit(STOPPED)
+            raise Stopped
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -35,7 +42,7 @@ class Stopping:
         finally:
             self.waits = False
         if self.asked:
-            sys.exit(STOPPED)
+            raise Stopped
 
 
 def stop_with_parent() -> None:

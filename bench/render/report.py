@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.errors import BadInput
-from bench.record import Record, one_line, read_record
+from bench.record import Record, read_record
 from bench.render import exhibits, setting
 from bench.render.column import Column
 from bench.render.embedded import Picture, Shelf
@@ -22,6 +22,7 @@ from bench.render.row import Row
 from bench.render.rows import COST_ROWS, MEASURED_ROWS, SOURCE_ROWS
 from bench.render.runs_table import Runs, runs_table
 from bench.render.table import ARROWS, Cell, Table, table
+from bench.text import line_of
 
 LIMIT = 8_000_000  # bytes of a page: what goes through a mail
 CHOICES = (
@@ -103,7 +104,7 @@ def write_page(sets: list[tuple[Path, list[Record], list[str]]], command: str) -
         try:
             page = render([result_set(*each, choice) for each in sets], command)
         except ODD as error:  # each could be shown alone
-            why = one_line(f"{type(error).__name__}: {error}")
+            why = line_of(error)
             raise BadInput(f"the records cannot be shown together ({why}): keep those of others apart") from error
         if (size := len(page.encode())) <= LIMIT:
             return page
