@@ -14,8 +14,8 @@ import scratch_unet
 from bench.config import contestant_names
 from bench.contract import broken_contract, no_exit
 from bench.errors import BadContestant, BadInput
-from bench.failures import lacks_memory
-from bench.text import line_of, place_of, printable
+from bench.failures import lacks_memory, words_of
+from bench.text import printable
 
 Builder = Callable[[int, int, float], nn.Module]  # (condition_width, image_size, scale)
 
@@ -63,7 +63,7 @@ def contestant(name: str) -> Contestant:
             raise BadInput(why) from error
         if lacks_memory(error):
             raise
-        why = f"contestant '{name}' cannot be imported: {line_of(error)}{place_of(error)}"
+        why = f"contestant '{name}' cannot be imported: {words_of(error)}"
         raise BadContestant(why) from error
 
 
@@ -94,7 +94,7 @@ def try_build(name: str, condition_width: int, image_size: int, scale: float) ->
     except Exception as error:
         if lacks_memory(error):
             raise
-        why = str(error) if name in OURS else f"{line_of(error)}{place_of(error)}"
+        why = str(error) if name in OURS else f"{words_of(error)}"
         raise refused(f"contestant {name}: {why}") from error
     if not isinstance(denoiser, nn.Module):
         raise refused(f"contestant {name} must build a torch.nn.Module, not a {type(denoiser).__name__}")
@@ -117,7 +117,7 @@ def check(name: str, image_size: int, scale: float, condition_width: int = 2) ->
         with torch.device("meta"), no_exit():
             prediction = denoiser(noisy, torch.zeros(2, dtype=torch.long), torch.zeros(2, condition_width))
     except Exception as error:
-        why = f"{line_of(error)}{place_of(error)}"
+        why = f"{words_of(error)}"
         raise BadContestant(
             f"contestant {name} cannot be called at image size {image_size}, scale {scale}: {why}"
         ) from error

@@ -1,7 +1,9 @@
 """The contract that every contestant owes, held wherever its own code is run."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from torch import Tensor
 
@@ -15,12 +17,22 @@ Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]  # (noisy, timestep, condi
 @contextmanager
 def no_exit() -> Iterator[None]:
     """Run a plug-in's own code: its attempt to end the process becomes a BadContestant, ours to stop it does not."""
+    here, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:  # a process of its own may end as it likes
+            leave(status)
+        raise SystemExit(status)
+
+    os._exit = refuse
     try:
         yield
     except (Exception, KeyboardInterrupt, Stopped, GeneratorExit):
         raise
     except BaseException as error:  # SystemExit, or one of its own making
         raise BadContestant(f"it tried to end the process ({line_of(error)}){place_of(error)}") from error
+    finally:
+        os._exit = leave
 
 
 def broken_contract(prediction: object, noisy: Tensor) -> str | None:

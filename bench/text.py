@@ -23,5 +23,5 @@ def line_of(error: BaseException) -> str:
 
 def place_of(error: BaseException) -> str:
     """` (model.py, line 12)`, where an error was raised; nothing where no file is known."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name != "refuse"]  # of `no_exit`
     return f" ({printable(Path(frames[-1].filename).name)}, line {frames[-1].lineno})" if frames else ""

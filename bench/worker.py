@@ -23,6 +23,7 @@ from bench.failures import show_traceback, words_of
 from bench.job import HAS_ITS_ROW, Job, note_failure
 from bench.out_of_memory import explain, is_out_of_memory
 from bench.pictures import STRIP, draw_pictures, show_samples
+from bench.quality.condition import ignores_condition
 from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path
 from bench.render import gallery
@@ -98,8 +99,10 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
         quality = score(job, drawn, parts, log, flop, show)
         images = show_samples(job, drawn[samples.MAIN].images, asked)
-        if job.pictures:
-            with trainer.averaged() as denoiser:
+        with trainer.averaged() as denoiser:
+            device, layout = trainer.accelerator.device, trainer.memory_format
+            ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.held_out, device, layout)
+            if job.pictures:
                 images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), quality, show)
     return Record(
         config=job.config,
@@ -109,7 +112,7 @@ def work(job: Job, stopping: Stopping) -> Record | None:
         data=describe(avatars, parts),
         measurements=cost
         | measured_before(job)
-        | {"training": log, "sampling": sampling_log(drawn[samples.MAIN])}
+        | {"training": log, "sampling": sampling_log(drawn[samples.MAIN]), "ignores_condition": ignores}
         | quality,
         images={"epochs": strips} | images,
     )
