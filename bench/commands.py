@@ -109,11 +109,12 @@ def check_data(source: str) -> None:
 
 def table_command(arguments: argparse.Namespace) -> int:
     """Print the table; 1 if a record had to be left out of it."""
-    from bench.record import readable_records, refused
-    from bench.render.table import table
+    from bench.record import each_once, readable_records, refused
+    from bench.render.table import drawable, table
 
-    found = [readable_records(folder) for folder in arguments.folders]
-    made = table([record for records, _ in found for record in records])
+    found = [(folder.name, *readable_records(folder, drawable)) for folder in arguments.folders]
+    records, repeated = each_once([(f"{name}/{r.run.name}", r) for name, records, _ in found for r in records])
+    made = table(records)
     if arguments.format == "json":
         emit_json(made.to_json())
     elif arguments.format == "csv":
@@ -123,7 +124,7 @@ def table_command(arguments: argparse.Namespace) -> int:
     else:
         emit_rich(made.to_rich())
         emit_lines(f"- {line}" for line in made.legend)
-    return refused([refusal for _, refusals in found for refusal in refusals])
+    return refused([*(refusal for *_, refusals in found for refusal in refusals), *repeated])
 
 
 def anatomy_command(arguments: argparse.Namespace) -> int:

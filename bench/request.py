@@ -22,6 +22,7 @@ from bench.quality.features import (
     extractor_named,
 )
 from bench.record import read_records
+from bench.render.table import drawable
 from bench.tracking import check_trackers
 
 
@@ -88,7 +89,7 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
     for folder in (request.out, request.cache):
         attempt(functools.partial(durable.check_writable, folder))
     if any((request.out / "records").glob("*.json")):
-        attempt(lambda: read_records(request.out))  # a damaged one would spoil the table at the end
+        attempt(lambda: read_records(request.out, drawable))  # a damaged one would spoil the table at the end
     if problems:
         raise BadInput("; ".join(problems))
     return devices[0], unfit

@@ -1,22 +1,28 @@
 """The comparison table: a view of records, as Markdown, CSV, JSON or for the terminal."""
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from bench import durable
-from bench.record import Record
+from bench.errors import BadInput
+from bench.record import Record, read_record
 from bench.render.column import Column, columns
 from bench.render.legend import MISSING, legend
+from bench.render.markdown import Markdown, escape, markdown
 from bench.render.quality import write_quality
 from bench.render.row import Row
 from bench.render.rows import rows_of
+from bench.text import line_of, printable
 
 SCHEMA_VERSION = 1
+# What a record of another's making may raise where a number is a text, or a field is missing.
+ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # which way is better
 
 
@@ -41,8 +47,9 @@ def cell(row: Row, column: Column) -> Cell:
     if not values or len(failed) == len(column.records):
         return Cell(f"failed: {failed[0]}" if len(failed) == len(column.records) else MISSING)
     lost = f" ({len(failed)} of {len(column.records)} seeds failed)" if failed else ""
-    if isinstance(values[0], str):
-        text = " / ".join(dict.fromkeys(values))  # a seed that differs is not hidden
+    if any(isinstance(value, str) for value in values):
+        different = list(dict.fromkeys(values))  # a seed that differs is not hidden
+        text = different[0] if len(different) == 1 else joined(different)
         return Cell(text + lost, text, seeds=len(values))
     mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
     counted = len(set(values)) == 1 and row.interval is None  # the same for every seed: nothing was estimated
@@ -53,6 +60,12 @@ def cell(row: Row, column: Column) -> Cell:
         return Cell(row.write(mean) + between + lost, mean, interval=limits, seeds=len(values))
     sd = statistics.stdev(values)
     return Cell(f"{row.write(mean)} ± {row.write(sd)}{lost}", mean, sd, seeds=len(values))
+
+
+def joined(values: list[Any]) -> str:
+    """Texts of several seeds in one cell; Markdown, if they are."""
+    kind = Markdown if all(isinstance(value, Markdown) for value in values) else str
+    return kind(" / ".join(map(str, values)))
 
 
 @dataclass(frozen=True)
@@ -67,10 +80,9 @@ class Table:
         return [cell(row, column) for column in self.columns]
 
     def to_markdown(self) -> str:
-        lines = [["", *(column.title for column in self.columns)], [":---", *[":---"] * len(self.columns)]]
-        lines += [[row.label + ARROWS[row.better], *(escape(c.text) for c in self.cells(row))] for row in self.rows]
-        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return body + "\n\n" + "\n".join(f"- {line}" for line in self.legend) + "\n"
+        header = ["", *(column.title for column in self.columns)]
+        rows = [[row.label + ARROWS[row.better], *(c.text for c in self.cells(row))] for row in self.rows]
+        return markdown(header, rows) + "\n\n" + "\n".join(f"- {escape(line)}" for line in self.legend) + "\n"
 
     def to_csv(self) -> str:
         units = {"unit": [row.unit for row in self.rows]}
@@ -110,15 +122,35 @@ class Table:
         table = RichTable(highlight=False)
         table.add_column("", no_wrap=True)
         for column in self.columns:
-            table.add_column(column.title)
+            table.add_column(terminal(column.title))
         for row in self.rows:
             if row.label != "example":
-                table.add_row(row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
+                cells = (row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
+                table.add_row(*map(terminal, cells))
         return table
 
 
-def escape(text: str) -> str:
-    return text.replace("|", "\\|")
+def terminal(text: str) -> Text:
+    """A text as it stands: neither rich nor a terminal takes any of it for a command."""
+    return Text(printable(text))
+
+
+def drawable(path: Path) -> Record:
+    """A record that can be shown; BadInput that names the row where one made elsewhere holds what cannot be."""
+    record = read_record(path)
+    rival = replace(record, config=record.config | {"contestant": "itself under another name"})
+    row = None
+    try:
+        made = table([record, rival])
+        for row in made.rows:
+            made.cells(row)
+            if row.write is not str and isinstance(found := row.read(record), str):
+                raise TypeError(f"{found!r} where a number belongs")
+    except ODD as error:
+        where = "" if row is None else f" in the row '{row.label}'"
+        why = f"record {path.name} cannot be shown{where} ({line_of(error)}): delete it and run again"
+        raise BadInput(why) from error
+    return record
 
 
 def table(records: list[Record]) -> Table:
