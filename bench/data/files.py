@@ -43,7 +43,7 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def wanted(name: PurePath) -> bool:
     """Whether a file belongs to a set; `._name` is macOS' shadow of one."""
-    return name.suffix in (".png", ".csv", ".json") and not name.name.startswith("._")
+    return name.suffix.lower() in (".png", ".csv", ".json") and not name.name.startswith("._")
 
 
 def content_of(file: Path) -> bytes:

@@ -39,5 +39,5 @@ def image(alt: str, path: str) -> Markdown:
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
     """A table with a line of column names."""
-    lines = [header, [Markdown(":---")] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(escape, line)) + " |" for line in lines)
+    lines = [header, [":---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(escape(cell) for cell in line) + " |" for line in lines)

@@ -75,9 +75,8 @@ def readable(kind: Callable[[Path], Iterator[Section]], folder: Path, refusals: 
     try:
         return list(kind(folder))
     except ODD as error:
-        refusals.append(
-            f"{folder.name}: a document of its {kind.__name__} cannot be shown ({line_of(error)}): make it anew"
-        )
+        what = f"{folder.name}: a document of its {kind.__name__}"
+        refusals.append(f"{what} cannot be shown ({line_of(error)}): make it anew")
         return []
 
 
