@@ -2,11 +2,15 @@
 
 from typing import NoReturn
 
-from bench.cli import main
-from bench.stopping import run_and_leave
+from bench import output
 
 
 def command() -> NoReturn:
+    output.claim()  # before anything is imported that might print
+
+    from bench.cli import main
+    from bench.stopping import run_and_leave
+
     run_and_leave(main)
 
 

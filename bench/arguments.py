@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.errors import BadInput
+from bench.output import emit
 
 MOST_SAMPLES = 1024  # in one picture
 
@@ -42,6 +43,9 @@ class Parser(argparse.ArgumentParser):
         if self.problems:
             command.error("; ".join(self.problems))
         return known
+
+    def print_help(self, file: Any = None) -> None:
+        emit(self.format_help(), end="")
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (see `{self.prog} --help`)")

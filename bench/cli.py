@@ -4,11 +4,8 @@ argparse rather than tyro: a mistake must be one line on stderr with the remedy,
 """
 
 import argparse
-import os
-import select
 import signal
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,54 +22,36 @@ from bench.arguments import (
 )
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
 from bench.data import commands as data_commands
-from bench.errors import BadInput, RunFailed
+from bench.failures import show_traceback, status_and_line
 from bench.model_commands import add_export, add_sample
 from bench.report_commands import add_overview, add_pictures, add_report
-from bench.stopping import INTERRUPTED, STOPPED, Stopping, TimeIsUp
+from bench.stopping import INTERRUPTED, Stopped, Stopping, TimeIsUp
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted, 143 terminated."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background jobs deaf to it
     Stopping()
+    arguments = None
     try:
         arguments = parser().parse_args(argv)
-        status = arguments.command(arguments)
-        sys.stdout.flush()  # here, where it is known what to do if nobody reads it any more
-        return status
-    except BadInput as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
+        return arguments.command(arguments)
     except TimeIsUp:
         print("bench: the time limit is over; the same command goes on, without --fresh", file=sys.stderr)
         return INTERRUPTED
     except KeyboardInterrupt:
         print("bench: interrupted; the same command resumes, without --fresh", file=sys.stderr)
         return INTERRUPTED
-    except BrokenProcessPool:
-        print("bench: a process that prepares the data was killed (out of memory?): run again", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        if not nobody_reads(sys.stdout.fileno()):
-            raise
-        return 1
-    except SystemExit as end:
-        if end.code == STOPPED:
-            print("bench: stopped; the same command resumes", file=sys.stderr)
+    except Stopped:
+        print("bench: stopped; the same command resumes", file=sys.stderr)
         raise
-
-
-def nobody_reads(output: int) -> bool:
-    """Whether the reader of a pipe is gone, as `| head` is soon; if so, what is still to be written goes nowhere."""
-    waiting = select.poll()
-    waiting.register(output, 0)
-    gone = any(event & select.POLLERR for _, event in waiting.poll(0))
-    if gone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
-    return gone
+    except BaseException as error:  # a plug-in may raise anything, an exit too
+        if arguments is None and isinstance(error, SystemExit):  # --help
+            raise
+        status, line = status_and_line(error)
+        print(f"bench: {line}", file=sys.stderr)
+        show_traceback(error)
+        return status
 
 
 def parser() -> Parser:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names, rehearsal
 from bench.errors import BadInput, RunFailed, known
+from bench.output import emit, emit_lines, emit_rich
 
 if TYPE_CHECKING:
     from bench.runner import RunRequest
@@ -62,13 +63,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
     made = write_table(request.out, records)
     if arguments.json:
-        print_json(
+        emit_json(
             {"schema_version": 1, "done": not undone, "table": made.to_json(), "records": [vars(r) for r in records]}
         )
     else:
-        print_rich(made.to_rich(arguments.all_rows))
-        print("".join(f"- {line}\n" for line in made.warnings))
-        print(f"{request.out / 'table.md'} has all rows (here: --all-rows), the legend and pictures.")
+        emit_rich(made.to_rich(arguments.all_rows))
+        emit("".join(f"- {line}\n" for line in made.warnings), end="")
+        emit(f"{request.out / 'table.md'} has all rows (here: --all-rows), the legend and pictures.")
     for name in undone:
         print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
     return 1 if undone else 0
@@ -76,7 +77,6 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def run_request(arguments: argparse.Namespace) -> "RunRequest":
     """What `bench run` was asked: the preset, with what the user put in its place."""
-    from bench import contestants
     from bench.data.library import default_cache
     from bench.runner import RunRequest
 
@@ -88,7 +88,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
     return RunRequest(
         preset=arguments.preset,
         sizes=replace(preset, **instead),
-        contestants=contestants.names(arguments.contestants),
+        contestants=contestant_names(arguments.contestants),
         recipe=arguments.recipe,
         seeds=arguments.seeds,
         data=arguments.data,
@@ -118,24 +118,25 @@ def check_data(source: str) -> None:
 
 def table_command(arguments: argparse.Namespace) -> int:
     """Print the table; 1 if a record had to be left out of it."""
-    from bench.record import readable_records, refused
-    from bench.render.table import table
+    from bench.record import each_once, readable_records, refused
+    from bench.render.table import drawable, table
 
-    found = [readable_records(folder) for folder in arguments.folders]
-    made = table([record for records, _ in found for record in records])
+    found = [(folder.name, *readable_records(folder, drawable)) for folder in arguments.folders]
+    records, repeated = each_once([(f"{name}/{r.run.name}", r) for name, records, _ in found for r in records])
+    made = table(records)
     if arguments.format == "json":
-        print_json(made.to_json())
+        emit_json(made.to_json())
     elif arguments.format == "csv":
-        print(made.to_csv(), end="")
+        emit(made.to_csv(), end="")
         print("".join(f"{line}\n" for line in made.warnings), end="", file=sys.stderr)
     elif arguments.format == "md":
-        print(made.to_markdown(), end="")
+        emit(made.to_markdown(), end="")
     else:
-        print_rich(made.to_rich(arguments.all_rows))
-        print("\n".join(f"- {line}" for line in made.legend))
+        emit_rich(made.to_rich(arguments.all_rows))
+        emit_lines(f"- {line}" for line in made.legend)
         if not arguments.all_rows:
-            print(f"{len(made.headlines)} of {len(made.rows)} rows; --all-rows prints all.")
-    return refused([refusal for _, refusals in found for refusal in refusals])
+            emit(f"{len(made.headlines)} of {len(made.rows)} rows; --all-rows prints all.")
+    return refused([*(refusal for *_, refusals in found for refusal in refusals), *repeated])
 
 
 def anatomy_command(arguments: argparse.Namespace) -> int:
@@ -160,10 +161,10 @@ def anatomy_command(arguments: argparse.Namespace) -> int:
     )
     document = anatomy(question)
     if arguments.json:
-        print_json(document)
+        emit_json(document)
     else:
-        print_rich(anatomy_table(document))
-        print("\n".join(f"- {note}" for note in notes(document)))
+        emit_rich(anatomy_table(document))
+        emit_lines(f"- {note}" for note in notes(document))
     if arguments.plot is not None:
         draw_anatomy(document, arguments.plot)
     return 0
@@ -191,9 +192,9 @@ def overhead_command(arguments: argparse.Namespace) -> int:
         arguments.cache or default_cache(),
     )
     if arguments.json:
-        print_json(document)
+        emit_json(document)
     else:
-        print("\n".join(overhead_lines(document)))
+        emit_lines(overhead_lines(document))
     return 0
 
 
@@ -221,9 +222,9 @@ def ladder_command(arguments: argparse.Namespace) -> int:
 
     document = ladder(names, sizes, avatars, device, rungs_for(device, arguments.compile), keep)
     if arguments.json:
-        print_json(document)
+        emit_json(document)
     else:
-        print("\n".join(ladder_lines(document)))
+        emit_lines(ladder_lines(document))
     return 0
 
 
@@ -243,18 +244,11 @@ def judges_command(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         write_judges(arguments.out, document, pictures)
     if arguments.json:
-        print_json(document)
+        emit_json(document)
     else:
-        print("\n".join(judges_lines(document)))
+        emit_lines(judges_lines(document))
     return 0
 
 
-def print_json(document: Any) -> None:
-    json.dump(document, sys.stdout, indent=1, allow_nan=False)
-    print()
-
-
-def print_rich(renderable: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 140).print(renderable)
+def emit_json(document: Any) -> None:
+    emit(json.dumps(document, indent=1, allow_nan=False))

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,10 @@ from torch import nn
 import diffusers_unet
 import scratch_unet
 from bench.config import contestant_names
-from bench.errors import BadInput
+from bench.contract import broken_contract, no_exit
+from bench.errors import BadContestant, BadInput
+from bench.failures import lacks_memory, words_of
+from bench.text import printable
 
 Builder = Callable[[int, int, float], nn.Module]  # (condition_width, image_size, scale)
 
@@ -41,54 +45,81 @@ PLUG_IN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def contestant(name: str) -> Contestant:
-    """One of ours, or `package.module:function`; BadInput with the nearest names otherwise."""
+    """One of ours, or `package.module:function`; BadInput with the nearest names, or the remedy, if there is none.
+
+    BadContestant if the module is there and does not let itself be imported.
+    """
     if ":" not in name:
         return OURS[contestant_names(name)[0]]
     if not PLUG_IN.fullmatch(name):
         raise BadInput(f"contestant '{name}' is not of the form package.module:function")
     module, _, function = name.partition(":")
     try:
-        return Contestant(name, getattr(importlib.import_module(module), function))
-    except Exception as error:  # whatever a user's module does when it is imported
-        raise BadInput(f"contestant '{name}' cannot be loaded ({error}): is its package on PYTHONPATH?") from error
+        with no_exit():
+            return Contestant(name, getattr(importlib.import_module(module), function))
+    except Exception as error:
+        if is_missing(error, module):
+            why = f"contestant '{name}' cannot be loaded ({printable(str(error))}): is its package on PYTHONPATH?"
+            raise BadInput(why) from error
+        if lacks_memory(error):
+            raise
+        why = f"contestant '{name}' cannot be imported: {words_of(error)}"
+        raise BadContestant(why) from error
 
 
-def names(text: str) -> list[str]:
-    """`scratch,diffusers-32` or `all` to names of contestants that can be loaded, each once."""
-    return [contestant(name).name for name in contestant_names(text)]
+def is_missing(error: Exception, module: str) -> bool:
+    """Whether a module, or what is to be taken from it, is not there at all: then its name is wrong, not its code."""
+    if isinstance(error, ModuleNotFoundError):
+        return error.name is not None and f"{module}.".startswith(f"{error.name}.")
+    return isinstance(error, AttributeError) and module in sys.modules
 
 
 def build(name: str, condition_width: int, image_size: int, scale: float, seed: int = 0) -> nn.Module:
     """The contestant's model, its weights drawn from `seed`."""
     torch.manual_seed(seed)
-    return contestant(name).build(condition_width, image_size, scale)
+    builder = contestant(name).build
+    with no_exit():
+        return builder(condition_width, image_size, scale)
 
 
 def try_build(name: str, condition_width: int, image_size: int, scale: float) -> nn.Module:
-    """The model on the current default device; BadInput if it cannot be of this size."""
+    """The model on the current default device; BadInput if ours cannot be of this size, BadContestant for a plug-in.
+
+    What a plug-in makes must be a module with something to train.
+    """
+    builder, refused = contestant(name).build, BadInput if name in OURS else BadContestant
     try:
-        return contestant(name).build(condition_width, image_size, scale)
+        with no_exit():
+            denoiser = builder(condition_width, image_size, scale)
     except Exception as error:
-        raise BadInput(f"contestant {name}: {error}") from error
+        if lacks_memory(error):
+            raise
+        why = str(error) if name in OURS else f"{words_of(error)}"
+        raise refused(f"contestant {name}: {why}") from error
+    if not isinstance(denoiser, nn.Module):
+        raise refused(f"contestant {name} must build a torch.nn.Module, not a {type(denoiser).__name__}")
+    if not any(parameter.requires_grad for parameter in denoiser.parameters()):
+        raise refused(f"contestant {name} has no parameters to train")
+    return denoiser
 
 
 def build_on_meta(name: str, condition_width: int, image_size: int, scale: float) -> nn.Module:
-    """The model without memory for its weights; BadInput if it cannot be of this size."""
+    """The model without memory for its weights; refused as by `try_build`."""
     with torch.device("meta"):
         return try_build(name, condition_width, image_size, scale)
 
 
 def check(name: str, image_size: int, scale: float, condition_width: int = 2) -> None:
-    """BadInput unless the contestant keeps the contract at this size: built and called, on the meta device."""
+    """BadInput or BadContestant unless the contract is kept at this size: built and called, on the meta device."""
     denoiser = build_on_meta(name, condition_width, image_size, scale)
     noisy = torch.zeros(2, 3, image_size, image_size, device="meta")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), no_exit():
             prediction = denoiser(noisy, torch.zeros(2, dtype=torch.long), torch.zeros(2, condition_width))
     except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(
-            f"contestant {name} cannot be called at image size {image_size}, scale {scale}: {first}"
+        why = f"{words_of(error)}"
+        raise BadContestant(
+            f"contestant {name} cannot be called at image size {image_size}, scale {scale}: {why}"
         ) from error
-    if getattr(prediction, "shape", None) != noisy.shape:
-        raise BadInput(f"contestant {name} must return a tensor like its images (B, 3, H, W)")
+    if wrong := broken_contract(prediction, noisy):
+        raise BadContestant(f"contestant {name} {wrong}")

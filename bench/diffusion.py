@@ -1,7 +1,7 @@
 """The diffusion mathematics, thin over diffusers' schedulers: training loss and guided sampling."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, SchedulerMixin
@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from bench import randomness
 from bench.config import Recipe
-
-Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]  # (noisy, timestep, condition) -> prediction
+from bench.contract import Denoiser, predict
 
 
 def noise_schedule(recipe: Recipe) -> DDPMScheduler:
@@ -52,7 +51,7 @@ def training_loss(
 ) -> Tensor:
     """Mean squared error against ε or v, whichever the schedule predicts; images and noise (B, 3, H, W)."""
     noisy = schedule.add_noise(images, noise, timestep)
-    prediction = denoiser(noisy, timestep, condition)
+    prediction = predict(denoiser, noisy, timestep, condition)
     target = noise
     if schedule.config.prediction_type == "v_prediction":
         target = schedule.get_velocity(images, noise, timestep)
@@ -65,10 +64,11 @@ def guided(denoiser: Denoiser, noisy: Tensor, timestep: Tensor, condition: Tenso
     1 is plain conditional and 0 plain unconditional: one prediction is enough for them.
     """
     if guidance == 1:
-        return denoiser(noisy, timestep, condition)
+        return predict(denoiser, noisy, timestep, condition)
     if guidance == 0:
-        return denoiser(noisy, timestep, torch.zeros_like(condition))
-    both = denoiser(
+        return predict(denoiser, noisy, timestep, torch.zeros_like(condition))
+    both = predict(
+        denoiser,
         torch.cat([noisy, noisy]),
         torch.cat([timestep, timestep]),
         torch.cat([torch.zeros_like(condition), condition]),

@@ -1,4 +1,4 @@
-"""The two ways a command ends badly, and the exit status of each."""
+"""The ways a command ends badly, and the exit status of each."""
 
 import difflib
 from pathlib import Path
@@ -10,6 +10,10 @@ class BadInput(Exception):  # noqa: N818 - the name a user's mistake deserves
 
 class RunFailed(Exception):  # noqa: N818
     """A contestant's run failed: its record says why, the command exits 1."""
+
+
+class BadContestant(BadInput):
+    """A plug-in's own code raises, ends the process or breaks the contract: it gets a row where others go on."""
 
 
 class CannotWrite(RunFailed):

@@ -1,12 +1,13 @@
 """What a worker process is told, and what is recorded where it fails."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.config import RunConfig
 from bench.environment import environment
-from bench.record import Record
+from bench.record import Record, record_path, write_unless_measured
 
 HAS_ITS_ROW = 4  # a worker's exit status when its run failed and the record says why; 1 may come from anywhere
 LOGS = Path(".work") / "logs"  # below the results folder, with a folder for each run
@@ -66,3 +67,9 @@ class Job:
 def failed_record(job: Job, why: str, measured: dict[str, Any] | None = None) -> Record:
     here = environment(job.run.device, job.commit)
     return Record(job.config, here, job.command, status="failed", error=why, measurements=measured or {})
+
+
+def note_failure(job: Job, why: str, measured: dict[str, Any] | None = None) -> None:
+    """Say why a run failed, and give it its row."""
+    print(f"{job.run.name} failed: {why}", file=sys.stderr)
+    write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why, measured))

@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.arguments import finite_float, png, sample_count
 from bench.config import RECIPES
 from bench.errors import BadInput
+from bench.output import emit, emit_lines
 
 
 def add_sample(sample: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def sample_command(arguments: argparse.Namespace) -> int:
     if arguments.list:
         from bench.attributes import attribute_lines, schema_of
 
-        print("\n".join(attribute_lines(schema_of(arguments.run, arguments.contestant, arguments.recipe))))
+        emit_lines(attribute_lines(schema_of(arguments.run, arguments.contestant, arguments.recipe)))
         return 0
     missing = [f"--{name}" for name in ("contestant", "out") if getattr(arguments, name) is None]
     if missing:
@@ -52,7 +53,7 @@ def sample_command(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         picture=arguments.out,
     )
-    print(arguments.out)
+    emit(str(arguments.out))
     return 0
 
 
@@ -63,5 +64,5 @@ def export_command(arguments: argparse.Namespace) -> int:
 
     disable_progress_bar()  # it would stand before an error's one line
     export(arguments.run, arguments.contestant, arguments.recipe, arguments.seed, arguments.folder)
-    print(arguments.folder)
+    emit(str(arguments.folder))
     return 0

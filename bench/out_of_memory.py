@@ -1,4 +1,4 @@
-"""Why a run failed; where it ran out of memory, how much it had taken and what would have fitted."""
+"""Where a run ran out of memory: how much it had taken, and what would have fitted."""
 
 import bisect
 import contextlib
@@ -17,15 +17,11 @@ from bench.config import RunConfig
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet, split
 from bench.data.library import read_cache
-from bench.errors import RunFailed
 from bench.job import Job
 
 
-def explain(error: Exception, job: Job) -> tuple[str, dict[str, Any]]:
-    """Why a run failed, in a few words for its row, and what was measured of it."""
-    if not is_out_of_memory(error):
-        first = f"{type(error).__name__}: {error}".splitlines()[0]
-        return (str(error) if isinstance(error, RunFailed) else first), {}
+def explain(job: Job) -> tuple[str, dict[str, Any]]:
+    """What a run that ran out of memory had taken, in a few words for its row, and in numbers."""
     peak = peak_bytes(job.run.device)
     gc.collect()
     asked, largest = job.run.sizes.batch_size, None

@@ -23,7 +23,7 @@ from bench.record import Record, readable_records, record_path
 from bench.render import gallery
 from bench.render.column import columns
 from bench.render.exhibits import shown_records
-from bench.render.table import write_table
+from bench.render.table import drawable, write_table
 
 
 def redraw(out: Path) -> tuple[list[str], list[str]]:
@@ -33,7 +33,7 @@ def redraw(out: Path) -> tuple[list[str], list[str]]:
     """
     missing: list[str] = []
     with lock(out) if (out / ".work").is_dir() else contextlib.nullcontext():
-        records, refusals = readable_records(out)
+        records, refusals = readable_records(out, drawable)
         for column in columns([record for record in records if record.status == "done"]):
             first = shown_records(column)[0]
             for record in column.records:
@@ -44,7 +44,7 @@ def redraw(out: Path) -> tuple[list[str], list[str]]:
                 else:
                     replace_images(out, record, images)
                     missing += [f"{record.run.name}: {line}" for line in lost]
-        write_table(out, readable_records(out)[0])
+        write_table(out, readable_records(out, drawable)[0])
     return missing, refusals
 
 

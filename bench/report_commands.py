@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench import durable
 from bench.errors import BadInput
+from bench.output import emit
 
 
 def add_report(report: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def report_command(arguments: argparse.Namespace) -> int:
 
     sets = [(folder, *readable_records(folder, checked)) for folder in arguments.folders]
     durable.write_text(out, write_page(sets, shown_command(arguments.folders)))
-    print(out)
+    emit(str(out))
     return refused([refusal for _, _, refusals in sets for refusal in refusals])
 
 
@@ -66,7 +67,7 @@ def pictures_command(arguments: argparse.Namespace) -> int:
         refusals += unreadable
         for line in missing:
             print(f"{folder.name}: {line}", file=sys.stderr)
-        print(folder / "images")
+        emit(str(folder / "images"))
     return refused(refusals)
 
 
@@ -76,5 +77,5 @@ def overview_command(arguments: argparse.Namespace) -> int:
     from bench.render.overview import write_overview
 
     path, refusals = write_overview(arguments.folder)
-    print(path)
+    emit(str(path))
     return refused(refusals)

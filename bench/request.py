@@ -13,7 +13,7 @@ from bench import contestants, durable
 from bench.checkpoint import COPIES, KEPT
 from bench.config import RunConfig, Sizes, recipe_for
 from bench.environment import choose_device
-from bench.errors import BadInput
+from bench.errors import BadContestant, BadInput
 from bench.quality.features import (
     DOWNLOADED,
     EFFICIENTNET,
@@ -24,6 +24,7 @@ from bench.quality.features import (
     extractor_named,
 )
 from bench.record import read_records
+from bench.render.table import drawable
 from bench.tracking import check_trackers
 
 
@@ -52,14 +53,20 @@ class RunRequest:
     report_to: list[str] = field(default_factory=list)  # trackers to tell of training
 
 
-def preflight(request: RunRequest) -> str:
-    """The device to run on; BadInput with everything that can be refused before work is done, all of it at once."""
+def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
+    """The device to run on, and why a contestant cannot take part, by its name.
+
+    BadInput with everything that can be refused before work is done, all of it at once.
+    """
     problems: list[str] = []
     devices: list[str] = []
+    unfit: dict[str, str] = {}
 
     def attempt(check: Callable[[], Any]) -> None:
         try:
             check()
+        except BadContestant:
+            raise
         except BadInput as error:
             problems.append(str(error))
 
@@ -69,7 +76,12 @@ def preflight(request: RunRequest) -> str:
         problems.append(f"--processes {request.processes} needs as many GPUs: there are {torch.cuda.device_count()}")
     for name in request.contestants:
         attempt(functools.partial(recipe_for, request.recipe, name))
-        attempt(functools.partial(contestants.check, name, request.sizes.image_size, request.sizes.scale))
+        try:
+            attempt(functools.partial(contestants.check, name, request.sizes.image_size, request.sizes.scale))
+        except BadContestant as error:
+            unfit[name] = str(error)
+    if len(unfit) == len(request.contestants):  # nothing is left to run
+        problems += unfit.values()
     if request.mixed_precision == "fp16" and devices == ["cpu"]:
         problems.append("--mixed-precision fp16 needs a GPU: use bf16 or no")
     if request.fresh and request.only_missing:
@@ -84,10 +96,10 @@ def preflight(request: RunRequest) -> str:
     for folder in (request.out, request.cache):
         attempt(functools.partial(durable.check_writable, folder))
     if any((request.out / "records").glob("*.json")):
-        attempt(lambda: read_records(request.out))  # a damaged one would spoil the table at the end
+        attempt(lambda: read_records(request.out, drawable))  # a damaged one would spoil the table at the end
     if problems:
         raise BadInput("; ".join(problems))
-    return devices[0]
+    return devices[0], unfit
 
 
 def wrong_sizes(request: RunRequest) -> list[str]:

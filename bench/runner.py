@@ -19,7 +19,7 @@ from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
 from bench.environment import commit, training_code
 from bench.errors import BadInput
-from bench.job import LOGS, Job
+from bench.job import LOGS, Job, note_failure
 from bench.lock import lock
 from bench.only_missing import kept_records
 from bench.quality.classifier import ClassifierConfig
@@ -35,8 +35,12 @@ TIME_TO_SAVE, SAVED_PER_SECOND = 5.0, 200e6  # seconds, and bytes: set aside of 
 
 
 def run(request: RunRequest) -> list[str]:
-    """All contestants with all seeds, each to its record; the names of the runs that are not done."""
-    device = preflight(request)
+    """All contestants with all seeds, each to its record; the names of the runs that are not done.
+
+    A plug-in whose own code fails before anything is run gets its row, and the others go on.
+    """
+    device, unfit = preflight(request)
+    request, asked = replace(request, contestants=[n for n in request.contestants if n not in unfit]), request
     code = commit()  # before anything is written: records tell of the code, not of what it wrote
     with lock(request.out) as locked:
         sweep(request)
@@ -62,7 +66,10 @@ def run(request: RunRequest) -> list[str]:
             job = job_for(request, config, code, avatars_path, judge, peak(config.device, config.mixed_precision))
             release_memory()
             run_in_processes(job, locked)
-        return [config.name for config in configs if not finished(request, config)]
+        lost = [replace(configs[0], contestant=name, seed=seed) for name in unfit for seed in asked.seeds]
+        for config in lost:
+            note_failure(job_for(request, config, code, avatars_path, judge, {}), unfit[config.contestant])
+        return [config.name for config in configs if not finished(request, config)] + [config.name for config in lost]
 
 
 def job_for(

@@ -1,6 +1,5 @@
 """When training is saved: at intervals of time, when a signal asks, and at its end."""
 
-import sys
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 from bench import processes
 from bench.checkpoint import save_checkpoint
 from bench.errors import CannotWrite, RunFailed
-from bench.stopping import STOPPED, Stopping
+from bench.stopping import Stopped, Stopping
 from bench.train import Maintenance, Trainer
 from bench.training_state import to_checkpoint
 
@@ -66,4 +65,4 @@ class Saver:
         log.checkpoints += 1
         log.checkpoint_seconds += self.seconds
         if self.stopping.asked:
-            sys.exit(STOPPED)
+            raise Stopped

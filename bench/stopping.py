@@ -22,7 +22,7 @@ class TimeIsUp(KeyboardInterrupt):
 
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
-    """TimeIsUp in the main thread, if the block is not over so many seconds after this process began; None: no limit."""
+    """TimeIsUp in the main thread, if the block is not over so many seconds after this process began; None: never."""
     spent = time.time() - psutil.Process().create_time()  # torch alone takes seconds to be imported
 
     def end(*_: object) -> None:
@@ -45,6 +45,13 @@ def reserve_time(seconds: float) -> float:
     return left - seconds
 
 
+class Stopped(SystemExit):
+    """The end of this process that SIGTERM asked for, as a plug-in's own exit is not."""
+
+    def __init__(self) -> None:
+        super().__init__(STOPPED)
+
+
 class Stopping:
     """What SIGTERM has asked of this process; asked twice, it is still asked once."""
 
@@ -57,7 +64,7 @@ class Stopping:
     def ask(self, *_: object) -> None:
         first, self.asked = not self.asked, True
         if first and not self.waits:
-            sys.exit(STOPPED)
+            raise Stopped
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -68,7 +75,7 @@ class Stopping:
         finally:
             self.waits = False
         if self.asked:
-            sys.exit(STOPPED)
+            raise Stopped
 
 
 def stop_with_parent() -> None:

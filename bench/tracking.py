@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.errors import BadInput, known
 from bench.job import Job
+from bench.text import line_of
 from bench.train import Trainer
 
 PROJECT = "unet-by-hand"  # to trackers that sort runs into projects
@@ -18,17 +19,35 @@ NAMES = tuple(str(kind) for kind in LoggerType if kind != LoggerType.ALL)
 RUN_IS_CALLED = {
     "wandb": "name", "trackio": "name", "mlflow": "run_name", "swanlab": "experiment_name", "clearml": "task_name",
 }  # fmt: skip
+WITHOUT_LOGIN = ("offline", "dryrun", "disabled")  # modes of Weights & Biases
 TAKE_ONE_PICTURE = ("aim", "clearml")  # where the others take several
 
 
 def check_trackers(names: list[str]) -> None:
-    """BadInput for a tracker that accelerate does not know, or that is not installed (it would only warn)."""
+    """BadInput for a tracker that accelerate does not know, that is not installed, or that cannot log in.
+
+    accelerate would only warn of the second, and the third would show when training has begun.
+    """
     for name in names:
         known(name, NAMES, "tracker")
     here = [str(kind) for kind in get_available_trackers()]
     missing = [name for name in names if name not in here]
     if missing:
         raise BadInput(f"--report-to {','.join(missing)} is not installed: pip install {' '.join(missing)}")
+    if "wandb" in names and (why := no_login_to_wandb()):
+        raise BadInput(f"--report-to wandb cannot log in ({why}): run `wandb login`, or set WANDB_MODE=offline")
+
+
+def no_login_to_wandb() -> str | None:
+    """Why Weights & Biases would refuse a run; None if it takes one, or is told to keep runs on this machine."""
+    import wandb
+
+    try:
+        if wandb.setup().settings.mode in WITHOUT_LOGIN:
+            return None
+        return None if wandb.login(prompt=False) else "there is no API key"
+    except Exception as error:  # a wrong key, no network, and whatever a service may come up with
+        return line_of(error)
 
 
 class Surviving(GeneralTracker):
@@ -66,8 +85,7 @@ class Surviving(GeneralTracker):
                 getattr(self.held, what)(*values, **options)
             except Exception as error:  # whatever a disk, a network or a service may come up with
                 self.failed = True
-                why = (str(error).splitlines() or [type(error).__name__])[0]
-                self.say(f"{self.name} failed ({why}): going on without it")
+                self.say(f"{self.name} failed ({line_of(error)}): going on without it")
 
 
 class Tracking:

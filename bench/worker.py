@@ -2,7 +2,6 @@
 
 import json
 import sys
-import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,19 @@ from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import read_cache
 from bench.display import Display, display
 from bench.environment import changed_between, environment, start, training_code
-from bench.errors import BadInput, CannotWrite, RunFailed
+from bench.errors import CannotWrite, RunFailed
 from bench.evaluation import asked_of, draw_all, judge_of, look, score
-from bench.job import HAS_ITS_ROW, Job, failed_record
+from bench.failures import show_traceback, words_of
+from bench.job import HAS_ITS_ROW, Job, note_failure
 from bench.neighbours import Neighbours
 from bench.out_of_memory import explain, is_out_of_memory
 from bench.pictures import STRIP, draw_pictures, show_samples
+from bench.quality.condition import ignores_condition
 from bench.quality.validation import validation_timesteps
-from bench.record import Record, record_path, write_unless_measured
+from bench.record import Record, record_path
 from bench.render import gallery
 from bench.saving import Each, Saver
-from bench.stopping import Stopping, run_and_leave, stop_with_parent
+from bench.stopping import Stopped, Stopping, run_and_leave, stop_with_parent
 from bench.tracking import Tracking
 from bench.train import Trainer, TrainingLog
 from bench.training_state import restore
@@ -102,8 +103,10 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
         quality = score(job, drawn, parts, log, flop, show)
         images = show_samples(job, drawn[samples.MAIN].images, asked)
-        if job.pictures:
-            with trainer.averaged() as denoiser:
+        with trainer.averaged() as denoiser:
+            device, layout = trainer.accelerator.device, trainer.memory_format
+            ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.held_out, device, layout)
+            if job.pictures:
                 images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), quality, show)
         show.end_phase()
         show.say(show.summary())
@@ -116,7 +119,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
         data=describe(avatars, parts),
         measurements=cost
         | measured_before(job)
-        | {"training": log, "sampling": sampling_log(drawn[samples.MAIN])}
+        | {"training": log, "sampling": sampling_log(drawn[samples.MAIN]), "ignores_condition": ignores}
         | quality,
         images={"epochs": strips} | images,
     )
@@ -182,7 +185,7 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run the job given as a JSON file; its record is the result. HAS_ITS_ROW if it failed, 2 on bad input."""
+    """Run the job given as a JSON file; its record is the result. HAS_ITS_ROW if it failed."""
     stopping = Stopping()
     stop_with_parent()
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
@@ -192,18 +195,17 @@ def main() -> int:
         if record is not None:
             keep(job, record)
         return 0
-    except BadInput as error:
-        print(f"bench run: {error}", file=sys.stderr)
-        return 2
-    except Exception as error:
+    except (KeyboardInterrupt, Stopped):
+        raise
+    except BaseException as error:  # a plug-in may raise anything
         if processes.lost_peer(error):
             return processes.PEER_LOST
-        if not (isinstance(error, RunFailed) or is_out_of_memory(error)):
-            traceback.print_exc()
+        show_traceback(error)
+        why, measured = words_of(error), dict[str, Any]()
         failed = error.with_traceback(None)  # which would keep the model and all it held
-    why, measured = explain(failed, job)
-    print(f"{job.run.name} failed: {why}", file=sys.stderr)
-    write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why, measured))
+    if is_out_of_memory(failed):
+        why, measured = explain(job)
+    note_failure(job, why, measured)
     return HAS_ITS_ROW
 
 

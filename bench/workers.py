@@ -11,10 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench import durable
-from bench.job import HAS_ITS_ROW, Job, failed_record
+from bench.job import HAS_ITS_ROW, Job, note_failure
 from bench.processes import PEER_LOST, free_port, group_environment
-from bench.record import record_path, write_unless_measured
-from bench.stopping import STOPPED
+from bench.stopping import STOPPED, Stopped
 
 GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
 POLL = 0.05
@@ -28,6 +27,7 @@ def run_in_processes(job: Job, locked: int) -> None:
     """
     path = job.told
     durable.write_text(path, json.dumps(asdict(job)))
+    before = mark_of(job)
     workers: list[subprocess.Popen] = []
     try:
         start(path, job.run.processes, locked, workers)
@@ -39,7 +39,7 @@ def run_in_processes(job: Job, locked: int) -> None:
         raise
     finally:
         clear_away(workers)
-    note_failure(job, statuses)
+    note_end(job, statuses, done=mark_of(job) != before)
 
 
 def start(path: Path, count: int, locked: int, workers: list[subprocess.Popen]) -> None:
@@ -78,21 +78,33 @@ def clear_away(workers: list[subprocess.Popen]) -> None:
         worker.wait()
 
 
-def note_failure(job: Job, statuses: list[int]) -> None:
-    """Give the run its row where its workers could not; a worker that was asked to stop stops this process, too."""
+def note_end(job: Job, statuses: list[int], done: bool = True) -> None:
+    """Give the run its row where its workers could not; a worker that was asked to stop stops this process, too.
+
+    `done` is whether the run says of itself that it is, which a status of 0 need not mean.
+    """
     if {STOPPED, -signal.SIGTERM} & set(statuses):
-        sys.exit(STOPPED)
-    if 2 in statuses:
-        why = "refused: see its message"
+        raise Stopped
+    died = [status for status in statuses if status not in (0, HAS_ITS_ROW, PEER_LOST)]
+    if HAS_ITS_ROW in statuses or (done and not any(statuses)):
+        return  # its own row says why, or it is done
+    # An abort is blamed last: gloo and NCCL may abort a process, too, whose only fault is that another one died.
+    died.sort(key=lambda status: status == -signal.SIGABRT)
+    if died:
+        note_failure(job, died_of(died[0]))
+    elif any(statuses):
+        note_failure(job, "the processes of its group lost each other: one hung, or its network did")
     else:
-        died = [status for status in statuses if status not in (0, HAS_ITS_ROW, PEER_LOST)]
-        if HAS_ITS_ROW in statuses or not any(statuses):
-            return  # its own row says why, or it is done
-        # An abort is blamed last: gloo and NCCL may abort a process, too, whose only fault is that another one died.
-        died.sort(key=lambda status: status == -signal.SIGABRT)
-        why = died_of(died[0]) if died else "the processes of its group lost each other: one hung, or its network did"
-    print(f"{job.run.name} failed: {why}", file=sys.stderr)
-    write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why))
+        note_failure(job, "its process ended by itself before it was done, as by os._exit")
+
+
+def mark_of(job: Job) -> tuple[int, int] | None:
+    """Which file says that the run is done, if one does: another one after the run has said it anew."""
+    try:
+        found = (job.folder / "finished.json").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def died_of(status: int) -> str:

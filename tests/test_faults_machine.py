@@ -295,10 +295,10 @@ def test_fault_38_out_of_memory_says_what_it_took_and_what_would_fit(tmp_path, c
 def test_a_worker_killed_from_outside_gets_a_row_that_says_so(config, tmp_path, monkeypatch):
     job = Job(config.as_dict(), "c", None, str(tmp_path), "", "", "", {}, {}, {})
     with pytest.raises(SystemExit):
-        workers.note_failure(job, [143])
-    workers.note_failure(job, [0])
+        workers.note_end(job, [143])
+    workers.note_end(job, [0])
     assert not (tmp_path / "records").exists()
-    workers.note_failure(job, [-9, processes.PEER_LOST])
+    workers.note_end(job, [-9, processes.PEER_LOST])
     error = json.loads(next((tmp_path / "records").iterdir()).read_text())["error"]
     assert error.startswith("killed by SIGKILL (out of memory? It held up to")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bench.data import cartoonset
 from bench.data import files as data_files
@@ -201,6 +201,62 @@ def assert_listed_refused_and_skipped(folder, words):
     assert "--skip-bad" in str(refusal.value)
     found = read(request(folder, skip_bad=True))
     assert (len(found), found.skipped) == (COUNT - 1, 1)
+
+
+def png_of(pixels, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def test_a_grey_picture_of_16_bits_is_scaled_and_not_clipped():
+    grey = np.linspace(0, 65535, 40 * 40).reshape(40, 40).astype(np.uint16)
+    assert Image.open(io.BytesIO(png_of(grey))).mode.startswith("I")
+    deep, plain = decode(png_of(grey), 16), decode(png_of((grey / 257).round().astype(np.uint8)), 16)
+    assert np.abs(deep.astype(int) - plain).max() <= 1
+    assert (deep.min(), deep.max()) > (30, 200)
+    assert (deep[..., 0] == deep[..., 2]).all()
+
+
+def test_what_is_transparent_in_a_grey_picture_of_16_bits_is_black():
+    content = png_of(np.full((40, 40), 40_000, dtype=np.uint16))
+    assert (decode(content, 8) == 156).all()
+    marked = content[:33] + chunk(b"tRNS", (40_000).to_bytes(2, "big")) + content[33:]
+    assert (decode(marked, 8) == 0).all()
+
+
+@pytest.mark.parametrize("late", [False, True])  # the chunk stands before the pixels, or after them
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, -1), (8, 1)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_rotated_picture_is_turned_upright(orientation, turns, late, kind):
+    pixels = np.zeros((40, 40), dtype=kind)
+    pixels[:20, :30] = np.iinfo(kind).max
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    content = png_of(pixels) if late else png_of(pixels, exif=exif)
+    if late:
+        content = content[:-12] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + END
+    assert (decode(content, 8) == decode(png_of(np.rot90(pixels, turns).copy()), 8)).all()
+
+
+def test_damaged_exif_is_refused(folder):
+    content = WHOLE[:-12] + chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff") + END
+    (folder / "cs3.png").write_bytes(content)
+    assert_listed_refused_and_skipped(folder, "cs3.png: cannot be decoded")
+
+
+def test_a_suffix_in_capitals_is_no_other_file(folder):
+    before = read(request(folder))
+    (folder / "cs3.png").rename(folder / "cs3.PNG")
+    (folder / "cs2.csv").rename(folder / "cs2.CSV")
+    after = read(request(folder))
+    assert (after.images == before.images).all()
+    assert (after.codes == before.codes).all()
+    (folder / "cs3.png").write_bytes(WHOLE)
+    assert_listed_refused_and_skipped(folder, "stands twice")
+    (folder / "cs3.png").unlink()
+    (folder / "cs3.csv").rename(folder / "kept")
+    assert_listed_refused_and_skipped(folder, "cs3.PNG: has no cs3.csv beside it")
 
 
 def test_fault_18_every_flipped_bit_and_every_cut_is_noticed():

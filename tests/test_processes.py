@@ -15,7 +15,7 @@ from bench.checkpoint import load_newest
 from bench.errors import BadInput, RunFailed
 from bench.job import Job
 from bench.record import record_path
-from bench.workers import note_failure
+from bench.workers import note_end
 from tests.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
 from tests.test_cli import PLUG_IN, ROOT, TINY, bench
 
@@ -98,7 +98,7 @@ def test_fault_39_when_one_process_is_lost_all_end_within_a_minute(how, started,
 )
 def test_a_group_that_died_has_a_row_with_what_killed_it(statuses, why, tmp_path, config):
     job = Job(config.as_dict(), "c", None, str(tmp_path), "", "", "", {}, {}, {})
-    note_failure(job, statuses)
+    note_end(job, statuses)
     assert why in json.loads(record_path(tmp_path, config).read_text())["error"]
 
 

@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.data.files import members, printable
+from bench.data.files import members
 from bench.data.picture import decode
 from bench.data.schema import Attribute, Schema
 from bench.errors import BadInput
+from bench.text import printable
 
 SCHEMA_FILE = "schema.json"  # ours, beside exported sets: the names that Cartoon Set's CSV has no place for
 CHUNK = 512
@@ -48,6 +49,7 @@ class Scan:
 
     images: dict[str, np.ndarray] = field(default_factory=dict)
     rows: dict[str, Rows] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # of the picture, or of the CSV where there is none
     problems: list[str] = field(default_factory=list)
     bad: set[str] = field(default_factory=set)  # stems with a problem
     schema_text: str | None = None
@@ -96,12 +98,16 @@ def parse_row(cells: list[str], line: int) -> Row:
 
 
 def try_decode(item: tuple[str, bytes], size: int) -> tuple[str, np.ndarray | str]:
-    """(stem, PNG) to (stem, pixels), or (stem, what is wrong with it)."""
-    stem, png = item
+    """(name, PNG) to (name, pixels), or (name, what is wrong with it)."""
+    name, png = item
     try:
-        return stem, decode(png, size)
+        return name, decode(png, size)
     except ValueError as error:
-        return stem, f"{stem}.png: {error}"
+        return name, f"{name}: {error}"
+
+
+def without_suffix(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def scan(path: Path, size: int, mapper: Mapper, advance: Callable[[int], None] = lambda _: None) -> Scan:
@@ -111,27 +117,30 @@ def scan(path: Path, size: int, mapper: Mapper, advance: Callable[[int], None] =
     seen: set[str] = set()
 
     def decode_waiting() -> None:
-        for stem, result in mapper(functools.partial(try_decode, size=size), waiting):
+        for name, result in mapper(functools.partial(try_decode, size=size), waiting):
             if isinstance(result, str):
-                found.report(stem, result)
+                found.report(without_suffix(name), result)
             else:
-                found.images[stem] = result
+                found.images[without_suffix(name)] = result
         advance(len(waiting))
         waiting.clear()
 
     for name, content in members(path):
-        stem, _, suffix = name.rpartition(".")
-        if name in seen:  # an archive can hold two files of one name
+        stem, suffix = without_suffix(name), name.rpartition(".")[2].lower()
+        plain = f"{stem}.{suffix}"  # cs1.PNG is a picture like cs1.png, and beside it a second one
+        if plain in seen:
             found.report(stem, f"{name}: stands twice")
             continue
-        seen.add(name)
+        seen.add(plain)
         if suffix == "png":
-            waiting.append((stem, content))
+            waiting.append((name, content))
+            found.names[stem] = name
         elif suffix == "csv":
             try:
                 found.rows[stem] = parse_rows(content.decode("utf-8-sig"), name)
             except (ValueError, csv.Error) as error:
                 found.report(stem, str(error) if name in str(error) else f"{name}: {error}")
+            found.names.setdefault(stem, name)
         elif PurePosixPath(name).name == SCHEMA_FILE:
             found.schema_text = content.decode(errors="replace")
         if len(waiting) == CHUNK:
@@ -147,9 +156,9 @@ def check_pairs(found: Scan) -> None:
     """Report images without a CSV, CSVs without an image, and CSVs whose attributes differ from the rest."""
     whole = {stem: rows for stem, rows in found.rows.items() if stem in found.images}
     for stem in sorted(found.images.keys() - found.rows.keys() - found.bad):
-        found.report(stem, f"{stem}.png: has no {stem}.csv beside it")
+        found.report(stem, f"{found.names[stem]}: has no {stem}.csv beside it")
     for stem in sorted(found.rows.keys() - found.images.keys() - found.bad):
-        found.report(stem, f"{stem}.csv: has no {stem}.png beside it")
+        found.report(stem, f"{found.names[stem]}: has no {stem}.png beside it")
     shapes = {stem: tuple((row.attribute, row.cardinality) for row in rows) for stem, rows in whole.items()}
     for usual, _ in Counter(shapes.values()).most_common(1):
         for stem in sorted(stem for stem, shape in shapes.items() if shape != usual):

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from bench.commands import check_data
+from bench.output import emit
 
 
 def verify_command(arguments: argparse.Namespace) -> int:
@@ -11,7 +12,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
 
     problems, images = verify(arguments.path)
     for problem in problems:
-        print(problem)
+        emit(problem)
     print(f"{images} good images, {len(problems)} problems", file=sys.stderr)
     return 2 if problems else 0
 
@@ -21,7 +22,7 @@ def preview_command(arguments: argparse.Namespace) -> int:
     from bench.data.tools import preview
 
     preview(arguments.path, arguments.count, arguments.image_size, arguments.out)
-    print(arguments.out)
+    emit(str(arguments.out))
     return 0
 
 
@@ -29,5 +30,5 @@ def export_command(arguments: argparse.Namespace) -> int:
     from bench.data.tools import export
 
     export(arguments.path, arguments.images)
-    print(arguments.path)
+    emit(str(arguments.path))
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Self
 
 from bench.errors import BadInput
+from bench.text import printable
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
 
@@ -24,11 +25,6 @@ LONGEST_NAME = 1024  # characters of a path
 
 def is_archive(path: Path) -> bool:
     return path.name.endswith(ARCHIVES)
-
-
-def printable(text: str) -> str:
-    """A stranger's text on one line: what cannot be printed, such as a command to the terminal, is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -47,7 +43,7 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def wanted(name: PurePath) -> bool:
     """Whether a file belongs to a set; `._name` is macOS' shadow of one."""
-    return name.suffix in (".png", ".csv", ".json") and not name.name.startswith("._")
+    return name.suffix.lower() in (".png", ".csv", ".json") and not name.name.startswith("._")
 
 
 def content_of(file: Path) -> bytes:

@@ -21,7 +21,7 @@ from bench.display import display
 from bench.errors import BadInput
 
 AVATAAARS = "avataaars"
-FORMAT = 2  # of the cache file
+FORMAT = 3  # of the cache file, and of how pictures are read
 ALONE = 128  # fewer pictures than this are not worth starting processes for
 
 

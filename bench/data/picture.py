@@ -4,7 +4,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 CROPPED_SHARE = 360 / 500  # the source crops 360 of Cartoon Set's 500 pixels
 LARGEST_SIDE = 4096  # pixels; Cartoon Set has 500: a file of kilobytes can claim gigabytes of them
@@ -14,8 +14,25 @@ END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk: no content, its name, its che
 
 def composite(picture: Image.Image) -> Image.Image:
     """A picture with its transparent parts over black, RGB."""
-    rgba = picture.convert("RGBA")
+    rgba = eight_bits(picture).convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba).convert("RGB")
+
+
+def eight_bits(picture: Image.Image) -> Image.Image:
+    """A picture with 8 bits a channel: Pillow would clip the 16 of a grey one to 255, and keeps half of any other."""
+    if not picture.mode.startswith("I"):
+        return picture
+    values = np.asarray(picture).astype(np.int64)
+    grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    transparent = picture.info.get("transparency")
+    if transparent is not None:
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """A picture as it is meant to be looked at: a camera notes in EXIF how it was held."""
+    return ImageOps.exif_transpose(picture)
 
 
 def resize(picture: Image.Image, size: int) -> np.ndarray:
@@ -38,7 +55,7 @@ def decode(png: bytes, size: int) -> np.ndarray:
             warnings.simplefilter("error", UserWarning)  # Pillow's word for what it mends silently
             check_chunks(png)
             with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-                return resize(centre_crop(composite(picture)), size)
+                return resize(centre_crop(composite(upright(picture))), size)
     except UnidentifiedImageError as error:  # its own words are an object's address
         raise ValueError("cannot be decoded (its header is damaged)") from error
     except MemoryError:  # the machine's fault, not the picture's

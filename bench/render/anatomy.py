@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bench.cost.terms import finest_first
 from bench.errors import BadInput
-from bench.render.markdown import markdown
+from bench.render.markdown import Markdown, escape, markdown
 
 Entry = dict[str, Any]
 MISSING = "–"
@@ -46,7 +46,7 @@ def anatomy_table(document: dict[str, Any]) -> Table:
 def anatomy_lines(document: dict[str, Any]) -> list[str]:
     """The same table in Markdown, without the lines that nobody has."""
     entries = document["contestants"]
-    rows = [[line.label, *(line.cell(entry).replace("\n", "<br>") for entry in entries)]
+    rows = [[line.label, *(Markdown("<br>".join(map(escape, line.cell(entry).split("\n")))) for entry in entries)]
             for line in lines(document) if line is not GAP]  # fmt: skip
     return markdown(["", *(e["name"] for e in entries)], [r for r in rows if set(r[1:]) != {MISSING}]).splitlines()
 

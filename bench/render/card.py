@@ -11,6 +11,7 @@ from bench.record import Record
 from bench.render.column import Column
 from bench.render.distance_rows import distance_rows
 from bench.render.legend import data_note, environment_note, scoring_note, training_note
+from bench.render.markdown import escape, markdown
 from bench.render.quality_rows import ATTRIBUTE_ROWS
 from bench.render.row import MISSING, at
 from bench.render.table import ARROWS, cell
@@ -47,12 +48,12 @@ def model_card(exported: Exported) -> ModelCard:
         eval_results=results(record) if record else None,
     )
     sections = [
-        f"# {config.name}",
+        f"# {escape(config.name)}",
         introduction(exported),
         "## How to draw\n\n" + usage(exported),
         "## What can be asked\n\n" + askable(exported.schema),
         "## How it was trained\n\n" + training(exported),
-        "## What was measured\n\n" + (measured(record) if record else f"Nothing: {exported.unmeasured}."),
+        "## What was measured\n\n" + (measured(record) if record else f"Nothing: {escape(exported.unmeasured)}."),
         "## Limitations\n\n" + limitations(exported),
         "## Licences\n\n" + licences(exported),
     ]
@@ -98,7 +99,8 @@ def completion(schema: Schema) -> str:
 
 
 def askable(schema: Schema) -> str:
-    return "\n".join(f"- `{a.name}`: {', '.join(f'`{variant}`' for variant in a.variants)}" for a in schema.attributes)
+    lines = [f"`{a.name}`: {', '.join(f'`{variant}`' for variant in a.variants)}" for a in schema.attributes]
+    return "\n".join(f"- {escape(line)}" for line in lines)
 
 
 def training(exported: Exported) -> str:
@@ -118,16 +120,16 @@ def training(exported: Exported) -> str:
         lines += [f"Trained and measured by `{record.command}`."]
     else:
         lines += [f"Data: {config.data}, content {config.data_hash[:12]}."]
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {escape(line)}" for line in lines)
 
 
 def measured(record: Record) -> str:
     """The rows of the comparison's table that tell of quality, as they stand there."""
     column = Column(record.run.contestant, [record])
     rows = [(row, cell(row, column).text) for row in (*distance_rows([record]), *ATTRIBUTE_ROWS)]
-    lines = [f"| {row.label}{ARROWS[row.better]} | {text} | {row.meaning} |" for row, text in rows if text != MISSING]
-    head = "| measure | value (95 % interval over samples) | what it tells |\n| :--- | :--- | :--- |\n"
-    return head + "\n".join(lines) + f"\n\n{scoring_note(record)}"
+    lines = [[f"{row.label}{ARROWS[row.better]}", text, row.meaning] for row, text in rows if text != MISSING]
+    table = markdown(["measure", "value (95 % interval over samples)", "what it tells"], lines)
+    return f"{table}\n\n{escape(scoring_note(record))}"
 
 
 def results(record: Record) -> list[EvalResult]:
@@ -186,7 +188,7 @@ def limitations(exported: Exported) -> str:
 def licences(exported: Exported) -> str:
     """Of code and weights, ours or a user's own, and of the data."""
     data = exported.config.data
-    drawn = AVATAAARS if data == "avataaars" else f"`{data}`, {CARTOON_SET}"
+    drawn = AVATAAARS if data == "avataaars" else escape(f"`{data}`, {CARTOON_SET}")
     theirs = f"`{exported.module}` and these weights: as their author says; the harness is under the MIT licence"
     ours = "Weights and code: MIT" if exported.module is None else theirs
     return f"- {ours}.\n- Data that it was trained on: {drawn}."

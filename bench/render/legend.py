@@ -29,6 +29,7 @@ def legend(made: list[Column]) -> list[str]:
         f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
         "peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),
+        *ignoring_notes(records),
         *missing_notes(records),
         *(f"{column.title} is `{column.lead.run.contestant}`." for column in made if column.is_shortened),
         environment_note(first),
@@ -50,6 +51,12 @@ def one_token_notes(records: list[Record]) -> list[str]:
         if here.get("kind") == "cross" and here.get("context_tokens") == 1
     )
     return [f"**{name} attends to one context token:** its softmax is always 1, whatever its heads." for name in found]
+
+
+def ignoring_notes(records: list[Record]) -> list[str]:
+    """A warning for every contestant that predicts the same whatever is asked."""
+    found = dict.fromkeys(record.run.contestant for record in records if at("ignores_condition")(record))
+    return [f"**{name} ignores its condition:** it predicts the same whatever attributes are asked." for name in found]
 
 
 def missing_notes(records: list[Record]) -> list[str]:

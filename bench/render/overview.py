@@ -1,7 +1,7 @@
 """The README of a folder of results: the tables and pictures of every result set in it, as a forge shows them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import durable
@@ -11,9 +11,11 @@ from bench.render.anatomy import anatomy_lines, setting_of
 from bench.render.column import Column, columns
 from bench.render.exhibits import SINGLE, scales_of, shown_records
 from bench.render.judges import defect_lines
+from bench.render.markdown import escape, image
 from bench.render.overhead import overhead_lines
 from bench.render.plots import PLOTS
-from bench.render.table import table
+from bench.render.table import ODD, drawable, table
+from bench.text import line_of
 
 INTRODUCTION = """# Results
 
@@ -43,7 +45,8 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     refusals: list[str] = []
     sections = [section for folder in folders for section in comparisons(folder, refusals)]
-    sections += [section for kind in (judges, anatomies, overheads) for folder in folders for section in kind(folder)]
+    for kind in (judges, anatomies, overheads):
+        sections += [section for folder in folders for section in readable(kind, folder, refusals)]
     if not sections:
         raise BadInput(f"'{root}' holds no result sets: name the folder that they lie in, such as results")
     contents = "\n".join(f"- [{title}](#{anchor(title)})" for title, _ in sections)
@@ -61,10 +64,20 @@ def anchor(title: str) -> str:
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     """The records of a folder, if it has any."""
     if any((folder / "records").glob("*.json")):
-        records, refused = readable_records(folder)
+        records, refused = readable_records(folder, drawable)
         refusals += refused
-        left_out = [f"**Left out:** {why}." for why in refused]
+        left_out = [f"**Left out:** {escape(why)}." for why in refused]
         yield f"{folder.name}: the comparison", "\n\n".join([*left_out, comparison(folder, records)])
+
+
+def readable(kind: Callable[[Path], Iterator[Section]], folder: Path, refusals: list[str]) -> list[Section]:
+    """A folder's sections of a kind, and a line where one of its documents is damaged."""
+    try:
+        return list(kind(folder))
+    except ODD as error:
+        what = f"{folder.name}: a document of its {kind.__name__}"
+        refusals.append(f"{what} cannot be shown ({line_of(error)}): make it anew")
+        return []
 
 
 def judges(folder: Path) -> Iterator[Section]:
@@ -95,7 +108,7 @@ def comparison(folder: Path, records: list[Record]) -> str:
     links = [f"[{words}]({folder.name}/{name})" for name, words in more.items() if (folder / name).exists()]
     made = columns([record for record in records if record.status == "done"])
     parts = [
-        f"Made by `{records[0].command}`. {', '.join(links)}".strip(),
+        f"{escape(f'Made by `{records[0].command}`.')} {', '.join(links)}".strip(),
         table(records).to_markdown().strip().replace("](images/", f"]({folder.name}/images/"),
         *plots(folder),
         *(part for column in made for part in gallery(folder, column)),
@@ -114,18 +127,18 @@ def plots(folder: Path) -> list[str]:
 
 def gallery(folder: Path, column: Column) -> list[str]:
     """The pictures of one seed of a contestant, each under what it is, and the names of those that are not there."""
-    record, parts, missing = shown_records(column)[0], [f"### {folder.name}: {column.title}"], []
+    record, parts, missing = shown_records(column)[0], [f"### {escape(f'{folder.name}: {column.title}')}"], []
     epochs = [(f"after epoch {n}", path) for n, path in enumerate(record.images.get("epochs", []), 1)]
     scales = [(f"guidance {scale}", path) for scale, path in scales_of(record).items()]
     for title, strips in (("What it learns over the epochs", epochs), ("The same at every guidance scale", scales)):
         there = [(words, path) for words, path in strips if (folder / path).exists()]
         parts += [f"{title}:"] if there else []
-        parts += [f"{words}<br>![{column.title}, {words}]({folder.name}/{path})" for words, path in there]
+        parts += [f"{words}<br>{image(f'{column.title}, {words}', f'{folder.name}/{path}')}" for words, path in there]
         missing += [] if there else [title.lower()]
     for key, what, caption, alt in SINGLE:
         path = record.images.get(key)
         if path is not None and (folder / path).exists():
-            parts.append(f"{caption}:<br>![{alt.format(column.title)}]({folder.name}/{path})")
+            parts.append(f"{caption}:<br>{image(alt.format(column.title), f'{folder.name}/{path}')}")
         else:
             missing.append(what)
     return [*parts, f"Not drawn: {', '.join(missing)}."] if missing else parts

@@ -6,7 +6,7 @@ from bench import durable
 from bench.record import Record
 from bench.render.column import Column, columns
 from bench.render.comparability import comparability_notes
-from bench.render.markdown import markdown
+from bench.render.markdown import escape, markdown
 from bench.render.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.plots import PLOTS, write_plots
 from bench.render.row import MISSING, at
@@ -62,4 +62,4 @@ def few(made: list[Column], table: str) -> str:
 
 
 def in_markdown(tables: list[Numbers]) -> list[str]:
-    return [part for each in tables for part in (f"**{each.caption}**", markdown(each.header, each.lines))]
+    return [part for each in tables for part in (f"**{escape(each.caption)}**", markdown(each.header, each.lines))]

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bench.errors import BadInput
-from bench.record import Record, one_line, read_record
+from bench.record import Record
 from bench.render import exhibits, setting
 from bench.render.column import Column
 from bench.render.embedded import Picture, Shelf
@@ -19,7 +19,8 @@ from bench.render.exhibits import Choice, Exhibit, Gallery, Sweep
 from bench.render.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.row import Row
 from bench.render.runs_table import Runs, runs_table
-from bench.render.table import ARROWS, Cell, Table, table
+from bench.render.table import ARROWS, ODD, Cell, Table, drawable, table
+from bench.text import line_of
 
 LIMIT = 8_000_000  # bytes of a page: what goes through a mail
 CHOICES = (
@@ -28,8 +29,6 @@ CHOICES = (
     Choice(other_seeds=False, every_epoch=False),
     Choice(other_seeds=False, every_epoch=False, animations=False),
 )
-# What a record of another's making may raise where a number is a text, or a field is missing.
-ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -72,16 +71,14 @@ class ResultSet:
 def checked(path: Path) -> Record:
     """A record that can be drawn; one made elsewhere may hold a text where a number belongs."""
     try:
-        record = read_record(path)
-        if type(record.run.seed) is not int or not isinstance(record.run.contestant, str):
-            raise TypeError("a seed is a whole number, a contestant a name")
+        record = drawable(path)
         rival = replace(record, config=record.config | {"contestant": "itself under another name"})
         result_set(path, [record, rival], [], Choice())  # below a file lies no picture: only numbers are tried
     except BadInput:
         raise
     except ODD as error:
-        why = f"{type(error).__name__}: {error}"
-        raise BadInput(f"record {path.name} cannot be shown ({why}): delete it and run again") from error
+        why = f"record {path.name} cannot be shown ({line_of(error)}): delete it and run again"
+        raise BadInput(why) from error
     return record
 
 
@@ -91,7 +88,7 @@ def write_page(sets: list[tuple[Path, list[Record], list[str]]], command: str) -
         try:
             page = render([result_set(*each, choice) for each in sets], command)
         except ODD as error:  # each could be shown alone
-            why = one_line(f"{type(error).__name__}: {error}")
+            why = line_of(error)
             raise BadInput(f"the records cannot be shown together ({why}): keep those of others apart") from error
         if (size := len(page.encode())) <= LIMIT:
             return page

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.record import Record
 from bench.render.column import Column
 from bench.render.cost_rows import MEMORY_ROWS, SPEED_ROWS, median_epoch
+from bench.render.markdown import image
 from bench.render.quality_rows import quality_rows
 from bench.render.row import Row, at, both, decimals, duration, millions
 from bench.render.verdict import verdict_rows
@@ -31,7 +32,7 @@ def seconds_per_sample(record: Record) -> float | None:
 
 def example(record: Record) -> str | None:
     path = record.images.get("example")
-    return None if path is None else f"![an avatar by {record.run.contestant}]({path})"
+    return None if path is None else image(f"an avatar by {record.run.contestant}", path)
 
 
 POST_ROWS = [

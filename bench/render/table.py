@@ -7,17 +7,23 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from bench import durable
-from bench.record import Record
+from bench.errors import BadInput
+from bench.record import Record, read_record
 from bench.render.column import Column, columns, seeds_of
 from bench.render.comparability import grouped, mark, reference_of
 from bench.render.legend import legend, warnings
+from bench.render.markdown import Markdown, escape, markdown
 from bench.render.quality import write_quality
 from bench.render.row import MISSING, Row
 from bench.render.rows import Section, sections_of
+from bench.text import line_of, printable
 
 SCHEMA_VERSION = 1
+# What a record of another's making may raise where a number is a text, or a field is missing.
+ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # which way is better
 
 
@@ -46,7 +52,8 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
     made = [pooled(row, group) for group in groups]
     marks = [mark(row.rests_on, group[0], reference) for group in groups]
     if len(groups) == 1:
-        return replace(made[0], text=made[0].text + marks[0] + lost, mark=marks[0])
+        kind = type(made[0].text)  # Markdown stays Markdown
+        return replace(made[0], text=kind(made[0].text + marks[0] + lost), mark=marks[0])
     apart = [f"{c.text}{sign} ({seeds_of(group)})" for c, sign, group in zip(made, marks, groups, strict=True)]
     return Cell(" / ".join(apart) + lost, seeds=len(measured), mark=max(marks))
 
@@ -54,8 +61,9 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
 def pooled(row: Row, records: list[Record]) -> Cell:
     """Mean ± standard deviation over seeds for numbers; one seed shows its interval over samples, if it has one."""
     values = [row.read(record) for record in records]
-    if isinstance(values[0], str):
-        text = " / ".join(dict.fromkeys(values))  # a seed that differs is not hidden
+    if any(isinstance(value, str) for value in values):
+        different = list(dict.fromkeys(values))  # a seed that differs is not hidden
+        text = different[0] if len(different) == 1 else joined(different)
         return Cell(text, text, seeds=len(values))
     mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
     counted = len(set(values)) == 1 and row.interval is None  # the same for every seed: nothing was estimated
@@ -65,6 +73,12 @@ def pooled(row: Row, records: list[Record]) -> Cell:
         return Cell(row.write(mean) + between, mean, interval=limits, seeds=len(values))
     sd = statistics.stdev(values)
     return Cell(f"{row.write(mean)} ± {row.write(sd)}", mean, sd, seeds=len(values))
+
+
+def joined(values: list[Any]) -> str:
+    """Texts of several seeds in one cell; Markdown, if they are."""
+    kind = Markdown if all(isinstance(value, Markdown) for value in values) else str
+    return kind(" / ".join(map(str, values)))
 
 
 @dataclass(frozen=True)
@@ -95,13 +109,12 @@ class Table:
             f"<details>\n<summary>{section.title}: all rows</summary>\n\n{self.markdown_of(section.rows)}\n\n</details>"
             for section in self.sections[1:]
         ]
-        notes = "\n".join(f"- {line}" for line in self.legend)
+        notes = "\n".join(f"- {escape(line)}" for line in self.legend)
         return "\n\n".join([self.markdown_of(self.headlines), notes, *folded]) + "\n"
 
     def markdown_of(self, rows: list[Row]) -> str:
-        lines = [["", *(column.title for column in self.columns)], [":---", *[":---"] * len(self.columns)]]
-        lines += [[row.label + ARROWS[row.better], *(escape(c.text) for c in self.cells(row))] for row in rows]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        header = ["", *(column.title for column in self.columns)]
+        return markdown(header, [[row.label + ARROWS[row.better], *(c.text for c in self.cells(row))] for row in rows])
 
     def to_csv(self) -> str:
         units = {"unit": [row.unit for row in self.rows]}
@@ -136,15 +149,35 @@ class Table:
         table = RichTable(highlight=False)
         table.add_column("", no_wrap=True)
         for column in self.columns:
-            table.add_column(column.title, overflow="fold")
+            table.add_column(terminal(column.title), overflow="fold")
         for row in self.rows if all_rows else self.headlines:
             if row.label != "example":
-                table.add_row(row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
+                cells = (row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
+                table.add_row(*map(terminal, cells))
         return table
 
 
-def escape(text: str) -> str:
-    return text.replace("|", "\\|")
+def terminal(text: str) -> Text:
+    """A text as it stands: neither rich nor a terminal takes any of it for a command."""
+    return Text(printable(text))
+
+
+def drawable(path: Path) -> Record:
+    """A record that can be shown; BadInput that names the row where one made elsewhere holds what cannot be."""
+    record = read_record(path)
+    rival = replace(record, config=record.config | {"contestant": "itself under another name"})
+    row = None
+    try:
+        made = table([record, rival])
+        for row in made.rows:
+            made.cells(row)
+            if row.write is not str and isinstance(found := row.read(record), str):
+                raise TypeError(f"{found!r} where a number belongs")
+    except ODD as error:
+        where = "" if row is None else f" in the row '{row.label}'"
+        why = f"record {path.name} cannot be shown{where} ({line_of(error)}): delete it and run again"
+        raise BadInput(why) from error
+    return record
 
 
 def table(records: list[Record]) -> Table:

@@ -1,0 +1,56 @@
+"""The contract that every contestant owes, held wherever its own code is run."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from torch import Tensor
+
+from bench.errors import BadContestant
+from bench.stopping import Stopped
+from bench.text import line_of, place_of
+
+Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]  # (noisy, timestep, condition) -> prediction
+
+
+@contextmanager
+def no_exit() -> Iterator[None]:
+    """Run a plug-in's own code: its attempt to end the process becomes a BadContestant, ours to stop it does not."""
+    here, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:  # a process of its own may end as it likes
+            leave(status)
+        raise SystemExit(status)
+
+    os._exit = refuse
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, Stopped, GeneratorExit):
+        raise
+    except BaseException as error:  # SystemExit, or one of its own making
+        raise BadContestant(f"it tried to end the process ({line_of(error)}){place_of(error)}") from error
+    finally:
+        os._exit = leave
+
+
+def broken_contract(prediction: object, noisy: Tensor) -> str | None:
+    """How a prediction is not of the kind that every contestant owes; None if it is."""
+    if not isinstance(prediction, Tensor):
+        return f"must return a tensor, not a {type(prediction).__name__}"
+    if prediction.shape != noisy.shape:
+        shapes = " instead of ".join(str(tuple(tensor.shape)) for tensor in (prediction, noisy))
+        return f"must return a tensor like its images (B, 3, H, W): it returns {shapes}"
+    if not prediction.is_floating_point():
+        return f"must return floating-point numbers, not {prediction.dtype}"
+    return None
+
+
+def predict(denoiser: Denoiser, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+    """A denoiser's prediction; BadContestant if it ends the process or breaks the contract, at whatever step."""
+    with no_exit():
+        prediction = denoiser(noisy, timestep, condition)
+    if wrong := broken_contract(prediction, noisy):
+        raise BadContestant(f"its forward {wrong}")
+    return prediction
