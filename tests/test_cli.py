@@ -203,7 +203,7 @@ def test_bad_usage_exits_2_with_one_line(kind, tmp_path):
 
 @pytest.mark.parametrize("command", ["table {}", "table {} --format json", "sample --run {} --list"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_nobody_reading_the_rest_is_no_traceback(unbuffered, command):
+def test_nobody_reading_the_rest_is_one_line(unbuffered, command):
     """As in `bench table … | head`, whether Python notices it at once or when all is written."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -212,7 +212,8 @@ def test_nobody_reading_the_rest_is_no_traceback(unbuffered, command):
         stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
     )  # fmt: skip
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
+    line = "the result cannot be printed, standard output is read by nobody any more; files that were written are whole"
+    assert (done.returncode, done.stderr) == (1, f"bench: {line}\n")
 
 
 def test_fault_27_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache):
