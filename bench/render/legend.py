@@ -1,16 +1,40 @@
 """What stands below the table: what its numbers rest on, and where records do not compare."""
 
+from bench.config import Sizes
 from bench.record import Record
 from bench.render.column import Column
 from bench.render.comparability import comparability_notes, machine_name, reference_of
 from bench.render.row import MISSING, at
 from bench.render.verdict import is_guess
 
+BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
+
 
 def warnings(made: list[Column]) -> list[str]:
     """What does not compare, what is not bit-identical, and what the classifier cannot tell."""
     records = [record for column in made for record in column.records]
-    return [*comparability_notes(made), *resumed_elsewhere(records), *guesses(records)]
+    return [
+        *rehearsals(records),
+        *comparability_notes(made),
+        *resumed_elsewhere(records),
+        *busy_notes(records),
+        *guesses(records),
+    ]
+
+
+def rehearsals(records: list[Record]) -> list[str]:
+    short = any(record.run.sizes.max_steps for record in records)
+    return ["**A rehearsal, no result:** it trained for a few steps only, to see that a whole run works."] * short
+
+
+def busy_notes(records: list[Record]) -> list[str]:
+    """A mark for every run beside which other processes wanted the cores."""
+    shares = {record.run.name: at("training", "busy_share")(record) or 0.0 for record in records}
+    return [
+        f"**{name} ran on a busy machine:** in {share:.0%} of its time others wanted the cores; its times are too long."
+        for name, share in shares.items()
+        if share > BUSY_SHARE
+    ]
 
 
 def legend(made: list[Column]) -> list[str]:
@@ -130,9 +154,14 @@ def scoring_note(record: Record) -> str:
     return (
         f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
         f"guidance {run.recipe.guidance:g}. Distances: {sides} images of {split}{few}. After every epoch "
-        f"{run.sizes.curve_samples} samples, and {few_samples} at every guidance scale and by the full sampler: the "
+        f"{run.sizes.curve_samples} samples, and {few_samples} at every guidance scale{full_sampler(run.sizes)}: the "
         "first of the same conditions, from the same latents."
     )
+
+
+def full_sampler(sizes: Sizes) -> str:
+    full = min(sizes.full_samples, sizes.samples)
+    return f", and {full} by the full sampler" if full else ""
 
 
 def precision_of(record: Record) -> str:
