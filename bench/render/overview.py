@@ -11,6 +11,7 @@ from bench.render.anatomy import anatomy_lines, setting_of
 from bench.render.column import Column, columns
 from bench.render.exhibits import SINGLE, scales_of, shown_records
 from bench.render.judges import defect_lines
+from bench.render.ladder import ladder_lines
 from bench.render.markdown import escape, image
 from bench.render.overhead import overhead_lines
 from bench.render.plots import PLOTS
@@ -45,7 +46,7 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     refusals: list[str] = []
     sections = [section for folder in folders for section in comparisons(folder, refusals)]
-    for kind in (judges, anatomies, overheads):
+    for kind in (ladders, judges, anatomies, overheads):
         sections += [section for folder in folders for section in readable(kind, folder, refusals)]
     if not sections:
         raise BadInput(f"'{root}' holds no result sets: name the folder that they lie in, such as results")
@@ -78,6 +79,11 @@ def readable(kind: Callable[[Path], Iterator[Section]], folder: Path, refusals: 
         what = f"{folder.name}: a document of its {kind.__name__}"
         refusals.append(f"{what} cannot be shown ({line_of(error)}): make it anew")
         return []
+
+
+def ladders(folder: Path) -> Iterator[Section]:
+    for path in sorted(folder.glob("ladder*.json")):
+        yield f"{folder.name}: training speed by setting", "\n".join(ladder_lines(json.loads(path.read_text())))
 
 
 def judges(folder: Path) -> Iterator[Section]:
