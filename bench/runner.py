@@ -11,7 +11,7 @@ import torch
 
 from bench import durable
 from bench.config import RunConfig, differences, recipe_for, run_name
-from bench.cost.machine import machine_peaks
+from bench.cost.machine import check_arithmetic, machine_peaks
 from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
 from bench.cost.trial import release_memory
 from bench.data.dataset import AvatarSet, Split, split
@@ -26,7 +26,6 @@ from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
 from bench.record import read_record, record_path
 from bench.request import RunRequest, check_space, extractors, preflight
-from bench.selftest import check_arithmetic
 from bench.workers import run_in_processes
 
 

@@ -17,9 +17,10 @@ import psutil
 import pytest
 import torch
 
-from bench import durable, processes, selftest, worker, workers
+from bench import durable, processes, worker, workers
 from bench import lock as locking
 from bench.checkpoint import load_newest
+from bench.cost import machine
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.job import Job
 from bench.lock import lock
@@ -153,14 +154,18 @@ def test_fault_31_pixels_that_are_not_finite_or_out_of_range_are_counted_and_ref
 
 def test_fault_34_a_machine_that_convolves_wrongly_is_found_out(monkeypatch):
     for precision in ("no", "bf16"):
-        selftest.check_arithmetic("cpu", precision)
-    monkeypatch.setattr(selftest.F, "conv2d", lambda images, weights: torch.ones(1))
+        machine.check_arithmetic("cpu", precision)
+    monkeypatch.setattr(machine.F, "conv2d", lambda images, weights: torch.ones(1))
     with pytest.raises(RunFailed, match=r"four ones sum to 1\.0; try --mixed-precision no"):
-        selftest.check_arithmetic("cpu", "bf16")
+        machine.check_arithmetic("cpu", "bf16")
     monkeypatch.undo()
-    monkeypatch.setattr(selftest, "error_of_a_network", lambda *_: 0.3)
+    monkeypatch.setattr(machine, "error_of_a_network", lambda *_: 0.3)
     with pytest.raises(RunFailed, match=r"a small network is off by 0\.3"):
-        selftest.check_arithmetic("cpu", "no")
+        machine.check_arithmetic("cpu", "no")
+    monkeypatch.undo()
+    monkeypatch.setattr(machine.F, "scaled_dot_product_attention", lambda query, key, value: query)
+    with pytest.raises(RunFailed, match=r"cpu computes wrongly in precision no, attention is off by"):
+        machine.check_arithmetic("cpu", "no")
 
 
 def test_fault_35_a_disk_without_room_for_the_checkpoints_is_refused_first(config, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
-from bench.cost.terms import KEPT, best_rate
+from bench.cost.terms import KEPT, PEAK_OF, floor_seconds
 
 SCHEMA_VERSION = 1
 MIB = 2**20
@@ -177,20 +177,22 @@ def largest_batch(peak_of: Callable[[int], int], memory: int, start: int) -> int
 
 
 def with_time_floor(document: dict[str, Any], question: Question) -> None:
-    """Add the least seconds that the arithmetic takes at a peak rate, stated or measured here."""
+    """Add the least seconds that the arithmetic takes: at one stated rate, or at the peaks measured here by kind."""
     if question.peak == "measured":
         from bench.cost.machine import machine_peaks
         from bench.environment import choose_device
 
-        document["machine_peak"] = machine_peaks(choose_device("auto"), question.mixed_precision)
-        rate = best_rate(document["machine_peak"])
+        peaks = machine_peaks(choose_device("auto"), question.mixed_precision)
+        document["machine_peak"] = peaks
     else:
-        rate = float(question.peak or 0)
+        peaks = dict.fromkeys(PEAK_OF.values(), question.peak)
     for entry in document["contestants"]:
-        if entry["gflop_per_image"] is not None:
-            seconds = entry["gflop_per_image"]["training"] * 1e9 / rate
+        gflop = entry["gflop_per_image"]
+        if gflop is not None:
+            seconds = floor_seconds({kind: 1e9 * count for kind, count in gflop.items()}, peaks)
+            assert seconds is not None
             entry["time_floor"] = {
-                "gflop_per_second": rate / 1e9,
+                "gflop_per_second": gflop["training"] / seconds if seconds else 0.0,
                 "seconds_per_image": seconds,
                 "seconds_per_step": seconds * question.batch_size,
             }
