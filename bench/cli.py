@@ -136,6 +136,7 @@ def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
     anatomy.add_argument("--contestants", default="all", help="names, or package.module:function (default all of ours)")
     anatomy.add_argument("--image-size", type=positive_int, default=64, help="height and width (default 64)")
     anatomy.add_argument("--batch-size", type=positive_int, default=128, help="images of a step (default 128)")
+    anatomy.add_argument("--scale", type=positive_float, default=1.0, help="of the published channels (default 1)")
     anatomy.add_argument("--mixed-precision", default="no", choices=("no", "bf16"), help="autocast (default no)")
     anatomy.add_argument(
         "--device", default="cuda", choices=("cuda", "cpu"), help="whose rules for bf16 (default cuda)"

@@ -139,6 +139,7 @@ def anatomy_command(arguments: argparse.Namespace) -> int:
         contestant_names(arguments.contestants),
         arguments.image_size,
         arguments.batch_size,
+        arguments.scale,
         arguments.mixed_precision,
         arguments.device,
         arguments.gradient_checkpointing,

@@ -12,7 +12,7 @@ import torch
 from bench import durable
 from bench.config import RunConfig, differences, recipe_for, run_name
 from bench.cost.machine import check_arithmetic, machine_peaks
-from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
+from bench.cost.probe import Probes, as_record, precisions_for, read_probes, settle, write_probes
 from bench.cost.trial import release_memory
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
@@ -25,7 +25,7 @@ from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
 from bench.record import read_record, record_path
-from bench.request import RunRequest, check_space, extractors, preflight
+from bench.request import RunRequest, check_memory, check_space, extractors, preflight
 from bench.workers import run_in_processes
 
 
@@ -155,6 +155,8 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
         for name in request.contestants
         for seed in request.seeds
     ]
+    undone = [draft for draft in drafts if not finished(request, draft)]
+    check_memory(undone, train.schema.width, precisions_for(device, request.mixed_precision))  # the probe trains, too
     begun = [draft for draft in drafts if config_path(request.out, draft).exists()]
     fresh = [draft for draft in drafts if draft not in begun]
     layouts: dict[str, str] = {}

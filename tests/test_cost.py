@@ -18,7 +18,9 @@ from bench.cost.probe import choose, probe
 from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
 from bench.cost.trial import trial
+from bench.errors import BadInput
 from tests.conftest import CONTESTANTS, TINY
+from tests.plug_in import Attentive
 
 DEVICES = {
     "fake": without_memory,
@@ -311,3 +313,26 @@ def test_the_probe_lets_all_take_turns_and_keeps_the_fastest_of_each(config, par
     seconds = probe(config, parts.train, ["no", "bf16"])
     assert asked[:4] == asked[4:] == [(p, layout) for p in ("no", "bf16") for layout in MEMORY_FORMATS]
     assert [seconds[p][layout] for p, layout in asked[:4]] == [1.0, 6.0, 7.0, 8.0]
+
+
+@pytest.mark.parametrize("weights", [True, False])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_heads_of_torchs_attention_layer_are_found(weights, batch_first):
+    with without_memory():
+        model = Attentive(5, weights, batch_first)
+        inputs = torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.long), torch.zeros(2, 5)
+        found = trace_step(model, lambda: model(*inputs).sum(), inputs, inputs[:1]).attention
+    assert found == [
+        {"where": "own", "query_tokens": 16, "context_tokens": 16, "heads": 2, "head_width": 4, "kind": "self"},
+        {"where": "asked", "query_tokens": 16, "context_tokens": 3, "heads": 4, "head_width": 2, "kind": "cross"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("build_nothing", "must be built as an nn.Module, not NoneType"), ("build_refusing", "this size is not for me$")],
+)
+def test_a_plug_in_that_cannot_be_built_is_named_in_one_line(name, why):
+    with pytest.raises(BadInput, match=f"contestant tests.plug_in:{name}:? {why}") as refused:
+        account(f"tests.plug_in:{name}", setting())
+    assert "\n" not in str(refused.value)

@@ -24,6 +24,7 @@ class Question:
     names: list[str]
     image_size: int
     batch_size: int
+    scale: float = 1.0  # of the published number of channels
     mixed_precision: str = "no"
     device: str = "cuda"  # whose rules for mixed precision hold
     gradient_checkpointing: bool = False
@@ -42,6 +43,7 @@ def anatomy(question: Question) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "batch_size": question.batch_size,
         "image_size": question.image_size,
+        "scale": question.scale,
         "mixed_precision": question.mixed_precision,
         "device": question.device,
         "gradient_checkpointing": question.gradient_checkpointing,
@@ -66,6 +68,7 @@ def describe(asked: tuple[str, Question]) -> dict[str, Any]:
     setting = replace(
         published(question.batch_size),
         image_size=question.image_size,
+        scale=question.scale,
         mixed_precision=question.mixed_precision,
         device=question.device,
         gradient_checkpointing=question.gradient_checkpointing,
@@ -147,7 +150,7 @@ def source_hook_sum(name: str, question: Question, cost: dict[str, Any]) -> dict
     """The source's figure and the ratio to it, where it has one for just this setting."""
     theirs = SOURCE_HOOK_SUM_MIB
     same = (name, question.image_size, question.batch_size) == tuple(theirs[key] for key in list(theirs)[:3])
-    plain = question.mixed_precision == "no" and not question.gradient_checkpointing
+    plain = question.mixed_precision == "no" and not question.gradient_checkpointing and question.scale == 1
     if not (same and plain) or cost["activations"] is None:
         return None
     return {"mib": theirs["mib"], "ratio": cost["activations"]["hook_sum_bytes"] / MIB / theirs["mib"]}
