@@ -81,6 +81,7 @@ def parser() -> Parser:
     add_report(kinds.add_parser("report", help="one HTML file of records, pictures and plots, to send or to print"))
     add_anatomy(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     add_overhead(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
+    add_doctor(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     add_ladder(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
     add_judges(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))
     add_sample(kinds.add_parser("sample", help="draw avatars from a finished run"))
@@ -160,6 +161,14 @@ def add_overhead(overhead: argparse.ArgumentParser) -> None:
     overhead.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     overhead.add_argument("--cache", type=Path, help="data cache, as for run")
     overhead.add_argument("--json", action="store_true")
+
+
+def add_doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.description = "One screen about this machine, in about a minute; status 1 if it computes wrongly."
+    doctor.set_defaults(command=commands.doctor_command)
+    doctor.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
+    doctor.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    doctor.add_argument("--json", action="store_true")
 
 
 def add_ladder(ladder: argparse.ArgumentParser) -> None:

@@ -186,6 +186,25 @@ def overhead_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def doctor_command(arguments: argparse.Namespace) -> int:
+    names = contestant_names(arguments.contestants)
+
+    from bench.environment import choose_device
+
+    device = choose_device(arguments.device)  # before what takes seconds to import
+
+    from bench import contestants
+    from bench.cost.doctor import doctor
+    from bench.render.doctor import doctor_lines
+
+    document = doctor([contestants.contestant(name).name for name in names], device)
+    if arguments.json:
+        print_json(document)
+    else:
+        print("\n".join(doctor_lines(document)))
+    return 1 if document["wrong"] else 0
+
+
 def ladder_command(arguments: argparse.Namespace) -> int:
     preset = PRESETS[known(arguments.preset, tuple(PRESETS), "preset")]
     names = contestant_names(arguments.contestants)

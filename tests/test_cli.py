@@ -180,7 +180,6 @@ BAD = {
         ["run", "--scale", "5", "--batch-size", "4096", "--images", "5000", "--contestants", "scratch"],
         "GiB are free: lower --batch-size or --scale",
     ),
-    "no GPU": (["doctor", "--device", "mps"], "--device mps is not available here: use --device cpu, or auto"),
     "out": (["run", "--out", "/proc/nothing"], "'/proc/nothing' cannot be written"),
     "inception": (["run", "--inception-weights", "/no/such.pth"], "is no file"),
     "plug-in": (["run", "--recipe", "source", "--contestants", "tests.plug_in:build"], "--recipe matched"),

@@ -148,6 +148,9 @@ def key(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+ATTENTION_ARGUMENTS = ("query", "key", "value", "embed_dim_to_check", "num_heads")  # by position; the first 3 in both
+
+
 class Attentions(TorchFunctionMode):
     """Notes the shapes of every `scaled_dot_product_attention` and every `nn.MultiheadAttention` under it."""
 
@@ -158,14 +161,12 @@ class Attentions(TorchFunctionMode):
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if function in (F.scaled_dot_product_attention, F.multi_head_attention_forward):
-            names: dict[str, Any] = dict(zip(("query", "key", "value", "width", "heads"), args, strict=False)) | (
-                kwargs or {}
-            )
-            query, keys = names["query"], names["key"]
+            told: dict[str, Any] = dict(zip(ATTENTION_ARGUMENTS, args, strict=False)) | (kwargs or {})
+            query, keys = told["query"], told["key"]
             if function is F.scaled_dot_product_attention:  # (B, heads, tokens, head width)
                 self.note(query.shape[-2], keys, keys.shape[-2], query.shape[1], query.shape[-1])
             else:  # (tokens, B, width); what it calls in its turn does not pass through here
-                heads = names.get("num_heads", names.get("heads"))
+                heads = told["num_heads"]
                 self.note(query.shape[0], keys, keys.shape[0], heads, query.shape[-1] // heads)
         return function(*args, **(kwargs or {}))
 
