@@ -64,6 +64,7 @@ def parser() -> Parser:
     add_report(kinds.add_parser("report", help="one HTML file of records, pictures and plots, to send or to print"))
     add_anatomy(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     add_overhead(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
+    add_doctor(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     add_ladder(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
     add_judges(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))
     add_sample(kinds.add_parser("sample", help="draw avatars from a finished run"))
@@ -129,6 +130,7 @@ def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
     anatomy.add_argument("--contestants", default="all", help="names, or package.module:function (default all of ours)")
     anatomy.add_argument("--image-size", type=positive_int, default=64, help="height and width (default 64)")
     anatomy.add_argument("--batch-size", type=positive_int, default=128, help="images of a step (default 128)")
+    anatomy.add_argument("--scale", type=positive_float, default=1.0, help="of the published channels (default 1)")
     anatomy.add_argument("--mixed-precision", default="no", choices=("no", "bf16"), help="autocast (default no)")
     anatomy.add_argument(
         "--device", default="cuda", choices=("cuda", "cpu"), help="whose rules for bf16 (default cuda)"
@@ -152,6 +154,14 @@ def add_overhead(overhead: argparse.ArgumentParser) -> None:
     overhead.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     overhead.add_argument("--cache", type=Path, help="data cache, as for run")
     overhead.add_argument("--json", action="store_true")
+
+
+def add_doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.description = "One screen about this machine, in about a minute; status 1 if it computes wrongly."
+    doctor.set_defaults(command=commands.doctor_command)
+    doctor.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
+    doctor.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    doctor.add_argument("--json", action="store_true")
 
 
 def add_ladder(ladder: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names, rehearsal
 from bench.errors import BadInput, RunFailed, known
-from bench.output import emit, emit_lines, emit_rich
+from bench.output import emit, emit_json, emit_lines, emit_rich
 
 if TYPE_CHECKING:
     from bench.runner import RunRequest
@@ -152,6 +152,7 @@ def anatomy_command(arguments: argparse.Namespace) -> int:
         contestant_names(arguments.contestants),
         arguments.image_size,
         arguments.batch_size,
+        arguments.scale,
         arguments.mixed_precision,
         arguments.device,
         arguments.gradient_checkpointing,
@@ -196,6 +197,25 @@ def overhead_command(arguments: argparse.Namespace) -> int:
     else:
         emit_lines(overhead_lines(document))
     return 0
+
+
+def doctor_command(arguments: argparse.Namespace) -> int:
+    names = contestant_names(arguments.contestants)
+
+    from bench.environment import choose_device
+
+    device = choose_device(arguments.device)  # before what takes seconds to import
+
+    from bench import contestants
+    from bench.cost.doctor import doctor
+    from bench.render.doctor import doctor_lines
+
+    document = doctor([contestants.contestant(name).name for name in names], device)
+    if arguments.json:
+        emit_json(document)
+    else:
+        emit_lines(doctor_lines(document))
+    return 1 if document["wrong"] else 0
 
 
 def ladder_command(arguments: argparse.Namespace) -> int:

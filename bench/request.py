@@ -1,17 +1,20 @@
 """What the user asked of `bench run`, and everything that can be refused before work is done."""
 
 import functools
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from bench import contestants, durable
 from bench.checkpoint import COPIES, KEPT
 from bench.config import RunConfig, Sizes, recipe_for
+from bench.cost.account import Setting, account
 from bench.environment import choose_device
 from bench.errors import BadContestant, BadInput
 from bench.quality.features import (
@@ -26,6 +29,9 @@ from bench.quality.features import (
 from bench.record import read_records
 from bench.render.table import drawable
 from bench.tracking import check_trackers
+
+MARGIN = 0.1  # of the predicted peak: workspaces of kernels, and what an allocator leaves unused
+LIBRARIES = 2**29  # bytes that Python, torch and its libraries hold in each process
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,49 @@ def check_space(out: Path, configs: list[RunConfig], condition_width: int) -> No
             f"'{out}' has {free / 2**30:.1f} GiB free, and the checkpoints need {needed / 2**30:.1f} GiB: make room, "
             "or use another --out"
         )
+
+
+def check_memory(configs: list[RunConfig], condition_width: int, precisions: list[str]) -> None:
+    """BadInput, naming the first, unless a training step of each contestant fits into the memory that is free.
+
+    The run may choose any of `precisions`, so it is enough if the step fits in one of them.
+    """
+    for config in {config.contestant: config for config in configs}.values():  # a seed needs what another does
+        free, needed = free_memory(config.device), math.inf
+        for precision in precisions:
+            needed = min(needed, memory_needed(config, condition_width, precision))
+            if needed <= free:
+                break
+        else:
+            raise BadInput(
+                f"{config.contestant} needs about {needed / 2**30:.1f} GiB of memory for a training step, and "
+                f"{free / 2**30:.1f} GiB are free: lower --batch-size or --scale"
+            )
+
+
+def memory_needed(config: RunConfig, condition_width: int, precision: str) -> float:
+    """Bytes that training needs of one device, with a margin: the predicted peak, or what surely is kept."""
+    sizes = config.sizes
+    setting = Setting(
+        condition_width,
+        sizes.image_size,
+        sizes.scale,
+        sizes.batch_size // config.processes,
+        precision,
+        config.memory_format,
+        config.device,
+        averaged=config.recipe.ema_decay is not None,
+    )
+    cost = account(config.contestant, setting, config.recipe)
+    kept = sum(cost[f"{kind}_bytes"] for kind in ("weights", "adam", "gradients", "ema"))
+    peak = cost["predicted_peak"]["bytes"] if cost["predicted_peak"] else kept
+    sharing = 1 if config.device == "cuda" else config.processes
+    return sharing * (peak * (1 + MARGIN) + LIBRARIES)
+
+
+def free_memory(device: str) -> int:
+    """Bytes that can still be had on a device; of a Mac's GPU, which shares the CPU's memory, that."""
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
 
 
 def kept_bytes(out: Path, config: RunConfig) -> int:

@@ -11,8 +11,9 @@ import torch
 
 from bench import durable
 from bench.config import REHEARSED_STEPS, Recipe, RunConfig, differences, recipe_for, run_name
-from bench.cost.machine import machine_peaks
-from bench.cost.probe import Probes, as_record, read_probes, settle, write_probes
+from bench.cost.estimate import estimate
+from bench.cost.machine import check_arithmetic, machine_peaks
+from bench.cost.probe import Probes, as_record, precisions_for, probed_batch, read_probes, settle, write_probes
 from bench.cost.trial import release_memory
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, cache_path, load
@@ -26,8 +27,8 @@ from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
 from bench.record import read_record, record_path
-from bench.request import RunRequest, check_space, checkpoint_bytes, extractors, preflight
-from bench.selftest import check_arithmetic
+from bench.render.row import duration
+from bench.request import RunRequest, check_memory, check_space, checkpoint_bytes, extractors, preflight
 from bench.stopping import reserve_time
 from bench.workers import run_in_processes
 
@@ -54,6 +55,7 @@ def run(request: RunRequest) -> list[str]:
         configs = configure(request, avatars, parts.train, device)
         refuse_impossible(request, configs, parts.train.schema.width)
         refuse_too_short(request, configs, parts.train.schema.width)
+        say_how_long(request, [config for config in configs if not finished(request, config)])
         begin(request, configs)
         if not configs:
             return []
@@ -174,6 +176,8 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
     for draft in kept:
         print(f"{draft.name}: its record is kept", file=sys.stderr)
     drafts = [draft for draft in drafts if draft not in kept]
+    undone = [draft for draft in drafts if not finished(request, draft)]
+    check_memory(undone, train.schema.width, precisions_for(device, request.mixed_precision))  # the probe trains, too
     begun = [draft for draft in drafts if config_path(request.out, draft).exists()]
     fresh = [draft for draft in drafts if draft not in begun]
     layouts: dict[str, str] = {}
@@ -236,6 +240,26 @@ def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
                 f"{config.name} in '{request.out}' was begun with another configuration ({'; '.join(changed)}): "
                 "pass --fresh, or another --out"
             )
+
+
+def say_how_long(request: RunRequest, configs: list[RunConfig]) -> None:
+    """About how long training and sampling will take, by the probe; nothing where none could be made."""
+    probed = read_probes(request.out).seconds
+    whole = 0.0
+    for config in configs:
+        by_layout = probed.get(config.contestant, {}).get(config.mixed_precision)
+        if by_layout is None:
+            return
+        step = by_layout[config.memory_format] * config.sizes.batch_size / probed_batch(config)
+        parts = estimate(config.sizes, config.recipe, step, None)
+        whole += parts["total"]
+        print(
+            f"{config.name} will take about {duration(parts['total'])} here: training {duration(parts['training'])}, "
+            f"sampling {duration(parts['sampling'])}",
+            file=sys.stderr,
+        )
+    if len(configs) > 1:
+        print(f"all {len(configs)} about {duration(whole)}, besides data, classifier and scoring", file=sys.stderr)
 
 
 def may_go_on(before: dict[str, Any], config: RunConfig) -> bool:

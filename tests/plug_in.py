@@ -60,10 +60,10 @@ def build_slow(condition_width: int, image_size: int, scale: float) -> nn.Module
 
 
 class Hungry(Plain):
-    """Asks for a GiB for every image, and forgets it; of a GPU it may have a fifth, which leaves others theirs."""
+    """Asks for much memory for every image, and forgets it; of a GPU it may have a fifth: others have the rest."""
 
     def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
-        torch.empty(len(noisy), 2**30, dtype=torch.uint8, device=noisy.device)
+        torch.empty(len(noisy), 3 * 2**28, dtype=torch.uint8, device=noisy.device)
         return super().forward(noisy, timestep, condition)
 
 
@@ -136,3 +136,38 @@ def build_forgetful(condition_width: int, image_size: int, scale: float) -> nn.M
     model = Forgetful(condition_width)
     model.more = nn.Linear(2, 2)
     return model
+
+
+class Attentive(nn.Module):
+    """Attends to its own pixels and to a few tokens of the condition, by torch's own attention layer."""
+
+    def __init__(self, condition_width: int, weights: bool, batch_first: bool) -> None:
+        super().__init__()
+        self.weights, self.batch_first = weights, batch_first
+        self.first, self.last = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 3, 1)
+        self.tokens = nn.Linear(condition_width, 3 * 8)
+        self.own = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+        self.asked = nn.MultiheadAttention(8, 4, batch_first=batch_first)
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        images = self.first(noisy)
+        pixels, context = images.flatten(2).mT, self.tokens(condition).unflatten(1, (3, 8))
+        if not self.batch_first:
+            pixels, context = pixels.transpose(0, 1), context.transpose(0, 1)
+        pixels = self.own(pixels, pixels, pixels, need_weights=self.weights)[0]
+        pixels = self.asked(query=pixels, key=context, value=context, need_weights=self.weights)[0]
+        if not self.batch_first:
+            pixels = pixels.transpose(0, 1)
+        return self.last(pixels.mT.reshape(images.shape))
+
+
+def build_attentive(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Attentive(condition_width, weights=True, batch_first=True)
+
+
+def build_nothing(condition_width: int, image_size: int, scale: float) -> None:
+    """Builds no model."""
+
+
+def build_refusing(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    raise ValueError("this size\nis not for me")

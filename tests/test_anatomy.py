@@ -107,6 +107,14 @@ def test_one_token_is_warned_of(document):
     )
 
 
+def test_a_smaller_scale_has_fewer_parameters_and_says_so(document):
+    whole, eighth = (describe(("scratch", Question(["scratch"], 64, 8, scale=scale))) for scale in (1.0, 1 / 8))
+    assert eighth["parameters"]["total"] < whole["parameters"]["total"] / 30
+    assert eighth["source_hook_sum"] is None
+    assert anatomy_table(document | {"scale": 1 / 8}).columns[0].header == "64×64, batch 128, scale 0.125"
+    assert anatomy_table(document).columns[0].header == "64×64, batch 128"
+
+
 @pytest.mark.parametrize(
     ("memory", "start"), [(10_000, 128), (10_000, 1), (10_049, 7), (10_050, 200), (99, 4), (160, 9)]
 )

@@ -11,14 +11,16 @@ from torch.nn import functional as F
 from bench.batches import MEMORY_FORMATS
 from bench.cost.account import NormsInFloat, Setting, account, one_token
 from bench.cost.check import compare
-from bench.cost.machine import machine_peaks
+from bench.cost.machine import Amounts, machine_peaks, operations, precisions
 from bench.cost.memory import measured_peak
 from bench.cost.parameters import count_parameters, parameters_by_level, training_bytes
 from bench.cost.probe import choose, probe
-from bench.cost.terms import best_rate
+from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
 from bench.cost.trial import trial
+from bench.errors import BadInput
 from tests.conftest import CONTESTANTS, TINY
+from tests.plug_in import Attentive
 
 DEVICES = {
     "fake": without_memory,
@@ -242,11 +244,42 @@ def test_a_step_that_cannot_be_followed_says_why(capsys):
     assert "tests.plug_in:build_curious" in capsys.readouterr().err
 
 
-def test_the_machines_peaks_are_rates():
+def test_the_machines_peaks_are_rates_of_each_kind_of_operation():
     peaks = machine_peaks("cpu", "no")
-    assert peaks["gemm_flop_per_second"] > 1e8
-    assert peaks["convolution_flop_per_second"] > 1e8
-    assert best_rate({"gemm_flop_per_second": 2.0, "convolution_flop_per_second": 3.0}) == 3.0
+    layouts = [peaks[f"convolution_{layout}_flop_per_second"] for layout in MEMORY_FORMATS]
+    assert peaks["convolution_flop_per_second"] == max(layouts)
+    flop = [peaks[f"{kind}_flop_per_second"] for kind in ("gemm", "attention")]
+    assert all(rate > 1e8 for rate in [*layouts, *flop, peaks["memory_bytes_per_second"]])
+
+
+def test_the_work_of_a_timed_operation_by_hand():
+    amounts = Amounts(rows=2, images=(1, 3, 4), heads=(1, 2, 8, 5), copied=10)
+    assert operations(amounts) == {
+        "gemm": 2 * 2 * 2 * 2,
+        "channels_last": 2 * (3 * 9) * 3 * 4 * 4,
+        "contiguous": 2 * (3 * 9) * 3 * 4 * 4,
+        "attention": 2 * (2 * 8 * 8 * 5 + 2 * 8 * 8 * 5),
+        "memory": 80,
+    }
+
+
+def test_the_time_floor_divides_each_kind_of_flop_by_its_own_peak():
+    flops = {"training": 60.0, "training_conv": 30.0, "training_linear": 20.0, "training_attention": 10.0}
+    peaks = {
+        "convolution_flop_per_second": 10.0, "gemm_flop_per_second": 5.0, "attention_flop_per_second": 2.0
+    }  # fmt: skip
+    assert floor_seconds(flops, peaks) == 3 + 4 + 5
+    assert floor_seconds(flops, {"convolution_flop_per_second": 10.0, "gemm_flop_per_second": 5.0}) is None
+    assert floor_seconds({"training": 60.0}, peaks) is None
+
+
+def test_precisions_are_checked_and_timed_or_say_why_not():
+    found = precisions("cpu")
+    assert list(found) == ["fp32", "TF32", "bf16", "fp16"]
+    assert found["fp32"]["wrong"] is None
+    assert found["fp32"]["gemm_speedup"] == found["fp32"]["convolution_speedup"] == 1
+    assert (found["TF32"]["gemm_speedup"], found["TF32"]["why"]) == (None, "only NVIDIA GPUs have it")
+    assert found["bf16"]["gemm_speedup"] > 0
 
 
 def test_the_probe_takes_one_precision_for_all_and_each_ones_faster_layout():
@@ -280,3 +313,26 @@ def test_the_probe_lets_all_take_turns_and_keeps_the_fastest_of_each(config, par
     seconds = probe(config, parts.train, ["no", "bf16"])
     assert asked[:4] == asked[4:] == [(p, layout) for p in ("no", "bf16") for layout in MEMORY_FORMATS]
     assert [seconds[p][layout] for p, layout in asked[:4]] == [1.0, 6.0, 7.0, 8.0]
+
+
+@pytest.mark.parametrize("weights", [True, False])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_heads_of_torchs_attention_layer_are_found(weights, batch_first):
+    with without_memory():
+        model = Attentive(5, weights, batch_first)
+        inputs = torch.zeros(2, 3, 4, 4), torch.zeros(2, dtype=torch.long), torch.zeros(2, 5)
+        found = trace_step(model, lambda: model(*inputs).sum(), inputs, inputs[:1]).attention
+    assert found == [
+        {"where": "own", "query_tokens": 16, "context_tokens": 16, "heads": 2, "head_width": 4, "kind": "self"},
+        {"where": "asked", "query_tokens": 16, "context_tokens": 3, "heads": 4, "head_width": 2, "kind": "cross"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("build_nothing", "must be built as an nn.Module, not NoneType"), ("build_refusing", "this size is not for me$")],
+)
+def test_a_plug_in_that_cannot_be_built_is_named_in_one_line(name, why):
+    with pytest.raises(BadInput, match=f"contestant tests.plug_in:{name}:? {why}") as refused:
+        account(f"tests.plug_in:{name}", setting())
+    assert "\n" not in str(refused.value)

@@ -17,13 +17,15 @@ import psutil
 import pytest
 import torch
 
-from bench import durable, processes, selftest, worker, workers
+from bench import durable, processes, worker, workers
 from bench import lock as locking
 from bench.checkpoint import load_newest
+from bench.cost import machine
+from bench.cost.account import Setting, account
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.job import Job
 from bench.lock import lock
-from bench.request import check_space, checkpoint_bytes
+from bench.request import check_memory, check_space, checkpoint_bytes, memory_needed
 from bench.runner import begin, config_path, refuse_changed
 from bench.sampling import refuse_unless_pixels
 from tests.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
@@ -153,14 +155,18 @@ def test_fault_31_pixels_that_are_not_finite_or_out_of_range_are_counted_and_ref
 
 def test_fault_34_a_machine_that_convolves_wrongly_is_found_out(monkeypatch):
     for precision in ("no", "bf16"):
-        selftest.check_arithmetic("cpu", precision)
-    monkeypatch.setattr(selftest.F, "conv2d", lambda images, weights: torch.ones(1))
+        machine.check_arithmetic("cpu", precision)
+    monkeypatch.setattr(machine.F, "conv2d", lambda images, weights: torch.ones(1))
     with pytest.raises(RunFailed, match=r"four ones sum to 1\.0; try --mixed-precision no"):
-        selftest.check_arithmetic("cpu", "bf16")
+        machine.check_arithmetic("cpu", "bf16")
     monkeypatch.undo()
-    monkeypatch.setattr(selftest, "error_of_a_network", lambda *_: 0.3)
+    monkeypatch.setattr(machine, "error_of_a_network", lambda *_: 0.3)
     with pytest.raises(RunFailed, match=r"a small network is off by 0\.3"):
-        selftest.check_arithmetic("cpu", "no")
+        machine.check_arithmetic("cpu", "no")
+    monkeypatch.undo()
+    monkeypatch.setattr(machine.F, "scaled_dot_product_attention", lambda query, key, value: query)
+    with pytest.raises(RunFailed, match=r"cpu computes wrongly in precision no, attention is off by"):
+        machine.check_arithmetic("cpu", "no")
 
 
 def test_fault_35_a_disk_without_room_for_the_checkpoints_is_refused_first(config, tmp_path, monkeypatch):
@@ -173,6 +179,22 @@ def test_fault_35_a_disk_without_room_for_the_checkpoints_is_refused_first(confi
         durable.write_bytes(tmp_path / ".work" / config.name / "checkpoints" / name / "tensors.x", bytes(size))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
     check_space(tmp_path, [config], 20)
+
+
+def test_a_step_that_no_memory_holds_is_refused_first(config):
+    check_memory([config], 20, ["no"])
+    huge = replace(config, seed=1, sizes=replace(config.sizes, image_size=64, scale=5.0, batch_size=2048))
+    pattern = r"^scratch needs about [\d.]+ GiB of memory .* GiB are free: lower --batch-size or --scale$"
+    with pytest.raises(BadInput, match=pattern):
+        check_memory([config, huge], 20, ["no"])
+
+
+def test_the_memory_needed_is_the_predicted_peak_with_a_margin_and_a_share_for_each_process(config):
+    predicted = account(config.contestant, Setting(20, 16, config.sizes.scale, 8))["predicted_peak"]["bytes"]
+    shared = replace(config, processes=2, sizes=replace(config.sizes, batch_size=16))
+    assert memory_needed(shared, 20, "no") == pytest.approx(2 * (1.1 * predicted + 2**29), rel=1e-6)
+    curious = replace(config, contestant="tests.plug_in:build_curious")  # of which only what is kept is known
+    assert 2**29 < memory_needed(curious, 20, "no") < 2**29 + 2**20
 
 
 def test_fault_35_a_file_that_the_disk_refuses_leaves_the_old_one_whole(tmp_path):

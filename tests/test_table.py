@@ -73,6 +73,14 @@ def quality_of(accuracy, judged, seconds):
     }  # fmt: skip
 
 
+PEAKS = {
+    "gemm_flop_per_second": 2e10,
+    "convolution_flop_per_second": 4e10,
+    "attention_flop_per_second": 1e10,
+    "memory_bytes_per_second": 3e10,
+}
+
+
 @pytest.fixture
 def record(config):
     """A made-up but complete record: the renderer is tested here, not the measurements."""
@@ -89,7 +97,13 @@ def record(config):
             "activations": {"saved_bytes": 50_000_000},
             "predicted_peak": {"bytes": 80_000_000},
             "attention": [{"heads": 4, "head_width": 8, "query_tokens": 64, "context_tokens": tokens, "kind": "cross"}],
-            "flops_per_image": {"forward": 123_456_789, "training": 370_370_367},
+            "flops_per_image": {
+                "forward": 123_456_789,
+                "training": 370_370_367,
+                "training_conv": 200_000_000,
+                "training_linear": 100_000_000,
+                "training_attention": 70_370_367,
+            },
         }
         judged = {
             name: {"accuracy": value, "interval": around(value), "ceiling": 0.9, "chance": 0.1}
@@ -99,7 +113,7 @@ def record(config):
             "blocks": "resnet blocks",
             "cost": cost,
             "full_cost": cost,
-            "machine_peak": {"gemm_flop_per_second": 2e10, "convolution_flop_per_second": 1e10},
+            "machine_peak": PEAKS,
             "peak_memory": {"measured_bytes": 81_000_000, "prediction_error": 80 / 81 - 1},
             "step": {"seconds": {"total": [1.0, 1.1, 1.2, 1.3]} | {part: [0.1, 0.2, 0.3, 0.4] for part in PARTS}},
             "training": {"seconds_per_epoch": list(seconds), "images_per_epoch": 100, "loss_per_epoch": [0.5, 0.25]},
@@ -152,10 +166,21 @@ def test_speed_and_share_of_the_peak_stand_together(record):
     made = table([record()])
     assert cells_of(made, "images/s in training")[0].value == 20
     assert cells_of(made, "achieved GFLOP/s in training")[0].value == pytest.approx(20 * 0.370370367)
-    assert cells_of(made, "share of peak")[0].value == pytest.approx(20 * 0.370370367 / 20)
+    floor = 0.1 / 20 + 0.2 / 40 + 0.070370367 / 10
+    assert cells_of(made, "time floor per image")[0].value == pytest.approx(floor)
+    assert cells_of(made, "share of peak")[0].value == pytest.approx(20 * floor)
     assert cells_of(made, "seconds per training step")[0].value == pytest.approx(1.15)
     assert cells_of(made, "… its parts")[0].text.startswith("data 16.7 % (125.0 to 375.0 ms); forward 16.7 %")
     assert cells_of(made, "heads × width, here")[0].text == "4×8 (cross 64 → 32 tokens)"
+
+
+def test_a_record_from_before_attention_was_timed_has_no_time_floor(record):
+    old = record()
+    old.measurements["machine_peak"] = {"gemm_flop_per_second": 2e10, "convolution_flop_per_second": 4e10}
+    made = table([old])
+    for label in ("time floor per image", "share of peak", "… of attention, GFLOP/s", "… of memory, GB/s"):
+        assert cells_of(made, label)[0].text == "–"
+    assert cells_of(made, "… peak of GEMM, GFLOP/s")[0].text == "20"
 
 
 def test_a_single_context_token_is_warned_of(record):

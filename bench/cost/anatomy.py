@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
 
-from bench.cost.terms import KEPT, best_rate
+from bench.cost.terms import KEPT, PEAK_OF, floor_seconds
 
 SCHEMA_VERSION = 1
 MIB = 2**20
@@ -24,6 +24,7 @@ class Question:
     names: list[str]
     image_size: int
     batch_size: int
+    scale: float = 1.0  # of the published number of channels
     mixed_precision: str = "no"
     device: str = "cuda"  # whose rules for mixed precision hold
     gradient_checkpointing: bool = False
@@ -42,6 +43,7 @@ def anatomy(question: Question) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "batch_size": question.batch_size,
         "image_size": question.image_size,
+        "scale": question.scale,
         "mixed_precision": question.mixed_precision,
         "device": question.device,
         "gradient_checkpointing": question.gradient_checkpointing,
@@ -66,6 +68,7 @@ def describe(asked: tuple[str, Question]) -> dict[str, Any]:
     setting = replace(
         published(question.batch_size),
         image_size=question.image_size,
+        scale=question.scale,
         mixed_precision=question.mixed_precision,
         device=question.device,
         gradient_checkpointing=question.gradient_checkpointing,
@@ -147,7 +150,7 @@ def source_hook_sum(name: str, question: Question, cost: dict[str, Any]) -> dict
     """The source's figure and the ratio to it, where it has one for just this setting."""
     theirs = SOURCE_HOOK_SUM_MIB
     same = (name, question.image_size, question.batch_size) == tuple(theirs[key] for key in list(theirs)[:3])
-    plain = question.mixed_precision == "no" and not question.gradient_checkpointing
+    plain = question.mixed_precision == "no" and not question.gradient_checkpointing and question.scale == 1
     if not (same and plain) or cost["activations"] is None:
         return None
     return {"mib": theirs["mib"], "ratio": cost["activations"]["hook_sum_bytes"] / MIB / theirs["mib"]}
@@ -177,20 +180,22 @@ def largest_batch(peak_of: Callable[[int], int], memory: int, start: int) -> int
 
 
 def with_time_floor(document: dict[str, Any], question: Question) -> None:
-    """Add the least seconds that the arithmetic takes at a peak rate, stated or measured here."""
+    """Add the least seconds that the arithmetic takes: at one stated rate, or at the peaks measured here by kind."""
     if question.peak == "measured":
         from bench.cost.machine import machine_peaks
         from bench.environment import choose_device
 
-        document["machine_peak"] = machine_peaks(choose_device("auto"), question.mixed_precision)
-        rate = best_rate(document["machine_peak"])
+        peaks = machine_peaks(choose_device("auto"), question.mixed_precision)
+        document["machine_peak"] = peaks
     else:
-        rate = float(question.peak or 0)
+        peaks = dict.fromkeys(PEAK_OF.values(), question.peak)
     for entry in document["contestants"]:
-        if entry["gflop_per_image"] is not None:
-            seconds = entry["gflop_per_image"]["training"] * 1e9 / rate
+        gflop = entry["gflop_per_image"]
+        if gflop is not None:
+            seconds = floor_seconds({kind: 1e9 * count for kind, count in gflop.items()}, peaks)
+            assert seconds is not None
             entry["time_floor"] = {
-                "gflop_per_second": rate / 1e9,
+                "gflop_per_second": gflop["training"] / seconds if seconds else 0.0,
                 "seconds_per_image": seconds,
                 "seconds_per_step": seconds * question.batch_size,
             }

@@ -39,17 +39,21 @@ def check_predictions(names: list[str], mixed_precision: str, checkpointing: boo
 
 def check_one(name: str, setting: Setting, avatars: AvatarSet) -> dict[str, Any]:
     """The predicted and the measured peak of one contestant's real training step."""
-    sizes = replace(PRESETS["smoke"], image_size=setting.image_size, scale=setting.scale, batch_size=setting.batch_size)
-    config = RunConfig(
-        name, 0, "check", MATCHED, sizes, avatars.source, avatars.content_hash, setting.device,
-        setting.mixed_precision, setting.memory_format,
-    )  # fmt: skip
-    with trial(config, avatars) as trainer:
+    with trial(config_of(name, setting, avatars), avatars) as trainer:
         if setting.gradient_checkpointing:
             checkpoint_gradients(trainer.accelerator.unwrap_model(trainer.denoiser))
         measured = measured_peak(trainer)
     predicted = account(name, setting)["predicted_peak"]
     return compare(predicted and predicted["bytes"], measured)
+
+
+def config_of(name: str, setting: Setting, avatars: AvatarSet) -> RunConfig:
+    """A run with the training step of this setting."""
+    sizes = replace(PRESETS["smoke"], image_size=setting.image_size, scale=setting.scale, batch_size=setting.batch_size)
+    return RunConfig(
+        name, 0, "check", MATCHED, sizes, avatars.source, avatars.content_hash, setting.device,
+        setting.mixed_precision, setting.memory_format,
+    )  # fmt: skip
 
 
 def compare(predicted: int | None, measured: int | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """How fast a contestant trains as one setting after another is changed: precision, memory layout, compiling, data."""
 
-import contextlib
 import itertools
 import statistics
 import sys
@@ -13,6 +12,7 @@ import torch
 
 from bench.batches import EpochBatches
 from bench.config import MATCHED, RunConfig, Sizes
+from bench.cost.machine import arithmetic
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
 from bench.environment import device_name, has_bf16
@@ -93,19 +93,6 @@ def climb(config: RunConfig, rung: Rung, avatars: AvatarSet) -> dict[str, Any]:
     except Exception as error:
         out = is_out_of_memory(error)
         return {"why": "out of memory" if out else f"{type(error).__name__}: {error}".splitlines()[0]}
-
-
-@contextlib.contextmanager
-def arithmetic(tf32: bool) -> Iterator[None]:
-    """Matrix products and convolutions in TF32 or in full fp32; afterwards as the harness trains."""
-    convolutions = torch.backends.cudnn.allow_tf32
-    try:
-        torch.set_float32_matmul_precision("high" if tf32 else "highest")
-        torch.backends.cudnn.allow_tf32 = tf32
-        yield
-    finally:
-        torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def time_steps(trainer: Trainer, rung: Rung) -> dict[str, Any]:

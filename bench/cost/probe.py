@@ -1,21 +1,27 @@
 """The probe that chooses memory layout and precision: a few timed training steps of each."""
 
+import functools
 import itertools
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from bench import durable
 from bench.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import RunConfig
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
+from bench.diffusion import guided
 from bench.display import display
 from bench.environment import has_bf16
-from bench.train import synchronise
+from bench.train import Trainer, synchronise
 
 ROUNDS = {"cpu": 2}  # a CPU is shared; elsewhere:
 ONE_ROUND, STEPS = 1, 2
@@ -25,23 +31,42 @@ WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth t
 WORTH_LEAVING_CHANNELS_LAST = {"cpu": 0.8, "cuda": 0.97, "mps": 0.9}
 
 
+def probed_batch(config: RunConfig) -> int:
+    asked = config.sizes.batch_size
+    return min(asked, LARGEST_BATCH.get(config.device, asked))
+
+
 def seconds_per_step(config: RunConfig, train: AvatarSet) -> float:
     """The fastest of a few training steps after one that warms up."""
-    asked = config.sizes.batch_size
-    config = replace(
-        config, sizes=replace(config.sizes, batch_size=min(asked, LARGEST_BATCH.get(config.device, asked)))
-    )
-    seconds = []
+    config = replace(config, sizes=replace(config.sizes, batch_size=probed_batch(config)))
     with trial(config, train) as trainer:
-        device = trainer.accelerator.device
-        batch = next(epoch_batches(train, config, 0)).to(device, trainer.memory_format)
-        for _ in range(STEPS + 1):
-            synchronise(device)
-            started = time.perf_counter()
-            trainer.step(batch)
-            synchronise(device)
-            seconds.append(time.perf_counter() - started)
-        del batch
+        return fastest_step(trainer)
+
+
+def fastest_step(trainer: Trainer) -> float:
+    """Seconds of the fastest of a few training steps after one that warms up."""
+    device = trainer.accelerator.device
+    batch = next(epoch_batches(trainer.train, trainer.config, 0)).to(device, trainer.memory_format)
+    return fastest(lambda: trainer.step(batch), device)
+
+
+def fastest_guided_step(trainer: Trainer) -> float:
+    """Seconds of the fastest of a few predictions with guidance, of one batch, after one that warms up."""
+    device, config = trainer.accelerator.device, trainer.config
+    batch = next(epoch_batches(trainer.train, config, 0)).to(device, trainer.memory_format)
+    ask = functools.partial(guided, trainer.raw(), batch.noise, batch.timestep, batch.condition, config.recipe.guidance)
+    with torch.inference_mode():
+        return fastest(ask, device)
+
+
+def fastest(run: Callable[[], Tensor], device: torch.device) -> float:
+    seconds = []
+    for _ in range(STEPS + 1):
+        synchronise(device)
+        started = time.perf_counter()
+        run()
+        synchronise(device)
+        seconds.append(time.perf_counter() - started)
     return min(seconds[1:])
 
 

@@ -16,6 +16,22 @@ def finest_first(levels: set[str]) -> list[str]:
     return sorted(levels, key=lambda level: -int(level.split("×")[0]) if "×" in level else (level == REST))
 
 
-def best_rate(peaks: dict[str, Any]) -> float:
-    """FLOP/s of the machine's faster one, matrix product or convolution: what no share may exceed."""
-    return max(peaks["gemm_flop_per_second"], peaks["convolution_flop_per_second"])
+PEAK_OF = {
+    "conv": "convolution_flop_per_second",
+    "linear": "gemm_flop_per_second",
+    "attention": "attention_flop_per_second",
+}
+
+
+def floor_seconds(flops: dict[str, float], peaks: dict[str, Any]) -> float | None:
+    """The least seconds that an image's training can take: FLOP of each kind over the machine's peak of that kind.
+
+    None where a count or a peak is not there, as in records from before they were taken.
+    """
+    seconds = 0.0
+    for kind, key in PEAK_OF.items():
+        count, rate = flops.get(f"training_{kind}"), peaks.get(key)
+        if count is None or rate is None:
+            return None
+        seconds += count / rate
+    return seconds

@@ -148,8 +148,11 @@ def key(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+ATTENTION_ARGUMENTS = ("query", "key", "value", "embed_dim_to_check", "num_heads")  # by position; the first 3 in both
+
+
 class Attentions(TorchFunctionMode):
-    """Notes the shapes of every `scaled_dot_product_attention` under it: (B, heads, tokens, head width)."""
+    """Notes the shapes of every `scaled_dot_product_attention` and every `nn.MultiheadAttention` under it."""
 
     def __init__(self, watch: ModuleWatch, memory: Bytes) -> None:
         super().__init__()
@@ -157,21 +160,28 @@ class Attentions(TorchFunctionMode):
         self.found: list[dict[str, Any]] = []
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if function is F.scaled_dot_product_attention:
-            names = dict(zip(("query", "key"), args, strict=False)) | (kwargs or {})
-            query, keys = names["query"], names["key"]
-            self.found.append(
-                {
-                    "where": self.watch.innermost,
-                    "query_tokens": query.shape[-2],
-                    "context_tokens": keys.shape[-2],
-                    "heads": query.shape[1],
-                    "head_width": query.shape[-1],
-                    # Token counts do not tell: 16×16 pixels may meet 256 context tokens.
-                    "kind": "self" if key(keys) in self.memory.image else "cross",
-                }
-            )
+        if function in (F.scaled_dot_product_attention, F.multi_head_attention_forward):
+            told: dict[str, Any] = dict(zip(ATTENTION_ARGUMENTS, args, strict=False)) | (kwargs or {})
+            query, keys = told["query"], told["key"]
+            if function is F.scaled_dot_product_attention:  # (B, heads, tokens, head width)
+                self.note(query.shape[-2], keys, keys.shape[-2], query.shape[1], query.shape[-1])
+            else:  # (tokens, B, width); what it calls in its turn does not pass through here
+                heads = told["num_heads"]
+                self.note(query.shape[0], keys, keys.shape[0], heads, query.shape[-1] // heads)
         return function(*args, **(kwargs or {}))
+
+    def note(self, query_tokens: int, keys: Tensor, context_tokens: int, heads: int, head_width: int) -> None:
+        self.found.append(
+            {
+                "where": self.watch.innermost,
+                "query_tokens": query_tokens,
+                "context_tokens": context_tokens,
+                "heads": heads,
+                "head_width": head_width,
+                # Token counts do not tell: 16×16 pixels may meet 256 context tokens.
+                "kind": "self" if key(keys) in self.memory.image else "cross",
+            }
+        )
 
 
 def trace_step(

@@ -53,6 +53,8 @@ def anatomy_lines(document: dict[str, Any]) -> list[str]:
 
 def setting_of(document: dict[str, Any]) -> str:
     text = f"{document['image_size']}×{document['image_size']}, batch {document['batch_size']}"
+    if document.get("scale", 1) != 1:  # documents from before it could be chosen have none
+        text += f", scale {document['scale']:g}"
     if document["mixed_precision"] != "no":
         text += f", autocast to {document['mixed_precision']} as on {document['device']}"
     return text + (", gradient checkpointing" if document["gradient_checkpointing"] else "")

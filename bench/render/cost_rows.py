@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable
 
-from bench.cost.terms import PARTS, best_rate
+from bench.cost.terms import PARTS, floor_seconds
 from bench.record import Record
 from bench.render.anatomy import head_shapes
 from bench.render.row import Row, at, decimals, mib, share
@@ -41,9 +41,15 @@ def achieved(record: Record) -> float | None:
     return None if flops is None or speed is None else flops * speed
 
 
+def time_floor(record: Record) -> float | None:
+    """Seconds that an image's training takes at least, were each kind of operation done at this machine's peak."""
+    return floor_seconds(at("cost", "flops_per_image")(record) or {}, at("machine_peak")(record) or {})
+
+
 def share_of_peak(record: Record) -> float | None:
-    rate, peaks = achieved(record), at("machine_peak")(record)
-    return None if rate is None or not peaks else rate / best_rate(peaks)
+    """The time floor over the seconds measured."""
+    least, speed = time_floor(record), images_per_second(record)
+    return None if least is None or speed is None else least * speed
 
 
 def shapes(cost: str) -> Callable[[Record], str | None]:
@@ -128,12 +134,22 @@ SPEED_ROWS = [
         rests_on="time", headline=True),
     Row("achieved GFLOP/s in training", giga(achieved), decimals(1), "higher",
         "training GFLOP per image times images/s", rests_on="time"),
-    Row("share of peak", share_of_peak, share, "higher",
-        "achieved over the machine's best rate, measured in the same run"),
-    Row("… that peak: GEMM, GFLOP/s", giga(at("machine_peak", "gemm_flop_per_second")), decimals(0), None,
-        "a large matrix product on this machine"),
-    Row("… and convolution, GFLOP/s", giga(at("machine_peak", "convolution_flop_per_second")), decimals(0), None,
-        "a large 3×3 convolution on this machine"),
+    Row("time floor per image", time_floor, lambda seconds: f"{1000 * seconds:,.3f} ms", "lower",
+        "an image's training if every kind of operation ran at this machine's peak of that kind: its FLOP over the "
+        "peak, summed over kinds", "seconds", rests_on="time"),
+    Row("share of peak", share_of_peak, share, "higher", "the time floor over the time measured in training",
+        rests_on="time"),
+    Row("… peak of GEMM, GFLOP/s", giga(at("machine_peak", "gemm_flop_per_second")), decimals(0), None,
+        "a large matrix product on this machine, measured in the same run; linear layers are held against it",
+        rests_on="time"),
+    Row("… of 3×3 convolution, GFLOP/s", giga(at("machine_peak", "convolution_flop_per_second")), decimals(0), None,
+        "a large one in the faster memory layout; by Winograd's algorithm it takes fewer multiplications than are "
+        "counted, and may beat the GEMM", rests_on="time"),
+    Row("… of attention, GFLOP/s", giga(at("machine_peak", "attention_flop_per_second")), decimals(0), None,
+        "a large scaled dot-product attention", rests_on="time"),
+    Row("… of memory, GB/s", giga(at("machine_peak", "memory_bytes_per_second")), decimals(0), None,
+        "a large copy, bytes read and written; it bounds norms and activations, which are not in the time floor",
+        rests_on="time"),
     Row("seconds per training step", step_seconds, decimals(4), "lower",
         "median of steps timed one by one, the device waited for after each part", "seconds", rests_on="time"),
     Row("… middle half", step_spread, meaning="from the first to the third quartile of those steps", rests_on="time"),

@@ -14,7 +14,7 @@ def ladder_lines(document: dict[str, Any]) -> list[str]:
     side = document["image_size"]
     about = (
         f"Images/s of training at {side}×{side}, scale {document['scale']:g}, batch {document['batch_size']}, on "
-        f"{document['device']}, torch {document['torch']}; in brackets, how many times the first row's, and the peak of "
+        f"{document['device']}, torch {document['torch']}; in brackets, how many times the first row's, and peak "
         "memory. The first steps, with what compiling takes, are not timed."
     )
     rows = [[rung, *(cell(found, rung) for found in contestants.values())] for rung in rungs]
