@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names, rehearsal
 from bench.errors import BadInput, RunFailed, known
-from bench.output import emit, emit_json, emit_lines, emit_rich
+from bench.output import emit, emit_lines, emit_rich
 
 if TYPE_CHECKING:
     from bench.runner import RunRequest
