@@ -176,8 +176,8 @@ BAD = {
     "data": (["run", "--data", "/no/such"], "data '/no/such' does not exist: name a Cartoon Set folder"),
     "size": (["run", "--image-size", "30"], "image size 30 is not a multiple of 8"),
     "scale": (["run", "--scale", "0.3"], "scale 0.3 leaves no whole number of channel groups"),
-    "memory for": (
-        ["run", "--scale", "5", "--batch-size", "4096", "--images", "5000", "--contestants", "scratch"],
+    "too large": (
+        ["run", "--scale", "16", "--images", "40", "--contestants", "scratch"],
         "GiB are free: lower --batch-size or --scale",
     ),
     "out": (["run", "--out", "/proc/nothing"], "'/proc/nothing' cannot be written"),

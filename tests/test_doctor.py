@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -27,7 +28,7 @@ def document():
 def test_the_document_says_what_the_machine_is_and_can_do(document):
     assert document["device"]["instruction_set"] == torch.backends.cpu.get_cpu_capability()
     assert document["device"]["memory_bytes"] > document["device"]["free_memory_bytes"] > 0
-    assert document["environment"]["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
+    assert document["environment"]["versions"]["torch"] == version("torch")
     assert document["wrong"] == {}
     (peaks,) = document["peaks"]
     assert peaks["attention_flop_per_second"] > 1e8
@@ -91,11 +92,10 @@ def test_what_is_missing_comes_with_its_remedy(monkeypatch, tmp_path):
     assert "--inception-weights FILE" in found["Inception weights"]["remedy"]
     assert found["memory"]["effect"] == "full needs 3 GiB, 1 GiB are free"
     assert "disk" not in found
-    assert "memory" not in {
-        each["what"] for each in examination.missing_here({"free_memory_bytes": 2**40}, contestants)
-    }
+    much = {"free_memory_bytes": 2**40}
+    assert "memory" not in {each["what"] for each in examination.missing_here(much, contestants)}
     monkeypatch.setattr(examination.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    assert "disk" in {each["what"] for each in examination.missing_here({"free_memory_bytes": 2**40}, contestants)}
+    assert "disk" in {each["what"] for each in examination.missing_here(much, contestants)}
 
 
 def test_the_work_of_a_smoke_run_by_hand():
@@ -123,12 +123,8 @@ def test_an_estimate_adds_training_and_sampling():
 
 
 def test_a_larger_size_is_extrapolated_by_its_arithmetic():
-    small = {
-        "why": None,
-        "training_flop_per_image": 2.0,
-        "seconds_per_training_step": 3.0,
-        "seconds_per_prediction": 1.0,
-    }
+    seconds = {"seconds_per_training_step": 3.0, "seconds_per_prediction": 1.0}
+    small = seconds | {"why": None, "training_flop_per_image": 2.0}
     found = examination.extrapolated(small, 20.0)
     assert (found["seconds_per_training_step"], found["seconds_per_prediction"]) == (30.0, 10.0)
     assert examination.extrapolated(small, None) is None

@@ -69,7 +69,7 @@ def describe_device(device: str) -> dict[str, Any]:
 
 
 def peak_precisions(device: str) -> list[str]:
-    """fp32, and bf16 where a GPU has it: on a CPU a run rarely gains by it."""
+    """As a run has them: none mixed, and bf16 where a GPU has it; on a CPU a run rarely gains by it."""
     return ["no", "bf16"] if device == "cuda" and has_bf16(device) else ["no"]
 
 

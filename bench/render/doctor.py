@@ -23,7 +23,7 @@ def doctor_lines(document: dict[str, Any]) -> list[str]:
         "precision (speed against fp32):",
         *(f"  {name}: {precision_line(found)}" for name, found in document["precisions"].items()),
         "",
-        *(line for peaks in document["peaks"] for line in peak_lines(peaks)),
+        *(line for peaks in document["peaks"] for line in peak_lines(peaks, document["device"]["kind"])),
         "",
         "a training step (peak memory: predicted, measured):",
         *(line for name, found in document["contestants"].items() for line in contestant_lines(name, found)),
@@ -58,9 +58,10 @@ def precision_line(found: dict[str, Any]) -> str:
     return f"{right}; {speeds}{slow}"
 
 
-def peak_lines(peaks: dict[str, Any]) -> list[str]:
-    """The peak of each kind of operation."""
-    precision = "fp32" if peaks["precision"] == "no" else peaks["precision"]
+def peak_lines(peaks: dict[str, Any], device: str) -> list[str]:
+    """The peak of each kind of operation, in the precision that a run computes in."""
+    full = "TF32" if device == "cuda" else "fp32"
+    precision = full if peaks["precision"] == "no" else peaks["precision"]
     faster = peaks["convolution_flop_per_second"] > peaks["gemm_flop_per_second"]
     return [
         f"peaks in {precision}:",
