@@ -140,3 +140,10 @@ def test_each_gets_its_row_the_others_go_on_and_json_stays_one_document(tmp_path
         words = "no such size" if "raises" in record["config"]["contestant"] else "tried to end the process"
         assert record["status"] == "failed"
         assert words in record["error"]
+
+
+def test_anatomy_of_what_cannot_be_built_is_bad_input():
+    done = bench("anatomy", "--contestants", f"{HERE}:build_that_exits,tests.plug_in:build", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"bench: contestant {HERE}:build_that_exits: it tried to end the")
