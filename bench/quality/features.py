@@ -26,7 +26,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.utils import create_feature_extractor
 
 from bench import cache
+from bench.contract import no_exit
 from bench.errors import BadInput
+from bench.failures import words_of
 
 EFFICIENTNET = "efficientnet-lite0"
 INCEPTION = "inception-v3-compat"  # torch-fidelity's own name
@@ -161,9 +163,10 @@ def extractor_named(text: str) -> str:
     if ":" in text:
         module, _, attribute = text.partition(":")
         try:
-            found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise BadInput(f"--extractor {text}: {error}") from error
+            with no_exit():
+                found = getattr(importlib.import_module(module), attribute)
+        except Exception as error:  # whatever a user's module does when it is imported
+            raise BadInput(f"--extractor {text}: {words_of(error)}") from error
         text = getattr(found, "name", "")
     if text not in EXTRACTORS:
         raise BadInput(f"--extractor '{text}' is not registered: name the Extractor that a module of yours registers")
