@@ -414,7 +414,8 @@ def test_times_of_another_machine_are_marked_and_nothing_else_is(kind, record):
     marked = {row.label for row in made.rows for cell in made.cells(row) if cell.text.endswith(("†", "‡"))}
     assert marked == {
         "training time per epoch", "images/s in training", "achieved GFLOP/s in training", "seconds per training step",
-        "… middle half", "… its parts", "seconds per sample",
+        "… middle half", "… its parts", "seconds per sample", "time floor per image", "share of peak",
+        "… peak of GEMM, GFLOP/s", "… of 3×3 convolution, GFLOP/s", "… of attention, GFLOP/s", "… of memory, GB/s",
     }  # fmt: skip
     assert not any("equal time" in row.label for row in made.rows)
     assert any("equal compute" in row.label for row in made.rows)  # which is counted, not timed
