@@ -118,16 +118,16 @@ PRESETS = {
     "smoke": Sizes(
         image_size=32,
         scale=1 / 8,
-        images=400,
+        images=240,
         epochs=2,
         batch_size=16,
         learning_rate=2e-3,
         samples=16,
-        curve_samples=8,
-        sweep_samples=4,
-        judge_steps=200,
+        curve_samples=4,
+        sweep_samples=2,
+        judge_steps=100,
         full_samples=0,
-        validation_images=16,
+        validation_images=8,
     ),
     # Samples that match their conditions, on two CPU cores under an hour. Small batches: steps teach more than images.
     "laptop": Sizes(

@@ -29,6 +29,7 @@ TRAINING = (
         "diffusion.py",
         "randomness.py",
         "contestants.py",
+        "contract.py",
         "processes.py",
         "sampling.py",
     ),

@@ -33,6 +33,8 @@ from bench.tracking import check_trackers
 MARGIN = 0.1  # of the predicted peak: workspaces of kernels, and what an allocator leaves unused
 LIBRARIES = 2**29  # bytes that Python, torch and its libraries hold in each process
 
+AMPLE_PER_PIXEL = 2**19  # bytes of activations a pixel of a batch; the most that one of ours saves is 184 KiB
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -149,6 +151,8 @@ def check_memory(configs: list[RunConfig], condition_width: int, precisions: lis
     """
     for config in {config.contestant: config for config in configs}.values():  # a seed needs what another does
         free, needed = free_memory(config.device), math.inf
+        if ample(config, condition_width) <= free:
+            continue
         for precision in precisions:
             needed = min(needed, memory_needed(config, condition_width, precision))
             if needed <= free:
@@ -158,6 +162,12 @@ def check_memory(configs: list[RunConfig], condition_width: int, precisions: lis
                 f"{config.contestant} needs about {needed / 2**30:.1f} GiB of memory for a training step, and "
                 f"{free / 2**30:.1f} GiB are free: lower --batch-size or --scale"
             )
+
+
+def ample(config: RunConfig, condition_width: int) -> float:
+    """Bytes that are far more than a step needs, known at once: an account takes seconds."""
+    pixels = config.sizes.batch_size * config.sizes.image_size**2
+    return 8 * checkpoint_bytes(config, condition_width) + AMPLE_PER_PIXEL * pixels
 
 
 def memory_needed(config: RunConfig, condition_width: int, precision: str) -> float:

@@ -46,7 +46,7 @@ def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver,
             with stopping.waiting():
                 train_epoch(trainer, job.run, show, saver, tracking)
             images, losses = look(trainer, job, parts, show)
-        except SystemExit:  # asked to stop: what has been trained is not to be done again
+        except Stopped:  # asked to stop: what has been trained is not to be done again
             saver.save(trainer)
             raise
         with stopping.waiting():

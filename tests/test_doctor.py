@@ -100,27 +100,27 @@ def test_what_is_missing_comes_with_its_remedy(monkeypatch, tmp_path):
 
 def test_the_work_of_a_smoke_run_by_hand():
     smoke = PRESETS["smoke"]
-    assert training_steps(smoke) == 2 * (360 // 16)
+    assert training_steps(smoke) == 2 * (216 // 16)
     smoke = replace(smoke, full_samples=8)
-    main, sweep, full = 16 * 30, 4 * 30 * (0.5 + 0.5 + 4), 8 * 300  # one prediction is enough at guidance 0 and 1
-    curve = 2 * 8 * 30
-    moving = 2 * 30 * (3 + 1)  # at guidance 4, 6 and 8, and denoising
-    validation = 2 * 2 * 8 * 16 / 2
+    main, sweep, full = 16 * 30, 2 * 30 * (0.5 + 0.5 + 4), 8 * 300  # one prediction is enough at guidance 0 and 1
+    curve = 2 * 4 * 30
+    moving = 1 * 30 * (3 + 1)  # at guidance 4, 6 and 8, and denoising
+    validation = 2 * 2 * 8 * 8 / 2
     assert guided_predictions(smoke, MATCHED) == main + sweep + full + curve + moving + validation
 
 
 def test_the_blogs_recipe_samples_by_all_steps_and_validates_one_set_of_weights():
     one = replace(PRESETS["smoke"], epochs=1)
     two = replace(PRESETS["smoke"], epochs=2)
-    assert guided_predictions(two, SOURCE) - guided_predictions(one, SOURCE) == 8 * 300 + 8 * 16 / 2
+    assert guided_predictions(two, SOURCE) - guided_predictions(one, SOURCE) == 4 * 300 + 8 * 8 / 2
 
 
 def test_an_estimate_adds_training_and_sampling():
     smoke = PRESETS["smoke"]
     known = estimate(smoke, MATCHED, 0.5, 0.01)
-    assert known == {"training": 22.0, "sampling": 20.56, "total": 42.56}
+    assert known == {"training": 13.0, "sampling": 12.68, "total": 25.68}
     unknown = estimate(smoke, MATCHED, 0.48, None)  # 0.03 s an image, of which two thirds are two forward passes
-    assert unknown["sampling"] == pytest.approx(2056 * 0.02)
+    assert unknown["sampling"] == pytest.approx(1268 * 0.02)
 
 
 def test_a_larger_size_is_extrapolated_by_its_arithmetic():

@@ -24,7 +24,7 @@ from bench.environment import has_bf16
 from bench.train import Trainer, synchronise
 
 ROUNDS = {"cpu": 2}  # a CPU is shared; elsewhere:
-ONE_ROUND, STEPS = 1, 2
+ONE_ROUND, STEPS = 1, 1
 LARGEST_BATCH = {"cpu": 16}  # that shows which is faster; small ones only show what starting a GPU's kernels takes
 WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth the digits
 # Of the time: two trials of one layout differ by up to a fifth on a shared CPU, and by a hundredth on a GPU.
