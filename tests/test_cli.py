@@ -16,7 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 TINY = [
     "--image-size=16", "--scale=0.03125", "--images=60", "--epochs=2", "--batch-size=16", "--samples=4",
-    "--curve-samples=4", "--sweep-samples=2", "--judge-steps=3", "--device=cpu",
+    "--curve-samples=4", "--sweep-samples=2", "--full-samples=2", "--judge-steps=3", "--device=cpu",
 ]  # fmt: skip
 
 
@@ -160,7 +160,7 @@ BAD = {
     "plot": (["anatomy", "--plot", "nowhere/memory.png"], "lies in no folder that is there"),
     "picture": (["anatomy", "--plot", "memory.jpg"], "is not a .png"),
     "anatomy of": (["anatomy", "--contestants", "scrach"], "unknown contestant 'scrach': try scratch"),
-    "no model": (["anatomy", "--contestants", "tests.plug_in:build_nothing"], "must be built as an nn.Module"),
+    "no model": (["anatomy", "--contestants", "tests.plug_in:build_nothing"], "must build a torch.nn.Module"),
     "scale of anatomy": (["anatomy", "--scale", "0.3", "--contestants", "scratch"], "leaves no whole number"),
     "image size": (["anatomy", "--image-size", "60", "--contestants", "scratch"], "not a multiple of 8"),
     "rounds": (["overhead", "--rounds", "3"], "at least 7"),
