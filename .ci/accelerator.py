@@ -108,7 +108,7 @@ def install(arguments: argparse.Namespace) -> list[object]:
 
 def tests(arguments: argparse.Namespace) -> list[object]:
     """The CUDA tests, side by side where that is possible; the machine's own plug-ins may warn."""
-    pytest = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-W", "default", "-p", "no:cacheprovider"]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-m", "cuda", "-W", "default"]
     beside = ["-n", "8"] if importlib.util.find_spec("xdist") else []
     return [*pytest, *beside, "tests/test_cuda.py", f"--junitxml={arguments.out / 'tests.xml'}"]
 

@@ -35,7 +35,8 @@ def sample_command(arguments: argparse.Namespace) -> int:
     if arguments.list:
         from bench.attributes import attribute_lines, schema_of
 
-        emit_lines(attribute_lines(schema_of(arguments.run, arguments.contestant, arguments.recipe)))
+        schema = schema_of(arguments.run, arguments.contestant, arguments.recipe)
+        emit_lines(line for text in attribute_lines(schema) for line in text.splitlines())
         return 0
     missing = [f"--{name}" for name in ("contestant", "out") if getattr(arguments, name) is None]
     if missing:

@@ -124,7 +124,8 @@ def test_markdown_shows_what_a_record_says_and_obeys_none_of_it(folder):
     text = table([read_record(path)]).to_markdown()
     assert "\x1b" not in text
     without_code = re.sub(r"(?<!\\)`[^`]+`", "", text)  # in which nothing is obeyed
-    assert not re.search(r"(?<!\\)<", without_code)
+    without_folds = re.sub(r"</?(details|summary)>", "", without_code)  # our own
+    assert not re.search(r"(?<!\\)<", without_folds)
     assert not re.search(r"(?<!\\)\[x", without_code)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}

@@ -52,7 +52,7 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
     only the step could have told, and `untraced` says why.
     """
     with without_memory():
-        denoiser = build(name, setting)
+        denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
         kept = training_bytes(denoiser, setting.averaged)
         counted = asdict(setting) | {"parameters": count_parameters(denoiser), **kept, "untraced": None}
         try:
@@ -67,17 +67,6 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
             return counted | dict.fromkeys(FROM_TRACE) | {"attention": [], "untraced": why}
         resting = sum(kept.values()) - kept["gradients_bytes"] + size(denoiser.buffers())
         return counted | from_trace(traced, denoiser, setting, resting)
-
-
-def build(name: str, setting: Setting) -> nn.Module:
-    """The contestant's model; BadInput, in one line, if it cannot be built or is no model."""
-    try:
-        denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
-    except BadInput as error:
-        raise BadInput(" ".join(str(error).split())) from error
-    if not isinstance(denoiser, nn.Module):
-        raise BadInput(f"contestant {name} must be built as an nn.Module, not {type(denoiser).__name__}")
-    return denoiser
 
 
 def trace(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> Trace:
