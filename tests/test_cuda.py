@@ -83,6 +83,7 @@ def test_a_step_does_not_wait_for_the_device(on_gpu, parts):
             trainer.step(batch.to(trainer.accelerator.device, trainer.memory_format))
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert trainer.unread == 3  # nothing was looked at, either
 
 
 def test_what_is_not_finite_is_named_by_its_step_though_it_is_looked_at_later(on_gpu, parts):
