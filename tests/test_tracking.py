@@ -128,6 +128,8 @@ def test_a_tracker_that_can_log_in_or_need_not_is_taken(service, monkeypatch):
     monkeypatch.setattr(tracking, "get_available_trackers", lambda: ["wandb"])
     monkeypatch.setitem(sys.modules, "wandb", service)
     check_trackers(["wandb"])
+    with pytest.raises(BadInput, match="^--report-to mlflow is not installed"):  # and nothing is said of wandb
+        check_trackers(["wandb", "mlflow"])
 
 
 @pytest.fixture
