@@ -9,6 +9,7 @@ from bench import contestants
 from bench.diffusion import noise_schedule
 from bench.quality.condition import ignores_condition
 from bench.record import Record
+from bench.render.column import columns
 from bench.render.legend import legend
 from tests.conftest import TINY, awaken
 
@@ -39,5 +40,5 @@ def test_random_numbers_of_its_own_are_not_taken_for_a_look_at_the_condition(con
 def test_the_legend_names_who_ignores_its_condition(config):
     ignoring = Record(config.as_dict(), {}, "c", "done", measurements={"ignores_condition": True})
     looking = replace(ignoring, config={**config.as_dict(), "contestant": "diffusers-32"}, measurements={})
-    said = [line for line in legend([ignoring, looking]) if "ignores its condition" in line]
+    said = [line for line in legend(columns([ignoring, looking])) if "ignores its condition" in line]
     assert said == ["**scratch ignores its condition:** it predicts the same whatever attributes are asked."]
