@@ -49,6 +49,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     if rank > 0:  # of a launcher's: the first one starts whatever is needed
         return 0
     check_data(arguments.data)
+    from bench import warm
+
+    if arguments.device in ("auto", "cpu"):
+        warm.start_importing()
 
     from bench.record import read_records
     from bench.render.table import write_table

@@ -6,6 +6,7 @@ Every process has its share of each batch and of the samples; the first one alon
 import os
 import socket
 from datetime import timedelta
+from pathlib import Path
 
 import psutil
 import torch
@@ -69,6 +70,15 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def most_held(process: int | None) -> int:
+    """The most bytes that a process has held so far; 0 where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def expected_rank() -> int:

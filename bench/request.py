@@ -13,7 +13,7 @@ import torch
 
 from bench import contestants, durable
 from bench.checkpoint import COPIES, KEPT
-from bench.config import RunConfig, Sizes, recipe_for
+from bench.config import RECIPES, RunConfig, Sizes, recipe_for
 from bench.cost.account import Setting, account
 from bench.environment import choose_device
 from bench.errors import BadContestant, BadInput
@@ -116,6 +116,9 @@ def wrong_sizes(request: RunRequest) -> list[str]:
     for name in ("samples", "curve_samples", "sweep_samples"):
         if getattr(sizes, name) < 2:
             found.append(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
+    timesteps = RECIPES[request.recipe].timesteps
+    if sizes.sampling_steps is not None and sizes.sampling_steps > timesteps:
+        found.append(f"--sampling-steps {sizes.sampling_steps} are more than the schedule's {timesteps}: ask for fewer")
     if sizes.images < 20:
         found.append(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
     if sizes.batch_size % request.processes:

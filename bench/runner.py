@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench import durable
-from bench.config import REHEARSED_STEPS, Recipe, RunConfig, differences, recipe_for, run_name
+from bench.config import RunConfig, differences, recipe_for, run_name
 from bench.cost.estimate import estimate
 from bench.cost.machine import check_arithmetic, machine_peaks
 from bench.cost.probe import Probes, as_record, precisions_for, probed_batch, read_probes, settle, write_probes
@@ -160,7 +160,7 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
             contestant=name,
             seed=seed,
             preset=request.preset,
-            recipe=recipe_of(request, name),
+            recipe=request.sizes.applied_to(recipe_for(request.recipe, name)),
             sizes=request.sizes,
             data=avatars.source,
             data_hash=avatars.content_hash,
@@ -193,12 +193,6 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
         else replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant])
         for draft in drafts
     ]
-
-
-def recipe_of(request: RunRequest, contestant: str) -> Recipe:
-    """The recipe as asked; a rehearsal samples in as few steps as can be."""
-    recipe = recipe_for(request.recipe, contestant)
-    return replace(recipe, sampling_steps=REHEARSED_STEPS) if request.sizes.max_steps else recipe
 
 
 def config_path(out: Path, config: RunConfig) -> Path:

@@ -2,6 +2,7 @@
 
 import atexit
 import math
+import multiprocessing
 import os
 import signal
 import sys
@@ -79,30 +80,29 @@ class Stopping:
 
 
 def stop_with_parent() -> None:
-    """Ask this process to stop when its parent is gone, however it went: its end of our stdin then closes."""
+    """Ask this process to stop when the one that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        while os.read(0, 4096):  # not sys.stdin, which must not be in use when the interpreter ends
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends the parent, and that is enough
     threading.Thread(target=watch, daemon=True).start()
 
 
 def run_and_leave(main: Callable[[], int]) -> NoReturn:
-    """Run a process' main function and end the process with its status; at once if it was asked to stop.
+    """Run a process' main function, and end the process with its status once what libraries want done is done.
 
-    Python would first take all modules apart, and once diffusers is imported that takes two seconds.
+    Python itself would then take all modules apart, and once diffusers is imported that takes two seconds.
     """
     try:
         status = main()
     except SystemExit as end:
-        if end.code != STOPPED:
+        if not isinstance(end.code, int):
             raise
-        status = STOPPED
-    if status not in (STOPPED, INTERRUPTED):
-        sys.exit(status)
+        status = end.code
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is about to end
     signal.signal(signal.SIGINT, lambda *_: os._exit(status))
     threading._shutdown()  # type: ignore[attr-defined]  # what libraries want done at the end is done, as at any end

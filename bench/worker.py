@@ -29,7 +29,7 @@ from bench.quality.validation import validation_timesteps
 from bench.record import Record, record_path
 from bench.render import gallery
 from bench.saving import Each, Saver
-from bench.stopping import Stopped, Stopping, run_and_leave, stop_with_parent
+from bench.stopping import Stopped, Stopping, stop_with_parent
 from bench.tracking import Tracking
 from bench.train import Trainer, TrainingLog
 from bench.training_state import restore
@@ -184,11 +184,11 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Run the job given as a JSON file; its record is the result. HAS_ITS_ROW if it failed."""
+def main(told: Path) -> int:
+    """Run the job that a JSON file tells of; its record is the result. HAS_ITS_ROW if it failed."""
     stopping = Stopping()
     stop_with_parent()
-    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    job = Job(**json.loads(told.read_text()))
     try:
         with Neighbours() as neighbours:
             record = work(job, stopping, neighbours)
@@ -217,7 +217,3 @@ def keep(job: Job, record: Record) -> None:
     except CannotWrite:
         print(f"the record of {job.run.name}:\n{record.to_json()}", file=sys.stderr)
         raise
-
-
-if __name__ == "__main__":
-    run_and_leave(main)

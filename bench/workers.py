@@ -2,22 +2,20 @@
 
 import json
 import os
-import resource
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import asdict
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from bench import durable
+from bench import durable, processes, warm
 from bench.job import HAS_ITS_ROW, Job, note_failure
 from bench.processes import PEER_LOST, free_port, group_environment
-from bench.stopping import STOPPED, Stopped
+from bench.stopping import STOPPED, Stopped, run_and_leave
 
 GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
-POLL = 0.05
-QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}  # or torch's profiler warns of memory that was taken before it began
+LOOK = 0.5  # seconds between two looks at the memory that workers hold
 
 
 def run_in_processes(job: Job, locked: int) -> None:
@@ -25,63 +23,72 @@ def run_in_processes(job: Job, locked: int) -> None:
 
     A signal to this process stops the first worker, which saves; a second Ctrl+C ends all of them at once.
     """
-    path = job.told
-    durable.write_text(path, json.dumps(asdict(job)))
+    durable.write_text(job.told, json.dumps(asdict(job)))
     before = mark_of(job)
-    workers: list[subprocess.Popen] = []
+    workers: list[BaseProcess] = []
     try:
-        start(path, job.run.processes, locked, workers)
-        statuses = wait(workers)
+        start(job, locked, workers)
+        statuses, held = wait(workers)
     except (KeyboardInterrupt, SystemExit):
         if workers:
             workers[0].terminate()
-            workers[0].wait()
+            workers[0].join()
         raise
     finally:
         clear_away(workers)
-    note_end(job, statuses, done=mark_of(job) != before)
+    note_end(job, statuses, done=mark_of(job) != before, held=held)
 
 
-def start(path: Path, count: int, locked: int, workers: list[subprocess.Popen]) -> None:
-    """Start `count` workers, adding each to the list; a worker stops when this process' end of its stdin closes."""
+def start(job: Job, locked: int, workers: list[BaseProcess]) -> None:
+    """Start a job's workers, adding each to the list; they inherit the lock, and stop when this process is gone."""
+    count, context = job.run.processes, warm.context(job.run.device)
     port = free_port() if count > 1 else 0
-    command = [sys.executable, "-m", "bench.worker", str(path)]
     for rank in range(count):
-        environment = os.environ | QUIET | group_environment(rank, count, port)
-        # Blocked: none is left behind, Ctrl+C stays this process' affair, and SIGTERM waits until it is understood.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            workers.append(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, env=environment, pass_fds=(locked,))
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        environment = os.environ | group_environment(rank, count, port)
+        inherited = warm.Inherited(locked), warm.Inherited(2)
+        with warm.quiet_start():
+            worker = context.Process(target=work, args=(job.told, environment, *inherited))  # type: ignore[attr-defined]
+            worker.start()
+            workers.append(worker)
 
 
-def wait(workers: list[subprocess.Popen]) -> list[int]:
-    """The exit statuses of all; once one has failed, the others have little time left, and then count as hung."""
-    deadline = float("inf")
-    while running := [worker for worker in workers if worker.poll() is None]:
-        if deadline == float("inf") and any(worker.returncode not in (None, 0) for worker in workers):
+def work(told: Path, environment: dict[str, str], locked: int, stderr: int) -> None:
+    """What a worker's process does, from its first moment to its last."""
+    warm.begin_worker(stderr, environment)
+
+    from bench import worker
+
+    run_and_leave(lambda: worker.main(told))
+
+
+def wait(workers: list[BaseProcess]) -> tuple[list[int], int]:
+    """The exit statuses of all, and the most bytes that one of them held.
+
+    Once one has failed, the others have little time left, and then count as hung.
+    """
+    deadline, held = float("inf"), 0
+    while running := [worker for worker in workers if worker.exitcode is None]:
+        if deadline == float("inf") and any(worker.exitcode not in (None, 0) for worker in workers):
             deadline = time.monotonic() + GRACE
         if time.monotonic() > deadline:
             clear_away(running)
-            return [PEER_LOST if worker in running else worker.returncode for worker in workers]
-        time.sleep(POLL)
-    return [worker.returncode for worker in workers]
+            return [PEER_LOST if worker in running else worker.exitcode or 0 for worker in workers], held
+        wait_for([worker.sentinel for worker in running], timeout=LOOK)
+        held = max(held, *(processes.most_held(worker.pid) for worker in workers))
+    return [worker.exitcode or 0 for worker in workers], held
 
 
-def clear_away(workers: list[subprocess.Popen]) -> None:
+def clear_away(workers: list[BaseProcess]) -> None:
     """End what still runs, at once, and leave no zombie."""
     for worker in workers:
         worker.kill()
-        worker.wait()
+        worker.join()
 
 
-def note_end(job: Job, statuses: list[int], done: bool = True) -> None:
+def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) -> None:
     """Give the run its row where its workers could not; a worker that was asked to stop stops this process, too.
 
-    `done` is whether the run says of itself that it is, which a status of 0 need not mean.
+    `done` is whether the run says of itself that it is, which a status of 0 need not mean; `held` is in bytes.
     """
     if {STOPPED, -signal.SIGTERM} & set(statuses):
         raise Stopped
@@ -91,7 +98,7 @@ def note_end(job: Job, statuses: list[int], done: bool = True) -> None:
     # An abort is blamed last: gloo and NCCL may abort a process, too, whose only fault is that another one died.
     died.sort(key=lambda status: status == -signal.SIGABRT)
     if died:
-        note_failure(job, died_of(died[0]))
+        note_failure(job, died_of(died[0], held))
     elif any(statuses):
         note_failure(job, "the processes of its group lost each other: one hung, or its network did")
     else:
@@ -107,10 +114,9 @@ def mark_of(job: Job) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def died_of(status: int) -> str:
-    """What ended a worker that could not say so itself, with the most memory that any worker so far has held."""
+def died_of(status: int, held: int) -> str:
+    """What ended a worker that could not say so itself, with the most memory that it was seen to hold."""
     if status >= 0:
         return f"its process ended with status {status}"
-    held = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # Linux counts in KiB
-    guess = f" (out of memory? It held up to {held:.1f} GiB)" if status == -signal.SIGKILL else ""
+    guess = f" (out of memory? It held up to {held / 2**30:.1f} GiB)" if status == -signal.SIGKILL else ""
     return f"killed by {signal.Signals(-status).name}{guess}"

@@ -1,6 +1,7 @@
 """A stranger's denoisers that misbehave, each in its own way."""
 
 import ctypes
+import multiprocessing
 import os
 import sys
 
@@ -60,7 +61,7 @@ def build_that_exits_later(condition_width: int, image_size: int, scale: float) 
 
 
 def vanish(status: int) -> None:
-    if "bench.worker" in " ".join(sys.orig_argv):
+    if multiprocessing.parent_process() is not None:  # a worker
         os._exit(status)
 
 

@@ -14,6 +14,7 @@ import shutil
 import signal
 import struct
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from typing import ClassVar
 
 import torch
 
-from bench import cache, checkpoint, cli, durable, worker, workers
+from bench import cache, checkpoint, cli, durable, warm, worker
 from bench.cost import machine, probe
 from bench.quality import interval
 from bench.quality.features import EFFICIENTNET, EfficientNetLite0, load_extractor
@@ -89,43 +90,50 @@ def count_operations(counter: Counter) -> None:
 
 
 class Forked:
-    """A worker as `subprocess.Popen` would start it, but forked before anything was computed, and waiting for its job.
+    """A worker as `multiprocessing` would start it, but forked before anything was computed, and waiting for its job.
 
     (A process in which torch has already computed gradients cannot be forked: its threads would be missing.)
     """
 
     idle: ClassVar[list["Forked"]] = []
 
-    def __new__(cls, command: list[str], **_: object) -> "Forked":
-        found = cls.idle.pop(0)
-        os.write(found.stdin, command[-1].encode())
-        return found
+    def __init__(self, target: Callable, args: tuple) -> None:
+        vars(self).update(vars(self.idle.pop(0)))
+        self.told = str(args[0])
+
+    def start(self) -> None:
+        os.write(self.stdin, self.told.encode())
 
     @classmethod
     def make_ready(cls, number: int) -> None:
         for _ in range(number):
             made = object.__new__(cls)
-            made.returncode = None
+            made.status = None
             reading, made.stdin = os.pipe()
             made.pid = os.fork()
             if made.pid == 0:
                 for other in [*cls.idle, made]:
                     os.close(other.stdin)
-                os.dup2(reading, 0)
-                sys.argv = ["worker", os.read(0, 4096).decode()]
+                told = os.read(reading, 4096).decode()
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-                leave(worker.main if sys.argv[1] else lambda: 0)
+                end_with(reading)
+                leave(lambda: worker.main(Path(told)) if told else 0)
             os.close(reading)
+            made.sentinel = os.pidfd_open(made.pid)
             cls.idle.append(made)
 
-    def poll(self, block: bool = False) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, 0 if block else os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
+    @property
+    def exitcode(self) -> int | None:
+        return self.poll(os.WNOHANG)
 
-    def wait(self) -> int | None:
-        return self.poll(block=True)
+    def poll(self, how: int) -> int | None:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, how)
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.status
+
+    def join(self) -> None:
+        self.poll(0)
 
     def terminate(self) -> None:
         self.send(signal.SIGTERM)
@@ -134,8 +142,19 @@ class Forked:
         self.send(signal.SIGKILL)
 
     def send(self, number: int) -> None:
-        if self.poll() is None:
+        if self.exitcode is None:
             os.kill(self.pid, number)
+
+
+def end_with(pipe: int) -> None:
+    """Ask this process to stop when the other end of a pipe is closed."""
+
+    def watch() -> None:
+        while os.read(pipe, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def leave(main: Callable[[], int]) -> None:
@@ -162,7 +181,8 @@ def prepare() -> None:
     interval.RESAMPLES = 20
     EfficientNetLite0.SIDE = 32
     load_extractor(EFFICIENTNET, None, "cpu")
-    workers.subprocess = types.SimpleNamespace(Popen=Forked, PIPE=None)  # type: ignore
+    warm.start_importing = lambda: None
+    warm.context = lambda device: types.SimpleNamespace(Process=Forked)  # type: ignore
     cli.parser()
 
 

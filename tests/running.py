@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from bench.checkpoint import load_newest
+from bench.warm import PRELOAD
 from tests.test_cli import PLUG_IN, ROOT, TINY
 
 LONG = [*TINY, "--epochs=100000", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
@@ -60,7 +61,9 @@ def trains(out, steps=1, seconds=300):
 
 
 def workers_of(run):
-    return [process for process in family(run.pid) if "bench.worker" in " ".join(process.cmdline())]
+    """The workers of a run: they are forked from the process that has imported everything, with its command line."""
+    importing = [process for process in family(run.pid) if PRELOAD in " ".join(process.cmdline())]
+    return [process for process in importing if process.parent() in importing]
 
 
 def training(out, name=PLUG_IN):

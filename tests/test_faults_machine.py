@@ -58,15 +58,10 @@ def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_e
 
 
 @pytest.mark.parametrize(
-    ("end", "status", "taken_apart"),
-    [
-        ("return 3", 3, True),
-        ("raise SystemExit(2)", 2, True),
-        ("raise SystemExit(143)", 143, False),
-        ("return 130", 130, False),
-    ],
+    ("end", "status"),
+    [("return 3", 3), ("raise SystemExit(2)", 2), ("raise SystemExit(143)", 143), ("return 130", 130)],
 )
-def test_a_process_that_was_stopped_does_not_wait_for_python_to_take_its_modules_apart(end, status, taken_apart):
+def test_a_process_does_not_wait_for_python_to_take_its_modules_apart(end, status):
     program = f"""if True:
         import atexit, time
         from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -89,7 +84,7 @@ def test_a_process_that_was_stopped_does_not_wait_for_python_to_take_its_modules
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert (done.returncode, done.stderr) == (status, "")
-    assert done.stdout == "buffered in a thread at its end\n" + "taken apart\n" * taken_apart
+    assert done.stdout == "buffered in a thread at its end\n"
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def held_out(sizes: Sizes) -> int:
 def guided_predictions(sizes: Sizes, recipe: Recipe) -> float:
     """Predictions of single images with guidance; one without, as at guidance 0 or 1, counts half."""
     # Of this configuration only sizes and recipe are asked.
-    config = RunConfig("scratch", 0, "", recipe, sizes, "", "", "cpu", "no", "channels_last")
-    steps, few = recipe.sampling_steps, moving(config)
+    config = RunConfig("scratch", 0, "", sizes.applied_to(recipe), sizes, "", "", "cpu", "no", "channels_last")
+    steps, few = config.recipe.sampling_steps, moving(config)
     series = sum(each.count * each.recipe.sampling_steps * weight(each.guidance) for each in series_of(config))
     epochs = sizes.epochs * sizes.curve_samples * steps * weight(recipe.guidance)
     known = {*GUIDANCES, recipe.guidance}
