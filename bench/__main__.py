@@ -2,13 +2,13 @@
 
 from typing import NoReturn
 
-from bench import output
+from bench.commands import output
 
 
 def command() -> NoReturn:
     output.claim()  # before anything is imported that might print
 
-    from bench.cli import main
+    from bench.commands.cli import main
     from bench.stopping import run_and_leave
 
     run_and_leave(main)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bench import processes
+from bench import distributed
 
 SHORT = 0.5  # seconds: a phase that is over by then needs no line
 HEARTBEAT = 12.0  # seconds after which a long phase says where it stands, where there is no terminal
@@ -79,7 +79,7 @@ class Display:
 @contextmanager
 def display(title: str) -> Iterator[Display]:
     """Show progress until the block ends."""
-    console = Console(file=sys.stderr, quiet=processes.expected_rank() > 0)  # one of several speaks for all
+    console = Console(file=sys.stderr, quiet=distributed.expected_rank() > 0)  # one of several speaks for all
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[info]}"), TimeRemainingColumn(),

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from bench import durable
+from bench.storage import durable
 from bench.config import RunConfig
 from bench.errors import BadInput, CannotWrite
 from bench.text import printable

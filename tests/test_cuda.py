@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.checkpoint import load_newest
+from bench.storage.checkpoint import load_newest
 from bench.cost.check import check_predictions
-from bench.diffusion import sample
+from bench.sampling.diffusion import sample
 from bench.errors import RunFailed
-from bench.train import Trainer
-from bench.training_state import restore, to_checkpoint
+from bench.training.trainer import Trainer
+from bench.training.state import restore, to_checkpoint
 from tests.conftest import CONTESTANTS, awaken
-from tests.test_cli import TINY, bench
+from tests.commands.test_cli import TINY, bench
 
 pytestmark = [
     pytest.mark.cuda,

@@ -10,22 +10,24 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 
-from bench import contestants, durable, export, randomness
-from bench.checkpoint import save_checkpoint
-from bench.cli import main
+from bench import contestants, randomness
+from bench.inference import export
+from bench.storage import durable
+from bench.storage.checkpoint import save_checkpoint
+from bench.commands.cli import main
 from bench.config import MATCHED, SOURCE
-from bench.diffusion import sample
+from bench.sampling.diffusion import sample
 from bench.errors import CannotWrite
-from bench.generate import find_run, load_denoiser, newest_checkpoint
-from bench.pipeline import AvatarPipeline
+from bench.inference.generate import find_run, load_denoiser, newest_checkpoint
+from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
-from bench.runner import config_path, note_of
-from bench.sampling import draw
-from bench.train import Trainer
-from bench.training_state import to_checkpoint
-from bench.worker import write_asked
+from bench.runs.runner import config_path, note_of
+from bench.sampling.draw import draw
+from bench.training.trainer import Trainer
+from bench.training.state import to_checkpoint
+from bench.runs.worker import write_asked
 from tests.conftest import tiny_config
-from tests.test_cli import ROOT, bench
+from tests.commands.test_cli import ROOT, bench
 
 SEED = 5
 NAMES = ("scratch", "diffusers-32")
@@ -33,7 +35,7 @@ NAMES = ("scratch", "diffusers-32")
 IN_A_FRESH_PROCESS = """
 import sys, numpy, torch
 from bench import randomness
-from bench.pipeline import AvatarPipeline
+from bench.inference.pipeline import AvatarPipeline
 
 folder, condition, out = sys.argv[1:]
 pipeline = AvatarPipeline.from_pretrained(folder)

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.cli import main
+from bench.commands.cli import main
 from bench.config import run_name
-from bench.generate import load_denoiser, ready
-from bench.job import Job
+from bench.inference.generate import load_denoiser, ready
+from bench.runs.job import Job
 from bench.record import read_record
-from bench.runner import another_seed_has_pictures
-from bench.sampling import draw
-from bench.train import Trainer
-from bench.training_state import to_checkpoint
+from bench.runs.runner import another_seed_has_pictures
+from bench.sampling.draw import draw
+from bench.training.trainer import Trainer
+from bench.training.state import to_checkpoint
 from tests.conftest import awaken
-from tests.test_cli import TINY, bench
+from tests.commands.test_cli import TINY, bench
 
 PROGRESS = re.compile(r"^\S+ .*: \d+\.\d s$")  # a phase that was slow enough to be named
 FIRST, SECOND = (run_name("scratch", "matched", seed) for seed in (0, 1))

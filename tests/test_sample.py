@@ -8,13 +8,13 @@ import sys
 import pytest
 import torch
 
-from bench import cli
-from bench.attributes import attribute_lines, schema_of
-from bench.conditions import chosen_codes, is_shown_by_any
+from bench.commands import cli
+from bench.inference.attributes import attribute_lines, schema_of
+from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.data.schema import Attribute, Schema
 from bench.errors import BadInput, known
-from bench.worker import write_asked
-from tests.test_cli import ROOT, bench
+from bench.runs.worker import write_asked
+from tests.commands.test_cli import ROOT, bench
 
 LAPTOP = ROOT / "results" / "laptop"
 
@@ -100,7 +100,7 @@ def test_the_list_is_wrapped_to_the_width_that_is_there(monkeypatch):
 
 
 def test_the_list_waits_for_no_torch():
-    code = "import sys; from bench.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    code = "import sys; from bench.commands.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     command = [sys.executable, "-c", code, "sample", "--run", str(LAPTOP), "--list"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stderr) == (0, "")

@@ -2,9 +2,9 @@
 
 from bench.config import Recipe, RunConfig, Sizes
 from bench.data.dataset import HELD_OUT_SHARE
-from bench.pictures import SWEEP, moving
-from bench.quality.validation import LEVELS
-from bench.samples import GUIDANCES, series_of
+from bench.runs.pictures import SWEEP, moving
+from bench.training.validation import LEVELS
+from bench.sampling.samples import GUIDANCES, series_of
 
 
 def estimate(

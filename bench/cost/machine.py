@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.batches import MEMORY_FORMATS
+from bench.training.batches import MEMORY_FORMATS
 from bench.cost.account import AUTOCAST
 from bench.environment import has_bf16
 from bench.errors import BadInput, RunFailed
-from bench.train import synchronise
+from bench.training.trainer import synchronise
 
 TIMES = 12
 COARSE, FINE = 0.05, 0.01  # of the largest value: bfloat16 keeps 8 bits, fp16 and TF32 keep 11

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench.batches import Batch, epoch_batches
+from bench.training.batches import Batch, epoch_batches
 from bench.cost.trace import size
-from bench.train import Trainer
+from bench.training.trainer import Trainer
 
 
 def measured_peak(trainer: Trainer) -> int | None:

@@ -14,14 +14,14 @@ from scipy.stats import quantile_test
 from torch import Tensor
 
 from bench import contestants
-from bench.batches import MEMORY_FORMATS, epoch_batches
+from bench.training.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import MATCHED, PRESETS, RunConfig
 from bench.cost.timing import WARM_UP, time_steps
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
-from bench.diffusion import noise_schedule, training_loss
-from bench.train import OPTIMIZERS, Trainer, learning_rate_schedule, synchronise
+from bench.sampling.diffusion import noise_schedule, training_loss
+from bench.training.trainer import OPTIMIZERS, Trainer, learning_rate_schedule, synchronise
 
 SCHEMA_VERSION = 1
 FEW, MANY = 1_000, 100_000  # images in the set

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench import durable
-from bench.batches import MEMORY_FORMATS, epoch_batches
+from bench.storage import durable
+from bench.training.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import RunConfig
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
-from bench.diffusion import guided
+from bench.sampling.diffusion import guided
 from bench.display import display
 from bench.environment import has_bf16
-from bench.train import Trainer, synchronise
+from bench.training.trainer import Trainer, synchronise
 
 ROUNDS = {"cpu": 2}  # a CPU is shared; elsewhere:
 ONE_ROUND, STEPS = 1, 1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.cost.terms import PARTS
-from bench.train import Trainer, synchronise
+from bench.training.trainer import Trainer, synchronise
 
 WARM_UP = 3
 FEWEST, MOST, ENOUGH_SECONDS = 5, 20, 3.0

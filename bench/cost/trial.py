@@ -9,7 +9,7 @@ import torch
 from bench import contestants
 from bench.config import RunConfig
 from bench.data.dataset import AvatarSet
-from bench.train import Trainer
+from bench.training.trainer import Trainer
 
 
 @contextmanager

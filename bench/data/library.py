@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import cache, randomness
+from bench import randomness
+from bench.storage import cache
 from bench.data import avataaars, cartoonset, files
 from bench.data.dataset import AvatarSet, from_arrays
 from bench.data.schema import Schema

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from bench import cache
+from bench.storage import cache
 from bench.data.dataset import Split
 from bench.data.schema import Schema
 from bench.quality.classifier import AttributeClassifier, ClassifierConfig, train_classifier

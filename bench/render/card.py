@@ -8,13 +8,13 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from bench.config import RunConfig
 from bench.data.schema import Schema
 from bench.record import Record
-from bench.render.column import Column
-from bench.render.distance_rows import distance_rows
-from bench.render.legend import data_note, environment_note, scoring_note, training_note
+from bench.render.table.column import Column
+from bench.render.table.distance_rows import distance_rows
+from bench.render.table.legend import data_note, environment_note, scoring_note, training_note
 from bench.render.markdown import escape, markdown
-from bench.render.quality_rows import ATTRIBUTE_ROWS
-from bench.render.row import MISSING, at
-from bench.render.table import ARROWS, cell
+from bench.render.table.quality_rows import ATTRIBUTE_ROWS
+from bench.render.table.row import MISSING, at
+from bench.render.table.table import ARROWS, cell
 
 HARDLY = 0.3  # normalised attribute accuracy below which a card says so
 AVATAAARS = "Avataaars by Pablo Stanley, free for personal and commercial use"
@@ -78,7 +78,7 @@ def usage(exported: Exported) -> str:
 
 ```python
 import torch
-{own}from bench.pipeline import AvatarPipeline
+{own}from bench.inference.pipeline import AvatarPipeline
 
 pipeline = AvatarPipeline.from_pretrained("path/to/this/folder")
 asked = {{"{first.name}": "{first.variants[0]}", "{second.name}": "{second.variants[0]}"}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.render.row import share
+from bench.render.table.row import share
 
 MISSING = "–"
 GIB, GIGA = 2**30, 1e9

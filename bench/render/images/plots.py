@@ -1,0 +1,217 @@
+"""The plots of a results folder, from records alone: readable in grey, each as PNG and as SVG."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from bench.storage import durable
+from bench.record import Record
+from bench.render.table.column import Column
+from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
+from bench.render.table.row import at, walk
+
+AXES = (("images", 1e3, "thousand images seen"), ("seconds", 60, "minutes of training"),
+        ("training_flop", 1e15, "PFLOP of training"))  # fmt: skip
+MEASURES = (("accuracy", "attribute accuracy ↑"), ("frechet_distance", "Fréchet distance, few samples ↓"))
+SWEPT = (
+    ("accuracy ↑", ("accuracy",)),
+    ("Fréchet distance, few samples ↓", ("frechet_distance",)),
+    ("stray pixels, share ↓", ("artefacts", "stray_pixels", "value")),
+    ("saturation against real, chroma", ("artefacts", "saturation", "value")),
+)
+KINDS = (
+    ("weights_bytes", "weights", ""),
+    ("adam_bytes", "Adam", "///"),
+    ("gradients_bytes", "gradients", "..."),
+    ("ema_bytes", "average (EMA)", "xxx"),
+    ("activations", "activations saved", "\\\\"),
+)
+GIB = 2**30
+KINDS_OF_FILE = ("png", "svg")
+
+
+class Plot(NamedTuple):
+    """A plot of a results folder: its file's name, what it shows, and how it is drawn of columns that have it."""
+
+    name: str
+    title: str
+    alt: str
+    measured: Callable[[Record], Any]  # nothing where a record has not what is drawn
+    draw: Callable[[list[Column]], Figure]
+
+
+def write_plots(out: Path, made: list[Column]) -> list[str]:
+    """Draw every plot that the records allow, in DIR/images; the names of those that they do not."""
+    import matplotlib
+
+    missing = []
+    for plot in PLOTS:
+        able = [column for column in made if all(plot.measured(record) for record in column.records)]
+        if not able:
+            missing.append(plot.name)
+            for kind in KINDS_OF_FILE:  # one that lies there is of other records
+                durable.remove_file(out / "images" / f"{plot.name}.{kind}")
+            continue
+        with matplotlib.rc_context(SALT):
+            figure = plot.draw(able)
+            for kind in KINDS_OF_FILE:
+                durable.write_bytes(out / "images" / f"{plot.name}.{kind}", rendered(figure, kind))
+    return missing
+
+
+def draw_curves(made: list[Column]) -> Figure:
+    """Accuracy and Fréchet distance by images, seconds and FLOPs."""
+    figure = blank(12, 6.5)
+    panels = figure.subplots(len(MEASURES), len(AXES), sharey="row")
+    for row, (measure, words) in zip(panels, MEASURES, strict=True):
+        for panel, (axis, unit, label) in zip(row, AXES, strict=True):
+            for number, column in enumerate(made):
+                curves = [points_of(at("curve")(r), (axis,), (measure,), unit) for r in column.records]
+                draw_line(panel, curves, column.title, look(number))
+            panel.set_xlabel(label)
+        row[0].set_ylabel(words)
+    panels[0][0].legend()
+    return figure
+
+
+def draw_guidance(made: list[Column]) -> Figure:
+    """Accuracy, Fréchet distance, stray pixels and saturation by guidance scale."""
+    figure = blank(13, 3.4)
+    for panel, (words, path) in zip(figure.subplots(1, len(SWEPT)), SWEPT, strict=True):
+        for number, column in enumerate(made):
+            curves = [points_of(at("guidance")(r), ("guidance",), path) for r in column.records]
+            draw_line(panel, curves, column.title, look(number))
+        panel.set_xlabel("guidance scale")
+        panel.set_title(words)
+    panel.legend()
+    return figure
+
+
+def draw_attributes(made: list[Column]) -> Figure:
+    """Accuracy of every attribute as a dot a contestant, between chance and the ceiling of the judge."""
+    tables = [[at("attributes", "per_attribute")(record) for record in column.records] for column in made]
+    limits = {
+        name: (row["chance"], row["ceiling"])
+        for seeds in reversed(tables) for table in reversed(seeds) for name, row in table.items()
+        if row["accuracy"] is not None
+    }  # fmt: skip
+    names = [name for name in tables[0][0] if name in limits] + [n for n in limits if n not in tables[0][0]]
+    figure = blank(8, 1 + 0.5 * len(names))
+    panel = figure.subplots()
+    for place, name in enumerate(names):
+        chance, ceiling = limits[name]
+        panel.hlines(place, chance, ceiling, color="0.8", linewidth=6, zorder=0)
+        panel.plot([chance], [place], "|", color="0.45", markersize=16, label="chance")
+        panel.plot([ceiling], [place], "|", color="black", markersize=16, label="ceiling")
+    for number, (column, seeds) in enumerate(zip(made, tables, strict=True)):
+        draw_dots(panel, names, seeds, column.title, number, len(made))
+    panel.set_yticks(range(len(names)), names)
+    panel.set_xlabel("accuracy: is seen what was asked? (share of samples; bars: range of seeds, or 95 % of one)")
+    panel.invert_yaxis()
+    panel.grid(axis="x", alpha=0.25)
+    handles, words = panel.get_legend_handles_labels()
+    once = dict(zip(words, handles, strict=True))
+    figure.legend(once.values(), once.keys(), loc="outside upper center", ncols=len(once))
+    return figure
+
+
+def draw_dots(panel: Any, names: list[str], seeds: list[Any], title: str, number: int, of: int) -> None:
+    """A contestant's dots, a little below or above the middle of their lines, with what they are sure of."""
+    style = look(number)
+    for place, name in enumerate(names):
+        rows = [table[name] for table in seeds if walk(table, (name, "accuracy")) is not None]
+        if not rows:
+            continue
+        values = [row["accuracy"] for row in rows]
+        low, high = rows[0]["interval"] if len(rows) == 1 else (min(values), max(values))
+        middle, height = fmean(values), place + 0.22 * (number - (of - 1) / 2)
+        panel.errorbar(
+            [middle], [height], xerr=[[max(0, middle - low)], [max(0, high - middle)]], color=style.color,
+            marker=style.marker, markersize=6, markeredgecolor="white", label=title,
+        )  # fmt: skip
+
+
+def draw_memory(made: list[Column]) -> Figure:
+    """What a training step keeps at full scale, stacked: for the parameters alone, and with a batch's activations."""
+    figure = blank(11, 1.6 + 0.6 * len(made))
+    first = at("full_cost")(made[0].records[0])
+    size = f"{first['image_size']}×{first['image_size']}, batches of {first['batch_size']}"
+    for panel, kinds, words in zip(
+        figure.subplots(1, 2, sharey=True),
+        (KINDS[:-1], KINDS),
+        ("GiB kept for the parameters", f"GiB with the activations at {size}"),
+        strict=True,
+    ):
+        draw_stacks(panel, made, kinds)
+        panel.set_xlabel(words)
+    panel.invert_yaxis()
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=len(KINDS))
+    return figure
+
+
+def draw_stacks(panel: Any, made: list[Column], kinds: Iterable[tuple[str, str, str]]) -> None:
+    """A bar a contestant, made of some kinds of memory, with their sum."""
+    costs = [at("full_cost")(column.records[0]) for column in made]
+    left = [0.0] * len(made)
+    for shade, (key, words, hatch) in enumerate(kinds):
+        widths = [bytes_of(cost, key) / GIB for cost in costs]
+        panel.barh(
+            [column.title for column in made], widths, left=left, label=words, hatch=hatch, edgecolor="black",
+            color=f"{0.95 - 0.13 * shade:.2f}", linewidth=0.6,
+        )  # fmt: skip
+        left = [before + width for before, width in zip(left, widths, strict=True)]
+    for place, total in enumerate(left):
+        panel.text(total, place, f" {total:,.2f}", va="center")
+    panel.set_xlim(0, 1.2 * max(left))
+
+
+def bytes_of(cost: dict[str, Any], key: str) -> int:
+    return cost["activations"]["saved_bytes"] if key == "activations" else cost.get(key) or 0
+
+
+def draw_timesteps(made: list[Column]) -> Figure:
+    """The loss on held-out images by timestep, of the weights that were sampled with, after the last epoch."""
+    figure = blank(7, 4)
+    panel = figure.subplots()
+    for number, column in enumerate(made):
+        draw_line(panel, [list(losses_of(record)) for record in column.records], column.title, look(number))
+    panel.set_yscale("log")
+    panel.set_xlabel("timestep (0: hardly any noise)")
+    panel.set_ylabel("validation loss (mean squared error) ↓")
+    panel.legend()
+    return figure
+
+
+def losses_of(record: Record) -> Iterable[tuple[float, float]]:
+    last = at("training", "validation")(record)[-1]
+    return zip(at("training", "validation_timesteps")(record), last.get("averaged", last["raw"]), strict=True)
+
+
+PLOTS = (
+    Plot(
+        "curves", "Quality after every epoch, by images seen, time and arithmetic",
+        "Line charts: attribute accuracy and Fréchet distance after every epoch, by images seen, by minutes of "
+        "training and by arithmetic; a line a contestant, its seeds as a band.", at("curve"), draw_curves,
+    ),
+    Plot(
+        "guidance", "Quality by guidance scale",
+        "Line charts: accuracy, Fréchet distance, stray pixels and saturation by guidance scale, a line a contestant.",
+        at("guidance"), draw_guidance,
+    ),
+    Plot(
+        "attributes", "Accuracy of every attribute, with chance and ceiling",
+        "Dot plot: how often samples show what was asked for, a line an attribute, between chance level and ceiling.",
+        at("attributes", "per_attribute"), draw_attributes,
+    ),
+    Plot(
+        "memory", "Memory of a training step at full scale",
+        "Stacked bars: weights, Adam, gradients, average and activations of every contestant at the published size.",
+        at("full_cost", "activations"), draw_memory,
+    ),
+    Plot(
+        "timesteps", "Validation loss by timestep",
+        "Line chart: the loss on held-out images at each of the timesteps that it is averaged over, a line a "
+        "contestant.", at("training", "validation_timesteps"), draw_timesteps,
+    ),
+)  # fmt: skip

@@ -1,0 +1,159 @@
+"""The README of a folder of results: the tables and pictures of every result set in it, as a forge shows them."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.storage import durable
+from bench.errors import BadInput
+from bench.record import Record, readable_records
+from bench.render.anatomy import anatomy_lines, setting_of
+from bench.render.table.column import Column, columns
+from bench.render.report.exhibits import SINGLE, scales_of, shown_records
+from bench.render.judges import defect_lines
+from bench.render.ladder import ladder_lines
+from bench.render.markdown import escape, image
+from bench.render.overhead import overhead_lines
+from bench.render.images.plots import PLOTS
+from bench.render.table.table import ODD, drawable, table
+from bench.text import line_of
+
+INTRODUCTION = """# Results
+
+Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
+from the records and pictures beside it. What a number means stands in the README under
+[How to read the numbers](../README.md#how-to-read-the-numbers)."""
+
+
+PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
+    "attributes": "Real images, noisy and blurred ones, and how many of their attributes the classifier reads",
+    "background": "Where the background is looked for, and noise in it",
+    "brightness": "Darker and paler images",
+    "colour": "The parts that show the colours asked for, and hues turned",
+    "distance": "Real images with more and more noise, and their Fréchet distance",
+    "hairstyle": "The same avatars with one hairstyle",
+    "shape": "Edges of real images, and of bent ones",
+    "memory": "Memory of a training step by kind and level",
+}
+Section = tuple[str, str]  # a title, and Markdown
+
+
+def write_overview(root: Path) -> tuple[Path, list[str]]:
+    """Write `README.md` of a folder of result sets; where it lies, and a line for each record that cannot be read.
+
+    BadInput if there is no result set.
+    """
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    refusals: list[str] = []
+    sections = [section for folder in folders for section in comparisons(folder, refusals)]
+    for kind in (ladders, judges, anatomies, overheads):
+        sections += [section for folder in folders for section in readable(kind, folder, refusals)]
+    if not sections:
+        raise BadInput(f"'{root}' holds no result sets: name the folder that they lie in, such as results")
+    contents = "\n".join(f"- [{title}](#{anchor(title)})" for title, _ in sections)
+    bodies = [f"## {title}\n\n{body}" for title, body in sections]
+    path = root / "README.md"
+    durable.write_text(path, "\n\n".join([INTRODUCTION, contents, *bodies]) + "\n")
+    return path, refusals
+
+
+def anchor(title: str) -> str:
+    """The name that a forge gives to a heading."""
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
+
+
+def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
+    """The records of a folder, if it has any."""
+    if any((folder / "records").glob("*.json")):
+        records, refused = readable_records(folder, drawable)
+        refusals += refused
+        left_out = [f"**Left out:** {escape(why)}." for why in refused]
+        yield f"{folder.name}: the comparison", "\n\n".join([*left_out, comparison(folder, records)])
+
+
+def readable(kind: Callable[[Path], Iterator[Section]], folder: Path, refusals: list[str]) -> list[Section]:
+    """A folder's sections of a kind, and a line where one of its documents is damaged."""
+    try:
+        return list(kind(folder))
+    except ODD as error:
+        what = f"{folder.name}: a document of its {kind.__name__}"
+        refusals.append(f"{what} cannot be shown ({line_of(error)}): make it anew")
+        return []
+
+
+def ladders(folder: Path) -> Iterator[Section]:
+    for path in sorted(folder.glob("ladder*.json")):
+        yield f"{folder.name}: training speed by setting", "\n".join(ladder_lines(json.loads(path.read_text())))
+
+
+def judges(folder: Path) -> Iterator[Section]:
+    """What the measures say of known defects, and the pictures of each size."""
+    for path in sorted(folder.glob("judges-*.json")):
+        side = path.stem.rpartition("-")[2]
+        lines = "\n".join(defect_lines(json.loads(path.read_text())))
+        parts = [lines, *pictures(folder, f"*-{side}.png")]
+        yield f"{folder.name}: known defects at {side}×{side}", "\n\n".join(parts)
+
+
+def anatomies(folder: Path) -> Iterator[Section]:
+    for path in sorted(folder.glob("anatomy*.json")):
+        document = json.loads(path.read_text())
+        parts = [f"{setting_of(document)}.", "\n".join(anatomy_lines(document)), *pictures(folder, "*.png")]
+        yield f"{folder.name}: what full-size models cost", "\n\n".join(parts)
+
+
+def overheads(folder: Path) -> Iterator[Section]:
+    for path in sorted(folder.glob("overhead*.json")):
+        about, *lines = overhead_lines(json.loads(path.read_text()))
+        yield f"{folder.name}: what the harness costs", "\n".join([f"{about}:\n", *(f"- {line}" for line in lines)])
+
+
+def comparison(folder: Path, records: list[Record]) -> str:
+    """The table, plots and pictures of a folder of records."""
+    more = {"quality.md": "curves, guidance and confusions in numbers", "report.html": "the page (download and open)"}
+    links = [f"[{words}]({folder.name}/{name})" for name, words in more.items() if (folder / name).exists()]
+    made = columns([record for record in records if record.status == "done"])
+    parts = [
+        f"{escape(f'Made by `{records[0].command}`.')} {', '.join(links)}".strip(),
+        table(records).to_markdown().strip().replace("](images/", f"]({folder.name}/images/"),
+        *plots(folder),
+        *(part for column in made for part in gallery(folder, column)),
+    ]
+    return "\n\n".join(parts)
+
+
+def plots(folder: Path) -> list[str]:
+    """The plots that lie in a folder of records."""
+    return [
+        f"![{plot.alt}]({folder.name}/images/{plot.name}.png)"
+        for plot in PLOTS
+        if (folder / "images" / f"{plot.name}.png").exists()
+    ]
+
+
+def gallery(folder: Path, column: Column) -> list[str]:
+    """The pictures of one seed of a contestant, each under what it is, and the names of those that are not there."""
+    record, parts, missing = shown_records(column)[0], [f"### {escape(f'{folder.name}: {column.title}')}"], []
+    epochs = [(f"after epoch {n}", path) for n, path in enumerate(record.images.get("epochs", []), 1)]
+    scales = [(f"guidance {scale}", path) for scale, path in scales_of(record).items()]
+    for title, strips in (("What it learns over the epochs", epochs), ("The same at every guidance scale", scales)):
+        there = [(words, path) for words, path in strips if (folder / path).exists()]
+        parts += [f"{title}:"] if there else []
+        parts += [f"{words}<br>{image(f'{column.title}, {words}', f'{folder.name}/{path}')}" for words, path in there]
+        missing += [] if there else [title.lower()]
+    for key, what, caption, alt in SINGLE:
+        path = record.images.get(key)
+        if path is not None and (folder / path).exists():
+            parts.append(f"{caption}:<br>{image(alt.format(column.title), f'{folder.name}/{path}')}")
+        else:
+            missing.append(what)
+    return [*parts, f"Not drawn: {', '.join(missing)}."] if missing else parts
+
+
+def pictures(folder: Path, pattern: str) -> list[str]:
+    """Every picture of a folder under what it shows."""
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        what = PICTURES.get(path.stem.partition("-")[0], path.stem)
+        found.append(f"{what}:<br>![{what}]({folder.name}/{path.name})")
+    return found

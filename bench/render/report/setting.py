@@ -1,0 +1,64 @@
+"""What the report says around its tables: the setting, how to read the curves, what stands in a record."""
+
+from bench.record import Record
+from bench.render.table.column import Column
+from bench.render.table.comparability import machine_name
+from bench.render.table.legend import precision_of
+from bench.render.report.quality import few
+from bench.render.table.row import MISSING, at
+
+RECORD_KEYS = (
+    ("config", "everything that decides the result: contestant, seed, recipe, sizes, data, device, precision"),
+    ("environment", "versions, device with its instruction set, threads, load of other work, commit"),
+    ("command", "what was typed to make it"),
+    ("status, error", "done, or failed and why"),
+    ("data", "how many images, how many held out, and the attributes with their variants"),
+    ("measurements", "raw and unrounded, the unit in the name: cost, full_cost (at the published size), step, "
+     "training, sampling, peak_memory, distance, attributes, artefacts, guidance, sampler, curve, memorisation"),
+    ("images", "paths of pictures below the results folder"),
+    ("schema_version", "of this layout: a reader refuses one that it does not know"),
+)  # fmt: skip
+
+
+def summary(records: list[Record], refusals: list[str]) -> str:
+    """`4 runs of 2 contestants, all finished; 1 record cannot be read`."""
+    failed = sum(record.status == "failed" for record in records)
+    names = {record.run.contestant for record in records}
+    ended = f"{failed} failed" if failed else "all finished" if len(records) > 1 else "finished"
+    lost = f"; {plural(len(refusals), 'record')} cannot be read" if refusals else ""
+    return f"{plural(len(records), 'run')} of {plural(len(names), 'contestant')}, {ended}{lost}"
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+def facts(records: list[Record]) -> list[tuple[str, str]]:
+    """The setting of the first finished run, in words; the notes say where others differ."""
+    first = next((record for record in records if record.status == "done"), records[0])
+    run, sizes = first.run, first.run.sizes
+    seeds = ", ".join(str(seed) for seed in sorted({record.run.seed for record in records}))
+    return [
+        ("Preset and recipe", f"{run.preset}, {run.recipe.name}, seed {seeds}"),
+        ("Images", f"{first.data.get('images', MISSING)} of {run.data}, {sizes.image_size}×{sizes.image_size}"),
+        ("Training", f"{sizes.epochs} epochs of {at('training', 'images_per_epoch')(first) or MISSING} images, batches "
+                     f"of {sizes.batch_size}, {sizes.scale:g} of the published channels"),
+        ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
+                      f"guidance {run.recipe.guidance:g}"),
+        ("Machine", f"{machine_name(first)}, {precision_of(first)}"),
+        ("Made by", f"`{first.command}`"),
+    ]  # fmt: skip
+
+
+def quality_notes(columns: list[Column]) -> list[str]:
+    """How to read the curves and the sweep."""
+    done = [column for column in columns if at("curve")(column.records[0])]
+    if not done:
+        return []
+    return [
+        f"Curves are drawn from {few(done, 'curve')} samples after every epoch, the guidance sweep from "
+        f"{few(done, 'guidance')} at every scale: their Fréchet distances are higher than the comparison's and compare "
+        "with each other only. Before the last epoch the learning rate is still high: compare the ends first.",
+        "A line of a plot is a mean over seeds, the band their range; tables of guidance and of confusions are the "
+        "first seed's.",
+    ]

@@ -1,0 +1,189 @@
+"""Which records may stand together: what has to be alike for times, for image quality, and for a classifier's words."""
+
+import json
+from typing import Any
+
+from bench.record import Record
+from bench.render.table.column import Column, seeds_of
+from bench.render.table.row import MISSING, RestsOn, at
+
+SETTINGS = ("data_hash", "preset", "mixed_precision", "processes")
+RECIPE = (
+    ("timesteps", "beta_end", "prediction", "condition_dropout", "ema_decay", "sampler")
+    + ("sampling_steps", "clip_sample", "guidance")
+)  # fmt: skip
+FREE = ("sizes.learning_rate",)  # named where it differs, but each contestant may have its own
+GEMM = "gemm_flop_per_second"
+PEAKS_ALIKE = 1.25  # two measured peaks of one machine differ by less
+BUSY = 0.5  # load of other work, per core, above which times are said to be measured beside it
+MARKS = {"time": "†", "samples": "‡", "classifier": "‡"}
+
+
+def settings(record: Record) -> dict[str, Any]:
+    """What was set before the run and decides over its numbers, by name."""
+    config = record.run.as_dict()
+    sizes = {f"sizes.{name}": value for name, value in config["sizes"].items()}
+    recipe = {f"recipe.{name}": config["recipe"][name] for name in RECIPE}
+    return {name: config[name] for name in SETTINGS} | sizes | recipe
+
+
+def comparable(a: Record, b: Record) -> bool:
+    """Whether two records have the same data, sizes, samples and recipe."""
+    ours, theirs = settings(a), settings(b)
+    return all(ours[name] == theirs[name] for name in ours if name not in FREE)
+
+
+def machine_name(record: Record) -> str:
+    """The device with its instruction set; of a CPU it is said where that was not recorded."""
+    device, instructions = (record.environment.get(key) for key in ("device", "instruction_set"))
+    if instructions is None and record.run.device == "cpu":
+        instructions = "instruction set not recorded"
+    told = instructions is None or record.run.device != "cpu" or instructions in str(device)
+    return str(device or MISSING) if told else f"{device or MISSING}, {instructions}"
+
+
+def versions_of(record: Record) -> dict[str, str]:
+    return record.environment.get("versions") or {}
+
+
+def same_machine(a: Record, b: Record) -> bool:
+    """Whether times of two records compare: device, instruction set, threads, version of torch, measured peak."""
+    ours, theirs = (
+        (machine_name(r), r.environment.get("threads"), versions_of(r).get("torch")) for r in (a, b)
+    )  # fmt: skip
+    return ours == theirs and peaks_alike(a, b)
+
+
+def peaks_alike(a: Record, b: Record) -> bool:
+    """Whether two measured peaks may be of one machine; so they may where one of them was not measured."""
+    ours, theirs = at("machine_peak")(a), at("machine_peak")(b)
+    if not ours or not theirs or ours.get("precision") != theirs.get("precision"):
+        return True
+    return 1 / PEAKS_ALIKE <= ours[GEMM] / theirs[GEMM] <= PEAKS_ALIKE
+
+
+def same_classifier(a: Record, b: Record) -> bool:
+    """Whether the classifiers of two records say the same of held-out real images."""
+    ours, theirs = at("judge")(a), at("judge")(b)
+    return not ours or not theirs or json.dumps(ours, sort_keys=True) == json.dumps(theirs, sort_keys=True)
+
+
+def alike(rests_on: RestsOn | None, a: Record, b: Record) -> bool:
+    """Whether numbers of two records that rest on this may be averaged, or held against each other."""
+    if rests_on is None:
+        return True
+    more = {"time": same_machine, "classifier": same_classifier}.get(rests_on)
+    return comparable(a, b) and (more is None or more(a, b))
+
+
+def grouped(rests_on: RestsOn | None, records: list[Record]) -> list[list[Record]]:
+    """The records in groups that are alike."""
+    groups: list[list[Record]] = []
+    for record in records:
+        group = next((group for group in groups if alike(rests_on, group[0], record)), None)
+        if group is None:
+            groups.append([record])
+        else:
+            group.append(record)
+    return groups
+
+
+def mark(rests_on: RestsOn | None, record: Record, reference: Record | None) -> str:
+    """The sign of a number that does not compare with the reference's."""
+    return "" if rests_on is None or reference is None or alike(rests_on, record, reference) else MARKS[rests_on]
+
+
+def reference_of(columns: list[Column]) -> Record:
+    """The record that all others are held against: the first one that is done."""
+    return next((column.lead for column in columns if column.lead.status == "done"), columns[0].lead)
+
+
+def differences_from(reference: Record, record: Record) -> list[str]:
+    """`this, not that` for everything in which a record differs from the reference."""
+    ours, theirs = named(record), named(reference)
+    found = [
+        f"{name} {ours.get(name, MISSING)}, not {theirs.get(name, MISSING)}".strip()
+        for name in ours | theirs
+        if ours.get(name) != theirs.get(name)
+    ]
+    if not peaks_alike(record, reference):
+        found.append(f"measured peak {peak(record)}, not {peak(reference)}")
+    if not same_classifier(record, reference):
+        found.append(f"another classifier (ceiling {ceiling(record)}, not {ceiling(reference)})")
+    return found
+
+
+def named(record: Record) -> dict[str, Any]:
+    """What is compared word for word, under the name that the legend gives it."""
+    here = record.environment
+    settled = {f"`{name}`": value for name, value in settings(record).items()}
+    settled["`data_hash`"] = record.run.data_hash[:12]
+    machine = {"on": machine_name(record), "threads": here.get("threads")}
+    return machine | versions_of(record) | settled | {"commit": here.get("commit") or MISSING}
+
+
+def peak(record: Record) -> str:
+    return f"{at('machine_peak')(record)[GEMM] / 1e9:,.0f} GFLOP/s"
+
+
+def ceiling(record: Record) -> str:
+    value = at("judge", "macro", "ceiling")(record)
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def comparability_notes(columns: list[Column]) -> list[str]:
+    """Everything in which records differ from the first column's, and what of them therefore does not compare."""
+    reference = reference_of(columns)
+    home = next(column for column in columns if reference in column.records)
+    return [note for column in columns for note in column_notes(column, home, reference)]
+
+
+def column_notes(column: Column, home: Column, reference: Record) -> list[str]:
+    """A line for every group of a column's seeds that differ alike, and for those measured beside other work."""
+    found: dict[tuple[str, ...], list[Record]] = {}
+    for record in column.records:
+        found.setdefault(tuple(differences_from(reference, record)), []).append(record)
+    other = f"{home.title}, seed {reference.run.seed}" if column is home else home.title
+    lines = [
+        f"**{who(column, records)} differs from {other}:** {'; '.join(what)}.{consequences(records[0], reference)}"
+        for what, records in found.items()
+        if what
+    ]
+    for rests_on, words in APART.items():
+        if len(grouped(rests_on, column.records)) > 1:
+            lines.append(f"**{column.title}'s seeds {words}")
+    return [*lines, *busy_note(column)]
+
+
+APART: dict[RestsOn, str] = {
+    "time": "ran on different machines:** their times stand apart, each with its seeds. Image quality is averaged over "
+    "them all the same, as there only rounding differs.",
+    "classifier": "were scored by different classifiers:** what these say stands apart, each with its seeds.",
+}
+
+
+def busy_note(column: Column) -> list[str]:
+    """A warning where the machine was busy with other work when a run started."""
+    loads = {id(r): load for r in column.records if (load := r.environment.get("load_average") or 0) > BUSY}
+    busy = [record for record in column.records if id(record) in loads]
+    if not busy:
+        return []
+    load = ("up to " if len(busy) > 1 else "") + f"{max(loads.values()):.1f}"
+    return [f"**{who(column, busy)} was measured beside other work (load {load}):** its times may be too long."]
+
+
+def who(column: Column, records: list[Record]) -> str:
+    """The column's title, with the seeds where not all are meant."""
+    return column.title if len(records) == len(column.records) else f"{column.title}, {seeds_of(records)},"
+
+
+def consequences(record: Record, reference: Record) -> str:
+    """What of a record does not compare with the reference, with the signs in the table."""
+    lines = []
+    if not alike("time", record, reference):
+        lines.append(" Its times (†) do not compare.")
+    if not comparable(record, reference):
+        lines.append(" Its image quality (‡) does not compare.")
+    elif not same_classifier(record, reference):
+        lines.append(" What the classifier says of it (‡) does not compare.")
+    return "".join(lines)

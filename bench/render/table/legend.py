@@ -1,0 +1,178 @@
+"""What stands below the table: what its numbers rest on, and where records do not compare."""
+
+from bench.config import Sizes
+from bench.record import Record
+from bench.render.table.column import Column
+from bench.render.table.comparability import comparability_notes, machine_name, reference_of
+from bench.render.table.row import MISSING, at
+from bench.render.table.verdict import is_guess
+
+BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
+
+
+def warnings(made: list[Column]) -> list[str]:
+    """What does not compare, what is not bit-identical, and what the classifier cannot tell."""
+    records = [record for column in made for record in column.records]
+    return [
+        *rehearsals(records),
+        *comparability_notes(made),
+        *resumed_elsewhere(records),
+        *busy_notes(records),
+        *guesses(records),
+    ]
+
+
+def rehearsals(records: list[Record]) -> list[str]:
+    short = any(record.run.sizes.max_steps for record in records)
+    return ["**A rehearsal, no result:** it trained for a few steps only, to see that a whole run works."] * short
+
+
+def busy_notes(records: list[Record]) -> list[str]:
+    """A mark for every run beside which other processes wanted the cores."""
+    shares = {record.run.name: at("training", "busy_share")(record) or 0.0 for record in records}
+    return [
+        f"**{name} ran on a busy machine:** in {share:.0%} of its time others wanted the cores; its times are too long."
+        for name, share in shares.items()
+        if share > BUSY_SHARE
+    ]
+
+
+def legend(made: list[Column]) -> list[str]:
+    """The warnings, then what the numbers rest on."""
+    records, first = [record for column in made for record in column.records], reference_of(made)
+    return [
+        *warnings(made),
+        training_note(first, records),
+        data_note(first),
+        scoring_note(first),
+        "Strength and weakness: where a contestant is better, or worse, than every other one beyond the uncertainty "
+        "over samples and seeds (Welch's t; of tables of equals, 5 % have any verdict), the clearest first; nothing is "
+        "said of samples no better than chance. After equal time or compute: the last epoch that ended within it, at "
+        "which a contestant may not have lowered its learning rate yet. ± is the standard deviation over seeds; where "
+        "there is one seed, `(a to b)` is the 95 % interval over samples.",
+        f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
+        "peaks, activations and GFLOP are accounted without the memory, not measured.",
+        *one_token_notes(records),
+        *ignoring_notes(records),
+        *missing_notes(records),
+        *(f"{column.title} is `{column.lead.run.contestant}`." for column in made if column.is_shortened),
+        environment_note(first),
+        f"Made by `{first.command}`. {MISSING} means not measured.",
+    ]
+
+
+def batches(record: Record) -> str:
+    size = at("full_cost", "batch_size")(record)
+    return f", in batches of {size}" if size else ""
+
+
+def one_token_notes(records: list[Record]) -> list[str]:
+    """A warning for every contestant that attends to a single token: its heads then change nothing."""
+    found = dict.fromkeys(
+        record.run.contestant
+        for record in records
+        for here in at("cost", "attention")(record) or []
+        if here.get("kind") == "cross" and here.get("context_tokens") == 1
+    )
+    return [f"**{name} attends to one context token:** its softmax is always 1, whatever its heads." for name in found]
+
+
+def ignoring_notes(records: list[Record]) -> list[str]:
+    """A warning for every contestant that predicts the same whatever is asked."""
+    found = dict.fromkeys(record.run.contestant for record in records if at("ignores_condition")(record))
+    return [f"**{name} ignores its condition:** it predicts the same whatever attributes are asked." for name in found]
+
+
+def missing_notes(records: list[Record]) -> list[str]:
+    """Why a contestant's step has no account, or its peak no measurement."""
+    found = []
+    for record in records:
+        name, why, peak = record.run.contestant, at("cost", "untraced")(record), at("peak_memory")(record)
+        if why is not None:
+            found.append(f"{name} has no activations, peak and GFLOP: its step could not be followed, {why}")
+        if peak is not None and peak["measured_bytes"] is None:
+            found.append(f"{name} has no measured peak: {record.run.device} keeps no count of it.")
+        if record.status == "done" and peak is None:
+            found.append(f"{name} was run before steps were timed and peaks measured: {MISSING} in their rows.")
+    return list(dict.fromkeys(found))
+
+
+def guesses(records: list[Record]) -> list[str]:
+    """A warning where the classifier reads real images hardly better than a guess would."""
+    read = [
+        (name, row)
+        for record in records
+        for name, row in [
+            ("all attributes together", at("attributes", "macro")(record)),
+            *(at("attributes", "per_attribute")(record) or {}).items(),
+        ]
+    ]
+    guessed = [(name, row) for name, row in read if is_guess(row)]
+    found = dict.fromkeys(f"{name} (ceiling {r['ceiling']:.3f}, chance {r['chance']:.3f})" for name, r in guessed)
+    about = ", ".join(found)
+    line = f"**The classifier is near or below chance on real images** for {about}: do not believe it there."
+    return [line] if found else []
+
+
+def resumed_elsewhere(records: list[Record]) -> list[str]:
+    """A mark for every run that was resumed where the same bits cannot be expected."""
+    changed = {record.run.name: at("training", "not_bit_identical")(record) for record in records}
+    return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
+
+
+def training_note(record: Record, records: list[Record]) -> str:
+    run, sizes = record.run, record.run.sizes
+    seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
+    images = at("training", "images_per_epoch")(record) or MISSING
+    return (
+        f"Preset {run.preset}, recipe {run.recipe.name}, seed {seeds}: {sizes.image_size}×{sizes.image_size}, scale "
+        f"{sizes.scale:g} of the published channels, {sizes.epochs} epochs of {images} images in batches of "
+        f"{sizes.batch_size}."
+    )
+
+
+def data_note(record: Record) -> str:
+    images, held_out, leaked = (record.data.get(key, MISSING) for key in ("images", "held_out", "leaked"))
+    return (
+        f"Data: {record.run.data}, {images} images, {held_out} held out, {leaked} of them also in training; "
+        f"content {record.run.data_hash[:12]}."
+    )
+
+
+def scoring_note(record: Record) -> str:
+    run = record.run
+    few_samples = min(run.sizes.sweep_samples, run.sizes.samples)
+    distance = record.measurements.get("distance", {}).get("efficientnet-lite0", {})
+    sides = f"{distance.get('generated', MISSING)} generated against {distance.get('real', MISSING)} held-out real"
+    few = (
+        " (fewer images than features: rank-deficient, compare within this table only)"
+        if distance.get("rank_deficient")
+        else ""
+    )
+    asked = distance.get("split", "").endswith("asked")
+    split = "the very conditions asked, so there is no floor" if asked else "other conditions"
+    return (
+        f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
+        f"guidance {run.recipe.guidance:g}. Distances: {sides} images of {split}{few}. After every epoch "
+        f"{run.sizes.curve_samples} samples, and {few_samples} at every guidance scale{full_sampler(run.sizes)}: the "
+        "first of the same conditions, from the same latents."
+    )
+
+
+def full_sampler(sizes: Sizes) -> str:
+    full = min(sizes.full_samples, sizes.samples)
+    return f", and {full} by the full sampler" if full else ""
+
+
+def precision_of(record: Record) -> str:
+    """What accelerate calls "no" mixed precision is fp32 throughout."""
+    return record.run.mixed_precision.replace("no", "fp32")
+
+
+def environment_note(record: Record) -> str:
+    here = record.environment
+    versions = ", ".join(f"{name} {number}" for name, number in here.get("versions", {}).items())
+    return (
+        f"{machine_name(record)}, {here.get('threads', MISSING)} threads, "
+        f"{precision_of(record)}; {versions}; commit {here.get('commit') or MISSING}."
+    )

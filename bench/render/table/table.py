@@ -1,0 +1,194 @@
+"""The comparison table: a view of records, as Markdown, CSV, JSON or for the terminal."""
+
+import statistics
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bench.storage import durable
+from bench.errors import BadInput
+from bench.record import Record, read_record
+from bench.render.table.column import Column, columns, seeds_of
+from bench.render.table.comparability import grouped, mark, reference_of
+from bench.render.table.legend import legend, warnings
+from bench.render.markdown import Markdown, escape, markdown
+from bench.render.report.quality import write_quality
+from bench.render.table.row import MISSING, Row
+from bench.render.table.rows import Section, sections_of
+from bench.text import line_of, printable
+
+SCHEMA_VERSION = 1
+# What a record of another's making may raise where a number is a text, or a field is missing.
+ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # which way is better
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in the table, and the numbers behind it."""
+
+    text: str
+    value: Any = None  # a mean over seeds, a text, or None
+    sd: float | None = None
+    interval: list[float] | None = None  # over the samples of the only seed
+    seeds: int = 0
+    mark: str = ""  # the sign of a value that does not compare with the first column's
+
+
+def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
+    """A row's cell of a contestant: seeds that do not compare stand apart, and what differs from the reference is
+    marked. A failure says why.
+    """
+    measured = [record for record in column.records if row.read(record) is not None]
+    failed = [record.error for record in column.records if record.status == "failed"]
+    if not measured or len(failed) == len(column.records):
+        return Cell(f"failed: {failed[0]}" if len(failed) == len(column.records) else MISSING)
+    lost = f" ({len(failed)} of {len(column.records)} seeds failed)" if failed else ""
+    groups = grouped(row.rests_on, measured)
+    made = [pooled(row, group) for group in groups]
+    marks = [mark(row.rests_on, group[0], reference) for group in groups]
+    if len(groups) == 1:
+        kind = type(made[0].text)  # Markdown stays Markdown
+        return replace(made[0], text=kind(made[0].text + marks[0] + lost), mark=marks[0])
+    apart = [f"{c.text}{sign} ({seeds_of(group)})" for c, sign, group in zip(made, marks, groups, strict=True)]
+    return Cell(" / ".join(apart) + lost, seeds=len(measured), mark=max(marks))
+
+
+def pooled(row: Row, records: list[Record]) -> Cell:
+    """Mean ± standard deviation over seeds for numbers; one seed shows its interval over samples, if it has one."""
+    values = [row.read(record) for record in records]
+    if any(isinstance(value, str) for value in values):
+        different = list(dict.fromkeys(values))  # a seed that differs is not hidden
+        text = different[0] if len(different) == 1 else joined(different)
+        return Cell(text, text, seeds=len(values))
+    mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
+    counted = len(set(values)) == 1 and row.interval is None  # the same for every seed: nothing was estimated
+    if len(values) == 1 or counted or isinstance(mean, int):
+        limits = row.interval(records[0]) if row.interval is not None and len(values) == 1 else None
+        between = "" if limits is None else f" ({row.write(limits[0])} to {row.write(limits[1])})"
+        return Cell(row.write(mean) + between, mean, interval=limits, seeds=len(values))
+    sd = statistics.stdev(values)
+    return Cell(f"{row.write(mean)} ± {row.write(sd)}", mean, sd, seeds=len(values))
+
+
+def joined(values: list[Any]) -> str:
+    """Texts of several seeds in one cell; Markdown, if they are."""
+    kind = Markdown if all(isinstance(value, Markdown) for value in values) else str
+    return kind(" / ".join(map(str, values)))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The whole comparison: rows in sections, columns, cells, and what has to be said about them."""
+
+    sections: list[Section]
+    columns: list[Column]
+    warnings: list[str]  # what does not compare, and what is not to be believed
+    legend: list[str]  # the warnings, then what the numbers rest on
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for section in self.sections for row in section.rows]
+
+    @property
+    def headlines(self) -> list[Row]:
+        """The blog post's ten rows, and those that are shown with them."""
+        first, *others = self.sections
+        return [*first.rows, *(row for section in others for row in section.rows if row.headline)]
+
+    def cells(self, row: Row) -> list[Cell]:
+        return [cell(row, column, reference_of(self.columns)) for column in self.columns]
+
+    def to_markdown(self) -> str:
+        """The headlines, the legend, and every further section whole, folded."""
+        folded = [
+            f"<details>\n<summary>{section.title}: all rows</summary>\n\n{self.markdown_of(section.rows)}\n\n</details>"
+            for section in self.sections[1:]
+        ]
+        notes = "\n".join(f"- {escape(line)}" for line in self.legend)
+        return "\n\n".join([self.markdown_of(self.headlines), notes, *folded]) + "\n"
+
+    def markdown_of(self, rows: list[Row]) -> str:
+        header = ["", *(column.title for column in self.columns)]
+        return markdown(header, [[row.label + ARROWS[row.better], *(c.text for c in self.cells(row))] for row in rows])
+
+    def to_csv(self) -> str:
+        units = {"unit": [row.unit for row in self.rows]}
+        frame = pd.DataFrame(
+            units | {column.title: [cell(row, column).value for row in self.rows] for column in self.columns},
+            index=pd.Index([row.label for row in self.rows], name="measure"),
+        )
+        return frame.to_csv()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "columns": [column.title for column in self.columns],
+            "rows": [
+                {
+                    "measure": row.label,
+                    "better": row.better,
+                    "unit": row.unit,
+                    "meaning": row.meaning,
+                    "values": {
+                        column.title: asdict(c) for column, c in zip(self.columns, self.cells(row), strict=True)
+                    },
+                }
+                for row in self.rows
+            ],
+            "warnings": self.warnings,
+            "legend": self.legend,
+        }
+
+    def to_rich(self, all_rows: bool = False) -> RichTable:
+        """The headlines, or all rows, for a terminal."""
+        table = RichTable(highlight=False)
+        table.add_column("", no_wrap=True)
+        for column in self.columns:
+            table.add_column(terminal(column.title), overflow="fold")
+        for row in self.rows if all_rows else self.headlines:
+            if row.label != "example":
+                cells = (row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
+                table.add_row(*map(terminal, cells))
+        return table
+
+
+def terminal(text: str) -> Text:
+    """A text as it stands: neither rich nor a terminal takes any of it for a command."""
+    return Text(printable(text))
+
+
+def drawable(path: Path) -> Record:
+    """A record that can be shown; BadInput that names the row where one made elsewhere holds what cannot be."""
+    record = read_record(path)
+    rival = replace(record, config=record.config | {"contestant": "itself under another name"})
+    row = None
+    try:
+        made = table([record, rival])
+        for row in made.rows:
+            made.cells(row)
+            if row.write is not str and isinstance(found := row.read(record), str):
+                raise TypeError(f"{found!r} where a number belongs")
+    except ODD as error:
+        where = "" if row is None else f" in the row '{row.label}'"
+        why = f"record {path.name} cannot be shown{where} ({line_of(error)}): delete it and run again"
+        raise BadInput(why) from error
+    return record
+
+
+def table(records: list[Record]) -> Table:
+    """The table of a set of records."""
+    made = columns(records)
+    return Table(sections_of(made), made, warnings(made), legend(made))
+
+
+def write_table(out: Path, records: list[Record]) -> Table:
+    """Draw `table.md` of a results folder from its records, and `quality.md` beside it."""
+    made = table(records)
+    durable.write_text(out / "table.md", made.to_markdown())
+    write_quality(out, records)
+    return made

@@ -1,0 +1,124 @@
+"""The processes that train one contestant: started, waited for, stopped and cleared away together."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from bench import distributed
+from bench.runs import warm
+from bench.storage import durable
+from bench.runs.job import HAS_ITS_ROW, Job, note_failure
+from bench.distributed import PEER_LOST, free_port, group_environment
+from bench.stopping import STOPPED, Stopped, run_and_leave
+
+GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
+LOOK = 0.5  # seconds between two looks at the memory that workers hold
+
+
+def run_in_processes(job: Job, locked: int) -> None:
+    """Run a job in processes of its own; its record is on disk afterwards, a failed one if any of them died.
+
+    A signal to this process stops the first worker, which saves; a second Ctrl+C ends all of them at once.
+    """
+    durable.write_text(job.told, json.dumps(asdict(job)))
+    before = mark_of(job)
+    workers: list[BaseProcess] = []
+    try:
+        start(job, locked, workers)
+        statuses, held = wait(workers)
+    except (KeyboardInterrupt, SystemExit):
+        if workers:
+            workers[0].terminate()
+            workers[0].join()
+        raise
+    finally:
+        clear_away(workers)
+    note_end(job, statuses, done=mark_of(job) != before, held=held)
+
+
+def start(job: Job, locked: int, workers: list[BaseProcess]) -> None:
+    """Start a job's workers, adding each to the list; they inherit the lock, and stop when this process is gone."""
+    count, context = job.run.processes, warm.context(job.run.device)
+    port = free_port() if count > 1 else 0
+    for rank in range(count):
+        environment = os.environ | group_environment(rank, count, port)
+        inherited = warm.Inherited(locked), warm.Inherited(2)
+        with warm.quiet_start():
+            worker = context.Process(target=work, args=(job.told, environment, *inherited))  # type: ignore[attr-defined]
+            worker.start()
+            workers.append(worker)
+
+
+def work(told: Path, environment: dict[str, str], locked: int, stderr: int) -> None:
+    """What a worker's process does, from its first moment to its last."""
+    warm.begin_worker(stderr, environment)
+
+    from bench.runs import worker
+
+    run_and_leave(lambda: worker.main(told))
+
+
+def wait(workers: list[BaseProcess]) -> tuple[list[int], int]:
+    """The exit statuses of all, and the most bytes that one of them held.
+
+    Once one has failed, the others have little time left, and then count as hung.
+    """
+    deadline, held = float("inf"), 0
+    while running := [worker for worker in workers if worker.exitcode is None]:
+        if deadline == float("inf") and any(worker.exitcode not in (None, 0) for worker in workers):
+            deadline = time.monotonic() + GRACE
+        if time.monotonic() > deadline:
+            clear_away(running)
+            return [PEER_LOST if worker in running else worker.exitcode or 0 for worker in workers], held
+        wait_for([worker.sentinel for worker in running], timeout=LOOK)
+        held = max(held, *(distributed.most_held(worker.pid) for worker in workers))
+    return [worker.exitcode or 0 for worker in workers], held
+
+
+def clear_away(workers: list[BaseProcess]) -> None:
+    """End what still runs, at once, and leave no zombie."""
+    for worker in workers:
+        worker.kill()
+        worker.join()
+
+
+def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) -> None:
+    """Give the run its row where its workers could not; a worker that was asked to stop stops this process, too.
+
+    `done` is whether the run says of itself that it is, which a status of 0 need not mean; `held` is in bytes.
+    """
+    if {STOPPED, -signal.SIGTERM} & set(statuses):
+        raise Stopped
+    died = [status for status in statuses if status not in (0, HAS_ITS_ROW, PEER_LOST)]
+    if HAS_ITS_ROW in statuses or (done and not any(statuses)):
+        return  # its own row says why, or it is done
+    # An abort is blamed last: gloo and NCCL may abort a process, too, whose only fault is that another one died.
+    died.sort(key=lambda status: status == -signal.SIGABRT)
+    if died:
+        note_failure(job, died_of(died[0], held))
+    elif any(statuses):
+        note_failure(job, "the processes of its group lost each other: one hung, or its network did")
+    else:
+        note_failure(job, "its process ended by itself before it was done, as by os._exit")
+
+
+def mark_of(job: Job) -> tuple[int, int] | None:
+    """Which file says that the run is done, if one does: another one after the run has said it anew."""
+    try:
+        found = (job.folder / "finished.json").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def died_of(status: int, held: int) -> str:
+    """What ended a worker that could not say so itself, with the most memory that it was seen to hold."""
+    if status >= 0:
+        return f"its process ended with status {status}"
+    guess = f" (out of memory? It held up to {held / 2**30:.1f} GiB)" if status == -signal.SIGKILL else ""
+    return f"killed by {signal.Signals(-status).name}{guess}"

@@ -1,0 +1,222 @@
+"""What the user asked of `bench run`, and everything that can be refused before work is done."""
+
+import functools
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from bench import contestants
+from bench.storage import durable
+from bench.storage.checkpoint import COPIES, KEPT
+from bench.config import RECIPES, RunConfig, Sizes, recipe_for
+from bench.cost.account import Setting, account
+from bench.environment import choose_device
+from bench.errors import BadContestant, BadInput
+from bench.quality.features import (
+    DOWNLOADED,
+    EFFICIENTNET,
+    INCEPTION,
+    cached_inception_weights,
+    check_inception_weights,
+    download_inception_weights,
+    extractor_named,
+)
+from bench.record import read_records
+from bench.render.table.table import drawable
+from bench.training.tracking import check_trackers
+
+MARGIN = 0.1  # of the predicted peak: workspaces of kernels, and what an allocator leaves unused
+LIBRARIES = 2**29  # bytes that Python, torch and its libraries hold in each process
+
+AMPLE_PER_PIXEL = 2**19  # bytes of activations a pixel of a batch; the most that one of ours saves is 184 KiB
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the user asked of `bench run`."""
+
+    preset: str
+    sizes: Sizes
+    contestants: list[str]
+    recipe: str
+    seeds: list[int]
+    data: str
+    out: Path
+    cache: Path
+    device: str
+    mixed_precision: str | None  # None: the probe chooses
+    inception_weights: Path | None
+    extractors: list[str]  # the user's own, as `module:EXTRACTOR`
+    skip_bad: bool
+    fresh: bool
+    command: str
+    only_missing: bool = False  # records that this configuration and this code have made stand for their runs
+    processes: int = 1  # that train each contestant together
+    checkpoint_seconds: float | None = None  # None: the default interval
+    report_to: list[str] = field(default_factory=list)  # trackers to tell of training
+
+
+def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
+    """The device to run on, and why a contestant cannot take part, by its name.
+
+    BadInput with everything that can be refused before work is done, all of it at once.
+    """
+    problems: list[str] = []
+    devices: list[str] = []
+    unfit: dict[str, str] = {}
+
+    def attempt(check: Callable[[], Any]) -> None:
+        try:
+            check()
+        except BadContestant:
+            raise
+        except BadInput as error:
+            problems.append(str(error))
+
+    attempt(lambda: devices.append(choose_device(request.device)))
+    problems += wrong_sizes(request)
+    if devices in (["cuda"], ["mps"]) and request.processes > max(1, torch.cuda.device_count()):
+        problems.append(f"--processes {request.processes} needs as many GPUs: there are {torch.cuda.device_count()}")
+    for name in request.contestants:
+        attempt(functools.partial(recipe_for, request.recipe, name))
+        try:
+            attempt(functools.partial(contestants.check, name, request.sizes.image_size, request.sizes.scale))
+        except BadContestant as error:
+            unfit[name] = str(error)
+    if len(unfit) == len(request.contestants):  # nothing is left to run
+        problems += unfit.values()
+    if request.mixed_precision == "fp16" and devices == ["cpu"]:
+        problems.append("--mixed-precision fp16 needs a GPU: use bf16 or no")
+    if request.fresh and request.only_missing:
+        problems.append("--fresh and --only-missing contradict each other: pass one of them")
+    weights = request.inception_weights
+    if weights == DOWNLOADED:
+        attempt(download_inception_weights)
+    elif weights is not None:
+        attempt(lambda: check_inception_weights(weights))
+    attempt(lambda: check_extractors(request))
+    attempt(lambda: check_trackers(request.report_to))
+    for folder in (request.out, request.cache):
+        attempt(functools.partial(durable.check_writable, folder))
+    if any((request.out / "records").glob("*.json")):
+        attempt(lambda: read_records(request.out, drawable))  # a damaged one would spoil the table at the end
+    if problems:
+        raise BadInput("; ".join(problems))
+    return devices[0], unfit
+
+
+def wrong_sizes(request: RunRequest) -> list[str]:
+    """What is wrong with the sizes asked for, whatever the contestant."""
+    sizes, found = request.sizes, []
+    for name in ("samples", "curve_samples", "sweep_samples"):
+        if getattr(sizes, name) < 2:
+            found.append(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
+    timesteps = RECIPES[request.recipe].timesteps
+    if sizes.sampling_steps is not None and sizes.sampling_steps > timesteps:
+        found.append(f"--sampling-steps {sizes.sampling_steps} are more than the schedule's {timesteps}: ask for fewer")
+    if sizes.images < 20:
+        found.append(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
+    if sizes.batch_size % request.processes:
+        found.append(
+            f"--batch-size {sizes.batch_size} cannot be shared evenly by {request.processes} processes: the batch is "
+            "everyone's together"
+        )
+    return found
+
+
+def check_extractors(request: RunRequest) -> None:
+    if extractors(request).get(INCEPTION, "") is None:
+        raise BadInput(f"--extractors {INCEPTION} needs its weights: name them by --inception-weights")
+
+
+def check_space(out: Path, configs: list[RunConfig], condition_width: int) -> None:
+    """BadInput unless the disk has room for the checkpoints of all runs, and of one more while it is written."""
+    sizes = {config: checkpoint_bytes(config, condition_width) for config in configs}
+    there = {config: min(kept_bytes(out, config), KEPT * size) for config, size in sizes.items()}
+    needed = KEPT * sum(sizes.values()) - sum(there.values()) + max(sizes.values(), default=0)
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise BadInput(
+            f"'{out}' has {free / 2**30:.1f} GiB free, and the checkpoints need {needed / 2**30:.1f} GiB: make room, "
+            "or use another --out"
+        )
+
+
+def check_memory(configs: list[RunConfig], condition_width: int, precisions: list[str]) -> None:
+    """BadInput, naming the first, unless a training step of each contestant fits into the memory that is free.
+
+    The run may choose any of `precisions`, so it is enough if the step fits in one of them.
+    """
+    for config in {config.contestant: config for config in configs}.values():  # a seed needs what another does
+        free, needed = free_memory(config.device), math.inf
+        if ample(config, condition_width) <= free:
+            continue
+        for precision in precisions:
+            needed = min(needed, memory_needed(config, condition_width, precision))
+            if needed <= free:
+                break
+        else:
+            raise BadInput(
+                f"{config.contestant} needs about {needed / 2**30:.1f} GiB of memory for a training step, and "
+                f"{free / 2**30:.1f} GiB are free: lower --batch-size or --scale"
+            )
+
+
+def ample(config: RunConfig, condition_width: int) -> float:
+    """Bytes that are far more than a step needs, known at once: an account takes seconds."""
+    pixels = config.sizes.batch_size * config.sizes.image_size**2
+    return 8 * checkpoint_bytes(config, condition_width) + AMPLE_PER_PIXEL * pixels
+
+
+def memory_needed(config: RunConfig, condition_width: int, precision: str) -> float:
+    """Bytes that training needs of one device, with a margin: the predicted peak, or what surely is kept."""
+    sizes = config.sizes
+    setting = Setting(
+        condition_width,
+        sizes.image_size,
+        sizes.scale,
+        sizes.batch_size // config.processes,
+        precision,
+        config.memory_format,
+        config.device,
+        averaged=config.recipe.ema_decay is not None,
+    )
+    cost = account(config.contestant, setting, config.recipe)
+    kept = sum(cost[f"{kind}_bytes"] for kind in ("weights", "adam", "gradients", "ema"))
+    peak = cost["predicted_peak"]["bytes"] if cost["predicted_peak"] else kept
+    sharing = 1 if config.device == "cuda" else config.processes
+    return sharing * (peak * (1 + MARGIN) + LIBRARIES)
+
+
+def free_memory(device: str) -> int:
+    """Bytes that can still be had on a device; of a Mac's GPU, which shares the CPU's memory, that."""
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+
+
+def kept_bytes(out: Path, config: RunConfig) -> int:
+    """What a run's checkpoints take already."""
+    return sum(file.stat().st_size for file in (out / ".work" / config.name / "checkpoints").rglob("*.*"))
+
+
+def checkpoint_bytes(config: RunConfig, condition_width: int) -> int:
+    sizes = config.sizes
+    model = contestants.build_on_meta(config.contestant, condition_width, sizes.image_size, sizes.scale)
+    return COPIES * sum(parameter.nbytes for parameter in model.parameters())
+
+
+def extractors(request: RunRequest) -> dict[str, str | None]:
+    """EfficientNet-Lite0, Inception where its weights are to be had, and the user's own."""
+    found: dict[str, str | None] = {EFFICIENTNET: None}
+    asked = request.inception_weights
+    weights = cached_inception_weights() if asked in (None, DOWNLOADED) else asked
+    if weights is not None:
+        found[INCEPTION] = str(weights)
+    for text in request.extractors:
+        extractor_named(text)  # refuses what is not registered
+    return dict.fromkeys(request.extractors) | found

@@ -1,0 +1,406 @@
+"""The command line as a user meets it: real processes, real files, exit statuses and one-line errors."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "--image-size=16", "--scale=0.03125", "--images=60", "--epochs=2", "--batch-size=16", "--samples=4",
+    "--curve-samples=4", "--sweep-samples=2", "--full-samples=2", "--judge-steps=3", "--device=cpu",
+]  # fmt: skip
+
+
+NEED_MORE_IMAGES = {
+    "… KID × 1000", "… its sd over subsets", "… precision", "… recall", "… copies of training images?",
+}  # fmt: skip
+
+
+def bench(*arguments, **more):
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        capture_output=True, text=True, cwd=ROOT, env=environment, timeout=900, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, cache):
+    """All four contestants and a user's own, run once at the smallest size, asked for JSON."""
+    out = tmp_path_factory.mktemp("results")
+    names = "scratch,diffusers-32,diffusers-16,diffusers-8,tests.plug_in:build"
+    done = bench("run", *TINY, "--contestants", names, "--out", out, "--cache", cache, "--json")
+    return out, done
+
+
+def test_json_is_one_document_on_stdout_with_a_column_each(finished):
+    _, done = finished
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["done"] is True
+    assert document["table"]["columns"] == [
+        "scratch", "diffusers-32", "diffusers-16", "diffusers-8", "tests.plug_in:build",
+    ]  # fmt: skip
+    rows = {row["measure"]: row["values"] for row in document["table"]["rows"]}
+    for name in document["table"]["columns"][:4]:
+        empty = [m for m, values in rows.items() if values[name]["text"] == "–" and "after equal" not in m]
+        assert set(empty) <= {"FID (Inception)", "accuracy: hatColor", *NEED_MORE_IMAGES}
+    peaks = [record["measurements"]["machine_peak"] for record in document["records"]]
+    assert all(peak == peaks[0] for peak in peaks)  # all are held against the same
+    assert rows["denoising model"]["tests.plug_in:build"]["text"] == "–"
+    assert rows["all parameters, here"]["tests.plug_in:build"]["value"] == 1243
+
+
+def test_records_tables_and_pictures_are_where_the_design_says(finished):
+    out, _ = finished
+    record = json.loads((out / "records" / "scratch-matched-seed0.json").read_text())
+    assert record["schema_version"] == 2
+    assert [row["guidance"] for row in record["measurements"]["guidance"]] == [0, 1, 2, 3, 5, 7, 9]
+    assert [point["epoch"] for point in record["measurements"]["curve"]] == [1, 2]
+    assert {len(losses) for losses in record["measurements"]["training"]["validation"][1].values()} == {8}
+    assert len(record["measurements"]["training"]["seconds_per_epoch"]) == 2
+    assert record["measurements"]["cost"]["parameters"]["total"] < 1e6
+    assert record["measurements"]["full_cost"]["parameters"]["total"] == 76_470_531
+    assert str(out) not in json.dumps(record)
+    table = (out / "table.md").read_text()
+    assert table.splitlines()[2].startswith("| number of parameters | ")
+    pictures = dict(record["images"])
+    epochs, guidance = pictures.pop("epochs"), pictures.pop("guidance")
+    assert (len(epochs), list(guidance)) == (2, ["0", "1", "2", "3", "5", "7", "9"])
+    assert pictures.keys() >= {"samples", "example", "guidance_sweep", "denoising", "noising"}
+    for path in [*epochs, *guidance.values(), *pictures.values()]:
+        with Image.open(out / path) as picture:
+            assert picture.width >= 64
+    assert f"]({record['images']['example']})" in table
+    page = (out / "quality.md").read_text()
+    assert "images/curves.png" in page
+    assert page.count("| guidance | accuracy |") == 5
+    for plot in ("curves", "guidance", "attributes", "memory", "timesteps"):
+        assert f"](images/{plot}.png)" in page
+        assert "<text" in (out / "images" / f"{plot}.svg").read_text()
+
+
+def test_the_table_is_drawn_again_from_records_alone(finished, tmp_path):
+    out, _ = finished
+    (tmp_path / "records").symlink_to(out / "records")
+    document = json.loads(bench("table", tmp_path, "--format", "json").stdout)
+    assert len(document["columns"]) == 5
+    rows = list(csv.reader(io.StringIO(bench("table", tmp_path, "--format", "csv").stdout)))
+    assert rows[0][0] == "measure"
+    assert len(rows) == 1 + len(document["rows"])
+    assert "number of attention heads" in bench("table", tmp_path).stdout
+    assert bench("table", tmp_path, "--format", "md").stdout.startswith("|  | scratch | diffusers-32 |")
+
+
+def test_a_rerun_skips_what_is_finished_and_touches_nothing(finished, cache):
+    out, _ = finished
+    before = {path: path.read_bytes() for path in out.glob("records/*")}
+    again = bench("run", *TINY, "--contestants", "scratch,diffusers-32", "--out", out, "--cache", cache)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("finished already") == 2
+    assert {path: path.read_bytes() for path in out.glob("records/*")} == before
+
+
+def test_fault_08_a_changed_configuration_is_refused_field_by_field(finished, cache):
+    out, _ = finished
+    before = (out / "table.md").read_text()
+    refused = bench("run", *TINY, "--learning-rate", "0.5", "--contestants", "scratch", "--out", out, "--cache", cache)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "sizes.learning_rate: 0.002 -> 0.5" in refused.stderr
+    assert "--fresh" in refused.stderr
+    assert (out / "table.md").read_text() == before
+
+
+def test_samples_are_drawn_from_a_run_by_name(finished, tmp_path):
+    out, _ = finished
+    picture = tmp_path / "curly.png"
+    done = bench(
+        "sample", "--run", out, "--contestant", "scratch", "--attributes", "top=curly,skinColor=pale",
+        "--guidance", 2, "--count", 3, "--out", picture,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with Image.open(picture) as image:
+        assert image.size == (3 * 64, 64)
+    unknown = bench("sample", "--run", out, "--contestant", "scratch", "--attributes", "tops=curly", "--out", picture)
+    assert (unknown.returncode, unknown.stderr) == (2, "bench: unknown attribute 'tops': try top\n")
+    unknown = bench("sample", "--run", out, "--contestant", "scratch", "--attributes", "top=Curly", "--out", picture)
+    assert (unknown.returncode, unknown.stderr) == (2, "bench: unknown variant of top 'Curly': try curly\n")
+
+
+def test_anatomy_prints_the_published_figures():
+    document = json.loads(bench("anatomy", "--contestants", "scratch,diffusers-32", "--json").stdout)
+    assert [row["name"] for row in document["contestants"]] == ["scratch", "diffusers-32"]
+    assert document["contestants"][1]["parameters"]["total"] == 188_511_363
+    assert round(document["contestants"][1]["memory_mib"]["adam"], 2) == 1438.23
+    assert document["batch_size"] == 128
+
+
+BAD = {
+    "contestant": (["run", "--contestants", "scrach"], "unknown contestant 'scrach': try scratch"),
+    "preset": (["run", "--preset", "latop"], "unknown preset 'latop': try laptop"),
+    "recipe": (["run", "--recipe", "sauce"], "unknown recipe 'sauce': try source"),
+    "memory": (["anatomy", "--memory", "24"], "'24' is not a positive amount of memory like 24GiB or 16GB"),
+    "peak": (["anatomy", "--peak", "fast"], "'fast' is not a positive number"),
+    "plot": (["anatomy", "--plot", "nowhere/memory.png"], "lies in no folder that is there"),
+    "picture": (["anatomy", "--plot", "memory.jpg"], "is not a .png"),
+    "anatomy of": (["anatomy", "--contestants", "scrach"], "unknown contestant 'scrach': try scratch"),
+    "no model": (["anatomy", "--contestants", "tests.plug_in:build_nothing"], "must build a torch.nn.Module"),
+    "scale of anatomy": (["anatomy", "--scale", "0.3", "--contestants", "scratch"], "leaves no whole number"),
+    "image size": (["anatomy", "--image-size", "60", "--contestants", "scratch"], "not a multiple of 8"),
+    "rounds": (["overhead", "--rounds", "3"], "at least 7"),
+    "contestants": (["overhead", "--contestant", "scratch,diffusers-8"], "--contestant takes one name"),
+    "option": (["run", "--nonsense", "1"], "unrecognized arguments: --nonsense 1 (see `bench run --help`)"),
+    "abbreviation": (["run", "--fres"], "unrecognized arguments: --fres"),
+    "images": (["run", "--images", "5"], "--images 5 is too few"),
+    "samples": (["run", "--samples", "1"], "at least 2"),
+    "batch": (["run", "--images", "20", "--batch-size", "64"], "18 training images do not fill a batch of 64"),
+    "number": (["run", "--epochs", "0"], "'0' is not a positive whole number"),
+    "float": (["run", "--scale", "nan"], "'nan' is not a positive number"),
+    "seeds": (["run", "--seeds", "a"], "'a' is not a list of whole numbers"),
+    "data": (["run", "--data", "/no/such"], "data '/no/such' does not exist: name a Cartoon Set folder"),
+    "size": (["run", "--image-size", "30"], "image size 30 is not a multiple of 8"),
+    "scale": (["run", "--scale", "0.3"], "scale 0.3 leaves no whole number of channel groups"),
+    "too large": (
+        ["run", "--scale", "16", "--images", "40", "--contestants", "scratch"],
+        "GiB are free: lower --batch-size or --scale",
+    ),
+    "out": (["run", "--out", "/proc/nothing"], "'/proc/nothing' cannot be written"),
+    "inception": (["run", "--inception-weights", "/no/such.pth"], "is no file"),
+    "plug-in": (["run", "--recipe", "source", "--contestants", "tests.plug_in:build"], "--recipe matched"),
+    "records": (["table", "/no/such"], "'/no/such' holds no records"),
+    "report": (["report", "/no/such"], "'/no/such' holds no records, for there is no such folder"),
+    "extractor": (["run", "--extractors", "tests.plug_in:NOTHING"], "has no attribute 'NOTHING'"),
+    "judges": (["judges", "--preset", "latop"], "unknown preset 'latop': try laptop"),
+    "command": (["fly"], "invalid choice: 'fly'"),
+    "verify": (["data", "verify", "/no/such"], "does not exist"),
+    "no run": (["sample", "--run", "/no", "--contestant", "scratch", "--out", "x.png"], "holds no checkpoint"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_usage_exits_2_with_one_line(kind, tmp_path):
+    arguments, message = BAD[kind]
+    if arguments[0] == "run":
+        arguments = [*arguments, "--cache", str(tmp_path / "cache")]
+        if "--out" not in arguments:
+            arguments += ["--out", str(tmp_path / "out")]
+    done = bench(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["table {}", "table {} --format json", "sample --run {} --list"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_nobody_reading_the_rest_is_one_line(unbuffered, command):
+    """As in `bench table … | head`, whether Python notices it at once or when all is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *command.format("results/laptop").split()],
+        stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    os.close(writer)
+    line = "the result cannot be printed, standard output is read by nobody any more; files that were written are whole"
+    assert (done.returncode, done.stderr) == (1, f"bench: {line}\n")
+
+
+def test_fault_27_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_path, cache):
+    names = "tests.plug_in:build_broken,tests.plug_in:build"
+    done = bench("run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache)
+    assert done.returncode == 1
+    table = (tmp_path / "table.md").read_text()
+    assert "failed: diverged at step 1" in table
+    assert json.loads((tmp_path / "records" / "tests.plug_in.build-matched-seed0.json").read_text())["status"] == "done"
+
+
+def test_fault_04_killed_between_two_contestants_the_first_is_untouched(cache, tmp_path):
+    """The first has its record when the second dies; both are whole after the same command."""
+    names = "tests.plug_in:build,tests.plug_in:build_slow"
+    arguments = ["run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache, "--mixed-precision=no"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "bench", *map(str, arguments)],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "SLOW_SECONDS": "0.2"},
+    )  # fmt: skip
+    deadline = time.time() + 300
+    while not (tmp_path / ".work" / "tests.plug_in.build_slow-matched-seed0" / "job.json").exists():
+        assert time.time() < deadline
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(30)
+    first = tmp_path / "records" / f"{PLUG_IN}.json"
+    before = first.read_bytes()
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    done = bench(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert first.read_bytes() == before
+    assert f"{PLUG_IN}: finished already" in done.stderr
+    assert len(list(first.parent.iterdir())) == 2
+
+
+def test_fault_07_a_run_without_a_seed_has_one_that_is_stored(finished):
+    out, _ = finished  # no --seeds was given
+    begun = json.loads((out / ".work" / "scratch-matched-seed0" / "config.json").read_text())
+    assert (
+        begun["seed"] == json.loads((out / "records" / "scratch-matched-seed0.json").read_text())["config"]["seed"] == 0
+    )
+
+
+def test_fault_25_all_that_is_wrong_is_said_at_once_before_data_are_loaded(tmp_path):
+    options = ["--image-size=30", "--samples=1", "--batch-size=9", "--processes=2", "--mixed-precision=fp16"]
+    many = bench("run", *options, "--device=cpu", "--scale=0.3", "--images=5", "--out", tmp_path, "--cache", tmp_path)
+    assert (many.returncode, many.stdout) == (2, "")
+    assert many.stderr.count("\n") == 1
+    for part in ("--samples 1", "--images 5", "shared evenly by 2", "fp16 needs a GPU", "scratch", "diffusers-32"):
+        assert part in many.stderr
+    assert list(tmp_path.glob("avatars-*")) == []
+    typed = bench("run", "--epochs=-3", "--nonsense=1", "--seeds=a", "--device=tpu")
+    assert typed.returncode == 2
+    assert typed.stderr.count("\n") == 1
+    for part in ("--epochs: '-3'", "--seeds: 'a'", "--device: invalid", "unrecognized arguments: --nonsense=1"):
+        assert part in typed.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"cut", b"PK" + bytes(10_000)])
+def test_fault_20_damaged_inception_weights_are_refused_before_anything_else(content, tmp_path):
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(content)
+    refused = bench("run", "--inception-weights", weights, "--out", tmp_path / "out", "--cache", tmp_path / "cache")
+    assert refused.returncode == 2
+    assert "is not torch-fidelity's file (6726825d" in refused.stderr
+    assert not list((tmp_path / "cache").glob("*.safetensors"))
+
+
+PLUG_IN = "tests.plug_in.build-matched-seed0"
+
+
+def resumable(out, cache):
+    """A run of many short epochs, as a command."""
+    options = [*TINY, "--epochs=30", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
+    options += ["--checkpoint-seconds=0.2"]
+    return ["run", *options, "--cache", cache, "--out", out]
+
+
+TIMES = {"busy_share", "machine_peak", "step", "sampling", "peak_memory", "resumed_at_epochs", "starts"}
+TIMES |= {"checkpoints", "checkpoint_share"}
+
+
+def timeless(found):
+    """Every number of a record that is not a time, nor tells of a restart."""
+    if isinstance(found, dict):
+        return {key: timeless(value) for key, value in found.items() if key not in TIMES and "seconds" not in key}
+    return [timeless(value) for value in found] if isinstance(found, list) else found
+
+
+def measured(out):
+    return json.loads((out / "records" / f"{PLUG_IN}.json").read_text())["measurements"]
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory, cache):
+    out = tmp_path_factory.mktemp("alone")
+    done = bench(*resumable(out, cache))
+    assert done.returncode == 0, done.stderr
+    return measured(out), (out / ".work" / "probe.json").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_fault_03_and_05_a_stopped_run_resumes_to_the_same_record(kind, status, tmp_path, cache, left_alone):
+    """Stopped after its first checkpoint, and run again: the same measurements as a run left alone.
+
+    Case 3 for real processes; tests/killing.py has every phase.
+    """
+    expected, probe = left_alone
+    (tmp_path / ".work").mkdir()
+    (tmp_path / ".work" / "probe.json").write_text(probe)  # the same memory layout, whatever the clock says now
+    command = [sys.executable, "-m", "bench", *map(str, resumable(tmp_path, cache))]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    checkpoints = tmp_path / ".work" / PLUG_IN / "checkpoints"
+    deadline = time.time() + 300
+    while not list(checkpoints.glob("epoch-*/manifest.json")) and time.time() < deadline:
+        time.sleep(0.02)
+    os.killpg(run.pid, kind)
+    assert run.wait(60) == status
+    assert list(checkpoints.glob("epoch-*"))
+    done = bench(*resumable(tmp_path, cache))
+    assert done.returncode == 0, done.stderr
+    resumed = measured(tmp_path)
+    assert len(resumed["training"]["starts"]) == 2
+    assert timeless(resumed) == timeless(expected)
+
+
+def test_the_judges_are_judged_on_known_defects(tmp_path, cache):
+    sizes = ["--images=100", "--image-size=16", "--judge-steps=3", "--count=10"]
+    done = bench("judges", *sizes, "--device=cpu", "--cache", cache, "--out", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert json.loads((tmp_path / "judges-16.json").read_text()) == document
+    assert {"none", "noisy background", "one hairstyle"} <= document["defects"].keys()
+    assert document["distances"]["copies of training images"]["memorised"]["closer"]["value"] == 1
+    noisy = [document["distances"][f"noise, sd {sd} of 255"]["frechet_distance"] for sd in (0, 40)]
+    assert noisy[1] > noisy[0]
+    assert len(list(tmp_path.glob("*-16.png"))) == 7
+    spoken = bench("judges", *sizes, "--device=cpu", "--cache", cache)
+    assert "found in the cache" in spoken.stdout
+
+
+def test_an_extractor_of_ones_own_gets_its_rows(tmp_path, cache):
+    extractor = ["--extractors", "tests.plug_in:MEAN_COLOUR"]
+    arguments = ["run", *TINY, "--contestants", "tests.plug_in:build", "--cache", cache, "--out", tmp_path, "--json"]
+    done = bench(*arguments, *extractor)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    rows = {row["measure"]: row["values"]["tests.plug_in:build"]["value"] for row in document["table"]["rows"]}
+    assert rows["Fréchet distance (mean colour)"] > 0
+    assert rows["Fréchet distance (EfficientNet-Lite0)"] > 0
+    assert "--extractors tests.plug_in:MEAN_COLOUR" in document["records"][0]["command"]
+
+
+def test_data_commands(tmp_path):
+    assert bench("data", "export", tmp_path / "set.tgz", "--images", 5).returncode == 0
+    verified = bench("data", "verify", tmp_path / "set.tgz")
+    assert (verified.returncode, verified.stdout) == (0, "")
+    assert "5 good images, 0 problems" in verified.stderr
+    assert bench("data", "preview", tmp_path / "set.tgz", "--out", tmp_path / "p.png", "--count", 4).returncode == 0
+    with Image.open(tmp_path / "p.png") as picture:
+        assert picture.width > 600
+    again = bench("data", "export", tmp_path / "set.tgz")
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_a_run_over_an_exported_set(tmp_path, cache):
+    bench("data", "export", tmp_path / "set", "--images", 40)
+    (tmp_path / "set" / "cs000001.csv").unlink()
+    arguments = ["run", *TINY, "--data", tmp_path / "set", "--contestants", "tests.plug_in:build", "--cache", cache]
+    refused = bench(*arguments, "--out", tmp_path / "out")
+    assert refused.returncode == 2
+    assert "cs000001.png: has no cs000001.csv" in refused.stderr
+    done = bench(*arguments, "--out", tmp_path / "out", "--skip-bad", "--json")
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(done.stdout)["records"]
+    assert (record["config"]["data"], record["data"]["images"], record["data"]["skipped"]) == ("set", 39, 1)
+    assert "--data set --skip-bad" in record["command"]
+    assert str(tmp_path) not in json.dumps(record)

@@ -1,0 +1,85 @@
+"""What commands print and where runs land, in this process: no model is trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.commands.cli import main, parser
+from bench.commands.command_bodies import run_request, shown_command
+from bench.record import read_records
+from bench.render.table.column import columns
+from bench.render.table.runs_table import runs_table
+from tests.drawn import LAPTOP, change, copy_results, records
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_users_own_runs_lie_where_git_ignores_them():
+    for options, out in ([], "results/local/smoke"), (["--preset=laptop"], "results/local/laptop"), (["--out=x"], "x"):
+        assert run_request(parser().parse_args(["run", *options])).out == Path(out)
+    assert "results/local/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_how_many_rows_are_printed_is_no_part_of_the_command():
+    assert shown_command(parser().parse_args(["run", "--all-rows", "--seeds=1"])) == "python -m bench run --seeds 1"
+
+
+def printed(capsys, *arguments):
+    assert main(["table", *map(str, arguments)]) == 0
+    return capsys.readouterr()
+
+
+def test_the_terminal_shows_the_first_rows_and_all_if_asked(capsys):
+    short, long = printed(capsys, LAPTOP).out, printed(capsys, LAPTOP, "--all-rows").out
+    for label in ("training time per epoch", "weights, full scale", "shape: edge agreement"):
+        assert label in short
+        assert label in long
+    for label in ("Tau parameters, here", "precision", "accuracy: eyes", "epochs after equal compute"):
+        assert label not in short
+        assert label in long
+    assert short.endswith("rows; --all-rows prints all.\n")
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """The committed records, those of `scratch` as if they had been made on another machine."""
+    folder = copy_results(tmp_path / "mixed")
+    for path in records(folder)[2:]:
+        change(path, lambda fields: fields["environment"].update(instruction_set="AVX2", threads=1))
+    return folder
+
+
+def test_committed_and_own_records_of_two_machines_are_told_apart(mixed, capsys):
+    warning = (
+        "**diffusers-32 differs from scratch:** on AMD EPYC, 2 cores, instruction set not recorded, not AMD EPYC, "
+        "2 cores, AVX2; threads 2, not 1. Its times (†) do not compare."
+    )
+    assert f"\n- {warning}\n" in printed(capsys, mixed).out
+    table = printed(capsys, mixed, "--format=md").out
+    assert "| training time per epoch ↓ | 28.4 s ± 0.3 s | 186.2 s ± 1.9 s† |" in table
+    csv = printed(capsys, mixed, "--format=csv")
+    assert (csv.err, csv.out.count("†")) == (f"{warning}\n", 0)
+    assert json.loads(printed(capsys, mixed, "--format=json").out)["warnings"] == [warning]
+    assert printed(capsys, LAPTOP, "--format=csv").err == ""
+
+
+def test_a_run_prints_the_first_rows_and_what_does_not_compare(mixed, capsys, monkeypatch):
+    monkeypatch.setattr("bench.runs.runner.run", lambda _: [])  # everything is finished
+    assert main(["run", "--out", str(mixed)]) == 0
+    out = capsys.readouterr().out
+    assert "seconds per sample" in out
+    assert "Tau parameters, here" not in out
+    assert "\n- **diffusers-32 differs from scratch:** " in out
+    assert out.endswith(f"{mixed / 'table.md'} has all rows (here: --all-rows), the legend and pictures.\n")
+    assert "- **diffusers-32 differs from scratch:** " in (mixed / "table.md").read_text()
+    assert "- **diffusers-32 differs from scratch:** " in (mixed / "quality.md").read_text()
+
+
+def test_the_table_of_runs_names_every_machine(mixed):
+    made = runs_table(columns(read_records(mixed)))
+    assert made.measures[-1].label == "machine"
+    assert [run.values[-1].text for run in made.runs] == [
+        "AMD EPYC, 2 cores, AVX2", "AMD EPYC, 2 cores, AVX2", "AMD EPYC, 2 cores, instruction set not recorded",
+        "AMD EPYC, 2 cores, instruction set not recorded",
+    ]  # fmt: skip

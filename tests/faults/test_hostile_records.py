@@ -1,0 +1,161 @@
+"""Records that others made, or that a disk spoilt: named in one line, while the others are shown."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from bench.commands.cli import main
+from bench.record import read_record
+from bench.render.markdown import Markdown, escape, image, markdown
+from bench.render.report.overview import write_overview
+from bench.render.table.table import table
+from tests.drawn import LAPTOP, change
+
+RECORD = "scratch-matched-seed0.json"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(LAPTOP / "records", tmp_path / "laptop" / "records")
+    return tmp_path / "laptop"
+
+
+def put(value, *path):
+    """An edit of a record's fields: `fields[path…] = value`."""
+
+    def edit(fields):
+        for key in path[:-1]:
+            fields = fields[key]
+        fields[path[-1]] = value
+
+    return edit
+
+
+NESTED = json.loads("[" * 200 + "]" * 200)
+DAMAGED = {
+    "null seed": (put(None, "config", "seed"), "config.seed = null where a whole number belongs"),
+    "null sizes": (put(None, "config", "sizes"), "config.sizes = null where an object belongs"),
+    "null batch": (put(None, "config", "sizes", "batch_size"), "config.sizes.batch_size = null where a whole number"),
+    "null measurements": (put(None, "measurements"), "measurements = null where an object belongs"),
+    "null time": (put(None, "measurements", "sampling", "seconds"), "cannot be shown in the row 'seconds per sample'"),
+    "NaN": (put(float("nan"), "measurements", "sampling", "seconds"), "measurements.sampling.seconds = nan"),
+    "infinite": (put(-float("inf"), "measurements", "curve", 0, "accuracy"), "measurements.curve.0.accuracy = -inf"),
+    "1e300": (put(1e300, "config", "sizes", "learning_rate"), "config.sizes.learning_rate = 1e+300"),
+    "enormous": (put(10**400, "config", "seed"), "config.seed = a number of enormous size"),
+    "negative seed": (put(-1, "config", "seed"), "config.seed = -1"),
+    "bool": (put(True, "config", "seed"), "config.seed = true where a whole number belongs"),
+    "long": (put("x" * 20_000, "command"), "command of 20000 characters, at most are 10000"),
+    "status": (put("fine", "status"), 'status = "fine" where done or failed belongs'),
+    "text": (put("a lot", "measurements", "cost", "weights_bytes"), "in the row 'weights, here' (TypeError: 'a lot' "),
+    "nested": (put(NESTED, "measurements", "x"), "nested deeper than 20 levels"),
+}
+
+
+def drawn(capsys, *folders):
+    """Exit status, columns by their number of seeds, and what was said on stderr, of `bench table`."""
+    status = main(["table", *map(str, folders), "--format", "json"])
+    out, said = capsys.readouterr()
+    (row,) = [row for row in json.loads(out)["rows"] if row["measure"] == "seconds per sample"]
+    return status, {name: value["seeds"] for name, value in row["values"].items()}, said
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_record_is_named_with_its_field_and_value_and_the_others_are_shown(kind, folder, capsys):
+    edit, words = DAMAGED[kind]
+    change(folder / "records" / RECORD, edit)
+    assert_left_out(folder, capsys, words)
+
+
+def assert_left_out(folder, capsys, words):
+    status, seeds, said = drawn(capsys, folder)
+    assert (status, seeds) == (1, {"scratch": 1, "diffusers-32": 2})
+    assert said.startswith(f"bench: laptop: record {RECORD} ")
+    assert words in said
+    assert said.endswith("delete it and run again\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("[" * 100_000, "recursion"), ("{" + '"a":{' * 100_000, "recursion"), ('{"a": 1' + "0" * 5000, "digits")],
+)
+def test_a_record_that_no_parser_can_follow_is_named(content, words, folder, capsys):
+    (folder / "records" / RECORD).write_text(content)
+    assert_left_out(folder, capsys, words)
+
+
+def test_a_number_beyond_all_others_is_named_as_it_is_written(folder, capsys):
+    path = folder / "records" / RECORD
+    path.write_text(path.read_text().replace('"loss_per_epoch": [', '"loss_per_epoch": [1e999,', 1))
+    assert_left_out(folder, capsys, "measurements.training.loss_per_epoch.0 = inf")
+
+
+def test_one_run_under_two_names_is_one_seed(folder, capsys):
+    _, seeds, said = drawn(capsys, folder)
+    assert (seeds, said) == ({"scratch": 2, "diffusers-32": 2}, "")
+    shutil.copy(folder / "records" / RECORD, folder / "records" / "another.json")
+    status, again, said = drawn(capsys, folder)
+    assert (status, again) == (1, seeds)
+    assert said == (
+        f"bench: laptop: record another.json is of the same run as {RECORD}, which counts once: delete the one that "
+        "is not wanted\n"
+    )
+
+
+def test_one_run_in_two_folders_is_one_seed(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "copy")
+    status, seeds, said = drawn(capsys, folder, tmp_path / "copy")
+    assert (status, seeds) == (1, {"scratch": 2, "diffusers-32": 2})
+    assert said.count("\n") == said.count(" is of the same run as laptop/") == 4
+
+
+HOSTILE = "a|b\n\x1b[2J<script>alert(1)</script> [x](http://e.vil) `c\\"
+
+
+def test_markdown_shows_what_a_record_says_and_obeys_none_of_it(folder):
+    path = folder / "records" / RECORD
+    for edit in (
+        put(HOSTILE, "config", "contestant"), put(HOSTILE, "command"), put(HOSTILE, "measurements", "blocks"),
+        put(f"images/{HOSTILE}.png", "images", "example"), put(HOSTILE, "environment", "device"),
+    ):  # fmt: skip
+        change(path, edit)
+    text = table([read_record(path)]).to_markdown()
+    assert "\x1b" not in text
+    without_code = re.sub(r"(?<!\\)`[^`]+`", "", text)  # in which nothing is obeyed
+    without_folds = re.sub(r"</?(details|summary)>", "", without_code)  # our own
+    assert not re.search(r"(?<!\\)<", without_folds)
+    assert not re.search(r"(?<!\\)\[x", without_code)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}
+    (example,) = [row for row in rows if row.startswith("| example")]
+    assert example.endswith("(images/a%7Cb%5Cn%5Cx1b%5B2J%3Cscript%3Ealert%281%29%3C/script%3E%20%5Bx%5D"
+                            "%28http%3A//e.vil%29%20%60c%5C.png) |")  # fmt: skip
+
+
+def test_escaping_keeps_our_own_little_markup_and_is_done_once():
+    assert escape("**no** `a|b <c>`: x | <y>") == r"**no** `a\|b <c>`: x \| \<y\>"
+    assert escape("a ` b") == r"a \` b"
+    assert escape(escape("<")) == r"\<"
+    assert image("<a>", "b c.png") + " <" == r"![\<a\>](b%20c.png) \<"
+    assert markdown(["a|b"], [[Markdown("[x](y)")]]).splitlines() == [r"| a\|b |", "| :--- |", "| [x](y) |"]
+
+
+def test_a_terminal_obeys_nothing_that_a_record_says(folder, capsys):
+    path = folder / "records" / RECORD
+    for edit in (put("[red]\x1b[2J[/nothing]", "measurements", "blocks"), put("\x1b]0;title\x07", "command")):
+        change(path, edit)
+    for name in ("diffusers-32-matched-seed0.json", "diffusers-32-matched-seed1.json", "scratch-matched-seed1.json"):
+        (folder / "records" / name).unlink()
+    assert main(["table", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert r"[red]\x1b[2J[/nothing]" in out.replace("\n", "")
+
+
+def test_a_damaged_document_beside_the_records_is_named_on_the_overview(folder):
+    (folder / "overhead.json").write_text("[[[")
+    _, refusals = write_overview(folder.parent)
+    assert len(refusals) == 1
+    assert refusals[0].startswith("laptop: a document of its overheads cannot be shown (JSONDecodeError")

@@ -1,0 +1,574 @@
+"""The table: a golden one, and what has to be said when records do not compare."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.cost.terms import PARTS
+from bench.errors import BadInput
+from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
+from bench.render.table.column import WIDEST
+from bench.render.table.table import columns, table, write_table
+from bench.render.table.verdict import ALONE, AT_CHANCE, EQUAL, OTHERS_AT_CHANCE, Score, attribute_measure, clearness
+
+ENVIRONMENT = {
+    "device": "a CPU, 2 cores, AVX2", "instruction_set": "AVX2", "threads": 2, "versions": {"torch": "2.15.0"},
+    "commit": "abc", "load_average": 0.1,
+}  # fmt: skip
+GOLDEN = Path(__file__).parent / "golden_table.md"
+
+
+def around(value, margin=0.02):
+    return [value - margin, value + margin]
+
+
+def quality_of(accuracy, judged, seconds):
+    """Made-up measurements of quality, in the shape of real ones."""
+    distance = {
+        "extractor": "efficientnet-lite0",
+        "title": "Fréchet distance (EfficientNet-Lite0)",
+        "weights_sha256": "a" * 64,
+        "frechet_distance": 100 * accuracy,
+        "interval": around(100 * accuracy, 3),
+        "floor": 10.0,
+        "ratio_to_floor": 10 * accuracy,
+        "kid": {"value": accuracy / 100, "sd": 0.0005},
+        "precision_recall": {name: {"value": 0.5, "interval": [0.4, 0.6]} for name in ("precision", "recall")},
+        "real": 8,
+        "generated": 8,
+        "split": "held-out, other conditions",
+    }
+    measures = ("stray_pixels", "background_level", "colour_error", "out_of_palette", "edge_agreement")
+    artefacts = {name: {"value": 0.1, "interval": [0.09, 0.11]} for name in (*measures, "brightness", "saturation")}
+    count = len(seconds)
+    curve = [
+        {"epoch": i + 1, "images": 100 * (i + 1), "seconds": sum(seconds[: i + 1]), "training_flop": 1e12 * (i + 1),
+         "samples": 8, "accuracy": accuracy / (count - i), "accuracy_interval": around(accuracy / (count - i)),
+         "frechet_distance": 100.0 - i, "validation_loss": {"raw": 0.5, "averaged": 0.25}}
+        for i in range(count)
+    ]  # fmt: skip
+    return {
+        "distance": {"efficientnet-lite0": distance},
+        "memorisation": {"efficientnet-lite0": {
+            "median_ratio": 1.0, "closer": {"value": 0.05, "interval": [0.04, 0.06]}, "flagged": False,
+        }},
+        "judge": {"macro": {"noisy": 0.85, "blurred": 0.88}},
+        "attributes": {
+            "macro": {"accuracy": accuracy, "interval": around(accuracy), "ceiling": 0.9, "chance": 0.1,
+                      "normalised": (accuracy - 0.1) / 0.8},
+            "per_attribute": judged,
+            "kinds": {kind: {"value": accuracy, "interval": around(accuracy)} for kind in ("shape", "colour")},
+            "hairstyle": {"value": 0.9, "interval": [0.85, 0.95]},
+            "confusion": {"attribute": "eyes", "variants": ["wink", "happy"], "counts": [[3, 1], [0, 4]]},
+        },
+        "artefacts": artefacts,
+        "guidance": [{"guidance": g, "accuracy": accuracy - abs(g - 2) / 100, "frechet_distance": 50.0 + g,
+                      "artefacts": artefacts} for g in (0.0, 2.0, 9.0)],
+        "sampler": {"accuracy_difference": 0.005, "accuracy_interval": [-0.01, 0.02], "frechet_relative": 0.1,
+                    "frechet_interval": [0.06, 0.14], "agree": False},
+        "curve": curve,
+    }  # fmt: skip
+
+
+PEAKS = {
+    "gemm_flop_per_second": 2e10,
+    "convolution_flop_per_second": 4e10,
+    "attention_flop_per_second": 1e10,
+    "memory_bytes_per_second": 3e10,
+}
+
+
+@pytest.fixture
+def record(config):
+    """A made-up but complete record: the renderer is tested here, not the measurements."""
+
+    def make(contestant="scratch", seed=0, accuracy=0.8, seconds=(9.0, 4.0, 6.0), tokens=32, **more):
+        cost = {
+            "parameters": {"total": 1_500_000, "unet": 1_000_000, "tau": 500_000},
+            "weights_bytes": 6_000_000,
+            "adam_bytes": 12_000_000,
+            "gradients_bytes": 6_000_000,
+            "ema_bytes": 6_000_000,
+            "batch_size": 16,
+            "image_size": 16,
+            "activations": {"saved_bytes": 50_000_000},
+            "predicted_peak": {"bytes": 80_000_000},
+            "attention": [{"heads": 4, "head_width": 8, "query_tokens": 64, "context_tokens": tokens, "kind": "cross"}],
+            "flops_per_image": {
+                "forward": 123_456_789,
+                "training": 370_370_367,
+                "training_conv": 200_000_000,
+                "training_linear": 100_000_000,
+                "training_attention": 70_370_367,
+            },
+        }
+        judged = {
+            name: {"accuracy": value, "interval": around(value), "ceiling": 0.9, "chance": 0.1}
+            for name, value in (("top", accuracy), ("eyes", 0.1), ("mouth", 0.5))
+        }
+        measurements = {
+            "blocks": "resnet blocks",
+            "cost": cost,
+            "full_cost": cost,
+            "machine_peak": PEAKS,
+            "peak_memory": {"measured_bytes": 81_000_000, "prediction_error": 80 / 81 - 1},
+            "step": {"seconds": {"total": [1.0, 1.1, 1.2, 1.3]} | {part: [0.1, 0.2, 0.3, 0.4] for part in PARTS}},
+            "training": {"seconds_per_epoch": list(seconds), "images_per_epoch": 100, "loss_per_epoch": [0.5, 0.25]},
+            "sampling": {"seconds": 8.0, "images": 16},
+            **quality_of(accuracy, judged, list(seconds)),
+        }
+        run = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef")
+        fields = {
+            "config": run.as_dict(),
+            "environment": dict(ENVIRONMENT),
+            "command": "python -m bench run",
+            "status": "done",
+            "data": {"images": 120, "held_out": 12, "leaked": 0, "schema": [{"name": n} for n in judged]},
+            "measurements": measurements,
+            "images": {"example": f"images/{run.name}/example.png"},
+        }
+        return Record(**(fields | more))
+
+    return make
+
+
+def test_the_golden_table(record):
+    """Change the golden file on purpose only: it is what people see."""
+    made = table([record(), record("diffusers-32", accuracy=0.6, seconds=(700.0, 1234.0, 1300.0))]).to_markdown()
+    assert made == GOLDEN.read_text()
+
+
+def test_the_sources_ten_rows_come_first_in_its_order_and_words(record):
+    assert [row.label for row in table([record()]).rows][:10] == [
+        "number of parameters", "denoising model", "Unet basic blocks", "number of attention heads",
+        "training time per epoch", "optimizer", "learning rate schedule", "strength", "weakness", "example",
+    ]  # fmt: skip
+
+
+def cells_of(made, label):
+    return next(made.cells(row) for row in made.rows if row.label == label)
+
+
+def test_one_seed_shows_no_spread_and_several_do(record):
+    (one,) = cells_of(table([record()]), "attribute accuracy, macro")
+    assert (one.text, one.sd, one.interval) == ("0.800 (0.780 to 0.820)", None, around(0.8))
+    made = table([record(seed=0, accuracy=0.8), record(seed=1, accuracy=0.6)])
+    (two,) = cells_of(made, "attribute accuracy, macro")
+    assert (two.text, two.interval) == ("0.700 ± 0.141", None)
+    assert two.seeds == 2
+    assert cells_of(made, "all parameters, here")[0].text == "1,500,000"
+
+
+def test_speed_and_share_of_the_peak_stand_together(record):
+    made = table([record()])
+    assert cells_of(made, "images/s in training")[0].value == 20
+    assert cells_of(made, "achieved GFLOP/s in training")[0].value == pytest.approx(20 * 0.370370367)
+    floor = 0.1 / 20 + 0.2 / 40 + 0.070370367 / 10
+    assert cells_of(made, "time floor per image")[0].value == pytest.approx(floor)
+    assert cells_of(made, "share of peak")[0].value == pytest.approx(20 * floor)
+    assert cells_of(made, "seconds per training step")[0].value == pytest.approx(1.15)
+    assert cells_of(made, "… its parts")[0].text.startswith("data 16.7 % (125.0 to 375.0 ms); forward 16.7 %")
+    assert cells_of(made, "heads × width, here")[0].text == "4×8 (cross 64 → 32 tokens)"
+
+
+def test_a_record_from_before_attention_was_timed_has_no_time_floor(record):
+    old = record()
+    old.measurements["machine_peak"] = {"gemm_flop_per_second": 2e10, "convolution_flop_per_second": 4e10}
+    made = table([old])
+    for label in ("time floor per image", "share of peak", "… of attention, GFLOP/s", "… of memory, GB/s"):
+        assert cells_of(made, label)[0].text == "–"
+    assert cells_of(made, "… peak of GEMM, GFLOP/s")[0].text == "20"
+
+
+def test_a_single_context_token_is_warned_of(record):
+    assert not any("one context token" in line for line in table([record()]).legend)
+    assert any("scratch attends to one context token" in line for line in table([record(tokens=1)]).legend)
+
+
+def test_the_warm_up_epoch_counts_only_where_there_is_no_other(record):
+    assert cells_of(table([record(seconds=(100.0, 4.0, 6.0))]), "training time per epoch")[0].value == 5
+    assert cells_of(table([record(seconds=(100.0,))]), "training time per epoch")[0].value == 100
+
+
+def test_what_was_not_measured_is_a_dash_and_a_failure_says_why(record):
+    bare = record(measurements={}, images={}, data={})
+    failed = record("diffusers-32", measurements={}, images={}, status="failed", error="out of memory")
+    made = table([bare, failed])
+    assert [c.text for c in cells_of(made, "training time per epoch")] == ["–", "failed: out of memory"]
+    assert [c.value for c in cells_of(made, "all parameters, here")] == [None, None]
+    json.dumps(made.to_json(), allow_nan=False)
+
+
+def test_a_seed_that_failed_is_counted(record):
+    lost = record(seed=2, measurements={}, images={}, status="failed", error="out of memory")
+    made = table([record(seed=0, accuracy=0.8), record(seed=1, accuracy=0.6), lost])
+    assert cells_of(made, "attribute accuracy, macro")[0].text == "0.700 ± 0.141 (1 of 3 seeds failed)"
+    first_failed = record(seed=0, measurements={}, images={}, status="failed", error="out of memory")
+    (cell,) = cells_of(table([first_failed, record(seed=1)]), "attribute accuracy, macro")
+    assert cell.text == "0.800 (0.780 to 0.820) (1 of 2 seeds failed)"
+
+
+def test_epochs_that_warm_up_after_a_resume_do_not_count(record):
+    resumed = record(seconds=(100.0, 4.0, 90.0, 6.0))
+    resumed.measurements["training"]["resumed_at_epochs"] = [2]
+    assert cells_of(table([resumed]), "training time per epoch")[0].value == 5
+
+
+def test_presets_never_share_a_column(record):
+    other = record()
+    other.config["preset"] = "laptop"
+    assert [column.title for column in columns([record(), other])] == ["scratch (smoke)", "scratch (laptop)"]
+    other = record()
+    other.config["data_hash"] = "fedcba"
+    assert [column.title for column in columns([record(), other])] == ["scratch #1", "scratch #2"]
+
+
+def test_records_that_do_not_compare_are_said_not_to(record):
+    assert table([record(), record("diffusers-8")]).warnings == []
+    other = record("diffusers-8")
+    other.config["data_hash"] = "fedcba"
+    made = table([record(), other])
+    assert made.warnings == made.legend[:1] == [
+        "**diffusers-8 differs from scratch:** `data_hash` fedcba, not 0123456789ab. Its times (†) do not compare. "
+        "Its image quality (‡) does not compare."
+    ]  # fmt: skip
+    for label, sign in (("training time per epoch", "†"), ("background: stray pixels", "‡"), ("weights, here", "")):
+        ours, theirs = (cell.text for cell in cells_of(made, label))
+        assert theirs == ours + sign
+
+
+def test_recipes_get_columns_of_their_own(record):
+    other = record()
+    other.config["recipe"] = other.config["recipe"] | {"name": "source"}
+    assert [column.title for column in columns([record(), other])] == ["scratch (matched)", "scratch (source)"]
+
+
+def words_of(made):
+    return [[cell.text for cell in cells_of(made, label)] for label in ("strength", "weakness")]
+
+
+def test_strength_and_weakness_are_differences_beyond_the_interval(record):
+    assert words_of(table([record()])) == [[ALONE], [ALONE]]
+    assert words_of(table([record(), record("diffusers-32")])) == [[EQUAL] * 2] * 2
+    close = record("diffusers-32", accuracy=0.79)
+    assert words_of(table([record(), close])) == [[EQUAL] * 2] * 2
+    (strengths, weaknesses) = words_of(table([record(), record("diffusers-32", accuracy=0.6)]))
+    only = " (one seed: over samples only)"
+    assert strengths == ["top as asked (0.80 against 0.60)" + only, "near to real images (60.0 against 80.0)" + only]
+    assert weaknesses == [
+        "far from real images (80.0 against 60.0)" + only, "top not well captured (0.60 against 0.80)" + only,
+    ]  # fmt: skip
+    pairs = [
+        record(name, seed, accuracy) for name, accuracy in (("scratch", 0.8), ("diffusers-32", 0.6)) for seed in (0, 1)
+    ]
+    (best, _), _ = words_of(table(pairs))
+    assert best == "top as asked (0.80 against 0.60)"  # two seeds: no word of one
+
+
+def test_equals_seldom_get_a_verdict():
+    """Of many tables of two equal contestants, each with 20 measures, about one in twenty says anything."""
+    random = np.random.default_rng(0)
+    higher_is_better = attribute_measure("top")
+    found = 0
+    for _ in range(300):
+        draws = random.normal(0, 1, (2, 20))
+        found += any(
+            abs(clearness(higher_is_better, Score(a, 1.0, 1e9), Score(b, 1.0, 1e9), 20)) > 1 for a, b in draws.T
+        )
+    assert 0.01 < found / 300 < 0.1
+
+
+def test_the_sources_words_have_their_measures(record):
+    clean, noisy = record(), record("diffusers-32")
+    for name, value in (("stray_pixels", 0.3), ("colour_error", 9.0), ("edge_agreement", 0.01), ("saturation", -2.0)):
+        noisy.measurements["artefacts"] = noisy.measurements["artefacts"] | {
+            name: {"value": value, "interval": around(value, 0.005)}
+        }
+    (strengths, weaknesses) = words_of(table([clean, noisy]))
+    for word in ("clean background (10.0 % against 30.0 %)", "true colors", "accurate shape", "right saturation"):
+        assert word in strengths[0]
+    for word in ("noisy background", "color corruption", "inaccurate shape", "pale color"):
+        assert word in weaknesses[1]
+
+
+def test_a_verdict_needs_seeds_that_agree_and_records_that_compare(record):
+    wild = [record(seed=0, accuracy=0.99), record(seed=1, accuracy=0.6)]  # on average no better than the other
+    assert "top" not in words_of(table([*wild, record("diffusers-32", accuracy=0.7)]))[0][0]
+    other = record("diffusers-32", accuracy=0.2)
+    other.config["data_hash"] = "fedcba"
+    assert words_of(table([record(), other])) == [[ALONE] * 2] * 2
+
+
+def test_distances_on_another_basis_never_share_a_row(record):
+    other = record("diffusers-32")
+    distance = other.measurements["distance"]["efficientnet-lite0"]
+    other.measurements["distance"] = {"efficientnet-lite0": distance | {"generated": 16}}
+    made = table([record(), other])
+    titles = [row.label for row in made.rows if row.label.startswith("Fréchet distance (") and "after" not in row.label]
+    assert len(titles) == 2
+    assert [[cell.text == "–" for cell in cells_of(made, title)] for title in titles] == [[False, True], [True, False]]
+
+
+def test_equal_budgets_are_read_off_the_curves(record):
+    fast, slow = record(seconds=(1.0, 1.0, 1.0)), record("diffusers-32", seconds=(2.0, 2.0, 2.0))
+    made = table([fast, slow])
+    (label,) = [row.label for row in made.rows if row.label.startswith("accuracy (8 samples) after equal time")]
+    assert label == "accuracy (8 samples) after equal time (3.0 s)"
+    assert [cell.value for cell in cells_of(made, label)] == [0.8, pytest.approx(0.8 / 3)]
+    assert [cell.value for cell in cells_of(made, "epochs after equal time (3.0 s)")] == [3, 1]
+    dear = record("diffusers-32", seconds=(9.0, 9.0, 9.0))  # its first epoch is longer than all of the other's
+    assert [cell.text for cell in cells_of(table([fast, dear]), label)] == ["0.800 (0.780 to 0.820)", "–"]
+    assert not any("equal time" in row.label for row in table([fast]).rows)
+    dear.config["data_hash"] = "fedcba"
+    assert not any("equal time" in row.label for row in table([fast, dear]).rows)
+
+
+def test_samplers_agree_differ_or_cannot_be_told(record):
+    label, one = "… do they agree (0.01, 5 %)?", record()
+    for agree, text in ((True, "yes"), (False, "**no**"), (None, "not shown: too few samples to say")):
+        one.measurements["sampler"] = one.measurements["sampler"] | {"agree": agree}
+        assert cells_of(table([one]), label)[0].text == text
+
+
+def test_seeds_that_say_different_things_are_both_heard(record):
+    other = record(seed=1)
+    other.measurements["memorisation"] = {"efficientnet-lite0": {"flagged": True}}
+    (cell,) = cells_of(table([record(), other]), "… copies of training images?")
+    assert cell.text == "no / **yes**"
+
+
+def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
+    write_table(tmp_path, [record(), record(seed=1), record("diffusers-32", accuracy=0.6)])
+    page = (tmp_path / "quality.md").read_text()
+    for name in ("curves", "guidance", "attributes", "memory"):
+        assert f"](images/{name}.png)" in page
+        assert (tmp_path / "images" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (tmp_path / "images" / f"{name}.svg").read_text()
+        assert all(f">{title}<" in svg for title in ("scratch", "diffusers-32"))  # words that can be read and searched
+    assert "Not drawn, records lack it: Validation loss by timestep." in page
+    assert "| wink | 3 | 1 |" in page
+    assert "| 9 | 0.730 | 59.0 | 10.0 % |" in page
+    failed = record("diffusers-8", measurements={}, images={}, status="failed", error="out of memory")
+    write_table(tmp_path / "failed", [failed])
+    assert not (tmp_path / "failed" / "quality.md").exists()
+
+
+def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
+    path = record_path(tmp_path, record().run)
+    path.parent.mkdir()
+    path.write_text(record().to_json())
+    assert asdict(read_record(path)) == json.loads(record().to_json())
+    assert read_records(tmp_path) == [read_record(path)]
+    write_table(tmp_path, read_records(tmp_path))
+    assert (tmp_path / "table.md").read_text().startswith("|")
+    for content, word in (
+        (record().to_json()[:100], "cannot be read"),
+        (json.dumps(asdict(record()) | {"schema_version": SCHEMA_VERSION + 1}), f"schema_version {SCHEMA_VERSION + 1}"),
+        (json.dumps(asdict(record()) | {"surprise": 1}), "surprise"),
+        ("[]", "cannot be read"),
+    ):
+        path.write_text(content)
+        with pytest.raises(BadInput, match=word):
+            read_record(path)
+
+
+def moved(record, **environment):
+    """The record as if it had been made in another environment."""
+    return replace(record, environment=record.environment | environment)
+
+
+def test_seeds_of_other_machines_are_not_averaged_in_times_but_in_quality(record):
+    there = moved(record(seed=1, seconds=(9.0, 7.0, 9.0)), device="a CPU, 2 cores, AVX512", instruction_set="AVX512")
+    made = table([record(), there])
+    (epoch,) = cells_of(made, "training time per epoch")
+    assert (epoch.text, epoch.value, epoch.seeds) == ("5.0 s (seed 0) / 8.0 s† (seed 1)", None, 2)
+    assert [c.text for c in cells_of(made, "seconds per sample")] == ["0.500 (seed 0) / 0.500† (seed 1)"]
+    assert cells_of(made, "background: stray pixels")[0].text == "10.0 % ± 0.0 %"
+    assert made.warnings == [
+        "**scratch, seed 1, differs from scratch, seed 0:** on a CPU, 2 cores, AVX512, not a CPU, 2 cores, AVX2. Its "
+        "times (†) do not compare.",
+        "**scratch's seeds ran on different machines:** their times stand apart, each with its seeds. Image quality is "
+        "averaged over them all the same, as there only rounding differs.",
+    ]
+
+
+OTHER = {
+    "instruction set": {"instruction_set": "AVX512"},  # of a device that calls itself the same
+    "instruction set unknown": {"instruction_set": None},
+    "threads": {"threads": 1},
+    "torch": {"versions": {"torch": "2.11.0"}},
+    "device": {"device": "another CPU, AVX2"},
+}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_times_of_another_machine_are_marked_and_nothing_else_is(kind, record):
+    made = table([record(), moved(record("diffusers-8"), **OTHER[kind])])
+    (warning,) = made.warnings
+    assert warning.startswith("**diffusers-8 differs from scratch:** ")
+    assert "Its times (†) do not compare." in warning
+    assert "quality" not in warning
+    marked = {row.label for row in made.rows for cell in made.cells(row) if cell.text.endswith(("†", "‡"))}
+    assert marked == {
+        "training time per epoch", "images/s in training", "achieved GFLOP/s in training", "seconds per training step",
+        "… middle half", "… its parts", "seconds per sample", "time floor per image", "share of peak",
+        "… peak of GEMM, GFLOP/s", "… of 3×3 convolution, GFLOP/s", "… of attention, GFLOP/s", "… of memory, GB/s",
+    }  # fmt: skip
+    assert not any("equal time" in row.label for row in made.rows)
+    assert any("equal compute" in row.label for row in made.rows)  # which is counted, not timed
+    assert all(cell.text == "5.0 s" or cell.text == "5.0 s†" for cell in cells_of(made, "training time per epoch"))
+
+
+def test_a_measured_peak_tells_machines_of_one_name_apart(record):
+    other = record("diffusers-8")
+    other.measurements["machine_peak"] = {"gemm_flop_per_second": 5e10, "convolution_flop_per_second": 1e10}
+    made = table([record(), other])
+    assert made.warnings == [
+        "**diffusers-8 differs from scratch:** measured peak 50 GFLOP/s, not 20 GFLOP/s. Its times (†) do not compare."
+    ]
+    other.measurements["machine_peak"]["gemm_flop_per_second"] = 2.1e10  # no two measurements are the same
+    assert table([record(), other]).warnings == []
+
+
+def test_another_classifiers_numbers_are_marked_and_get_no_verdict(record):
+    other = record("diffusers-32", accuracy=0.6)
+    other.measurements["judge"] = {"macro": {"ceiling": 0.8, "noisy": 0.7, "blurred": 0.7}}
+    made = table([record(), other])
+    assert made.warnings == [
+        "**diffusers-32 differs from scratch:** another classifier (ceiling 0.800, not –). What the classifier says of "
+        "it (‡) does not compare."
+    ]
+    assert cells_of(made, "attribute accuracy, macro")[1].text == "0.600 (0.580 to 0.620)‡"
+    assert cells_of(made, "training time per epoch")[1].text == "5.0 s"
+    assert words_of(made) == [[ALONE] * 2] * 2
+    assert not any("after equal" in row.label for row in made.rows)
+    again = record(seed=1)
+    again.measurements["judge"] = other.measurements["judge"]
+    (cell,) = cells_of(table([record(), again]), "attribute accuracy, macro")
+    assert cell.text == "0.800 (0.780 to 0.820) (seed 0) / 0.800 (0.780 to 0.820)‡ (seed 1)"
+
+
+def test_what_only_may_matter_is_named_and_nothing_is_marked(record):
+    other = moved(record("diffusers-8"), commit="def", versions={"torch": "2.15.0", "einops": "0.8"})
+    other.config["sizes"] = other.config["sizes"] | {"learning_rate": 0.1}
+    made = table([record(), other])
+    assert made.warnings == [
+        "**diffusers-8 differs from scratch:** einops 0.8, not –; `sizes.learning_rate` 0.1, not 0.002; "
+        "commit def, not abc."
+    ]
+    assert not any(cell.text.endswith(("†", "‡")) for row in made.rows for cell in made.cells(row))
+
+
+def test_a_busy_machine_is_said_to_be_one(record):
+    made = table([moved(record(), load_average=0.5), moved(record("diffusers-8"), load_average=3.1)])
+    assert made.warnings == ["**diffusers-8 was measured beside other work (load 3.1):** its times may be too long."]
+    assert table([moved(record(), load_average=None)]).warnings == []
+    both = [moved(record(seed=seed), load_average=load) for seed, load in ((0, 0.9), (1, 2.0), (2, 0.2))]
+    assert table(both).warnings == [
+        "**scratch, seeds 0, 1, was measured beside other work (load up to 2.0):** its times may be too long."
+    ]
+
+
+def test_the_instruction_set_stands_beside_the_device(record):
+    for environment, words in (
+        ({}, "a CPU, 2 cores, AVX2, 2 threads"),
+        ({"device": "a CPU"}, "a CPU, AVX2, 2 threads"),
+        ({"device": "a CPU", "instruction_set": None}, "a CPU, instruction set not recorded, 2 threads"),
+    ):
+        assert any(line.startswith(words) for line in table([moved(record(), **environment)]).legend)
+    gpu = moved(record(), device="H100", instruction_set=None)
+    gpu.config["device"] = "cuda"
+    assert any(line.startswith("H100, 2 threads") for line in table([gpu]).legend)
+
+
+def test_samples_at_chance_get_no_verdict(record):
+    good, bad = record(accuracy=0.8), record("diffusers-32", accuracy=0.11)  # chance 0.1, within the uncertainty
+    assert words_of(table([good, bad])) == [[OTHERS_AT_CHANCE, AT_CHANCE]] * 2
+    assert words_of(table([bad, record(accuracy=0.05)])) == [[AT_CHANCE] * 2] * 2
+    ours, theirs, none = words_of(table([good, bad, record("diffusers-8", accuracy=0.6)]))[0]
+    assert ours.startswith("top as asked (0.80 against 0.60)")
+    assert theirs == AT_CHANCE
+    assert none.startswith("near to real images")
+
+
+def test_a_classifier_that_guesses_is_flagged_and_has_no_say(record):
+    pair = record(), record("diffusers-32", accuracy=0.6)
+    for each in pair:
+        each.measurements["attributes"]["per_attribute"]["top"]["ceiling"] = 0.2
+    made = table([*pair])
+    assert made.warnings == [
+        "**The classifier is near or below chance on real images** for top (ceiling 0.200, chance 0.100): do not "
+        "believe it there."
+    ]
+    assert not any("top" in text for texts in words_of(made) for text in texts)
+
+
+def test_ten_rows_and_fifteen_more_come_first_and_every_row_is_folded_below(record):
+    made = table([record(), record("diffusers-32", accuracy=0.6)])
+    first, *folded = made.to_markdown().split("<details>\n")
+    assert [line.split(" |")[0][2:].rstrip(" ↓↑") for line in first.splitlines()[2:27]] == [
+        *(row.label for row in made.rows[:10]),
+        "weights, full scale", "Adam, full scale", "measured peak, here", "training GFLOP per image",
+        "images/s in training", "seconds per sample", "Fréchet distance (EfficientNet-Lite0)",
+        "… its floor (real training images)", "attribute accuracy, macro", "… its ceiling (real images)",
+        "… its chance level", "background: stray pixels", "colour: ΔE to the colour asked for",
+        "shape: edge agreement", "validation loss, averaged weights",
+    ]  # fmt: skip
+    assert first.splitlines()[27] == ""
+    for section, text in zip(made.sections[1:], folded, strict=True):
+        assert text.startswith(f"<summary>{section.title}: all rows</summary>\n\n|  | scratch | diffusers-32 |\n")
+        assert text.rstrip().endswith("|\n\n</details>")
+        assert text.count("\n| ") == len(section.rows) + 2
+    assert (made.to_rich().row_count, made.to_rich(all_rows=True).row_count) == (24, len(made.rows) - 1)  # no pictures
+
+
+def test_a_second_extractor_does_not_lengthen_the_first_rows(record):
+    one = record()
+    distances = one.measurements["distance"]
+    other = distances["efficientnet-lite0"] | {"extractor": "mine", "title": "Fréchet distance (mine)"}
+    distances["mine"] = other
+    assert len(table([one]).headlines) == 25
+
+
+LONG = "a_package.of_many.modules.inside.each_other"
+
+
+@pytest.mark.parametrize(
+    ("names", "titles"),
+    [
+        (["a.b:build", "c.d:build"], ["a.b:build", "c.d:build"]),
+        ([f"{LONG}:build", f"{LONG}:build_deep"], ["…each_other:build", "…each_other:build_deep"]),
+        ([f"{LONG}.x:build", f"{LONG}.y.x:build"], [None, "…y.x:build"]),
+        ([f"a.{LONG}.{LONG}:build", f"b.{LONG}.{LONG}:build"], None),
+        ([f"a.b:{'x' * 90}a", f"a.b:{'x' * 90}b"], None),
+        ([f"a.b:{'x' * 90}", f"c.b:{'x' * 90}"], None),
+    ],
+)
+def test_headers_of_plug_ins_are_short_and_can_be_told_apart(names, titles, record):
+    made = table([record(), *(record(name) for name in names)])
+    found = [column.title for column in made.columns][1:]
+    assert len({*found}) == len(names)
+    for title, wanted, name in zip(found, titles or [None] * len(names), names, strict=True):
+        assert wanted in (None, title)
+        assert len(title) <= WIDEST or title == name
+        assert title == name or f"{title} is `{name}`." in made.legend
+    header, line = made.to_markdown().splitlines()[:2]
+    assert header.count("|") == line.count("|") == 4 + len(names) - 1
+
+
+def test_a_seed_that_was_run_on_two_machines_has_two_columns(record):
+    made = table([record(), record(seed=1), moved(record(), threads=1)])
+    assert [(column.title, len(column.records)) for column in made.columns] == [("scratch #1", 2), ("scratch #2", 1)]
+    assert made.warnings == ["**scratch #2 differs from scratch #1:** threads 1, not 2. Its times (†) do not compare."]
+
+
+def test_documents_carry_the_marks_and_the_warnings(record):
+    made = table([record(), moved(record("diffusers-8"), threads=1)])
+    document = made.to_json()
+    assert document["warnings"] == made.warnings != []
+    (values,) = [row["values"] for row in document["rows"] if row["measure"] == "training time per epoch"]
+    assert [values[name]["mark"] for name in ("scratch", "diffusers-8")] == ["", "†"]
+    assert values["diffusers-8"]["value"] == 5

@@ -1,0 +1,137 @@
+"""Runs in slices: a time limit, records that are kept, more epochs later, and a rehearsal."""
+
+import json
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from bench import contestants
+from bench.commands.arguments import duration
+from bench.commands.cli import main
+from bench.config import PRESETS, SOURCE_OPTIMISATION, RunConfig, rehearsal
+from bench.environment import training_code
+from bench.errors import BadInput
+from bench.runs.only_missing import kept_records
+from bench.record import Record, record_path
+from bench.runs.runner import may_go_on
+from bench.training.trainer import Trainer
+from bench.training.state import restore, to_checkpoint
+from tests.commands.test_cli import PLUG_IN, TINY, bench, timeless
+
+
+@pytest.mark.parametrize("text", ["5", "0s", "9 m", "-1m", "m", "1d"])
+def test_a_time_limit_needs_a_positive_number_and_its_unit(text, capsys):
+    assert main(["run", f"--time-limit={text}"]) == 2
+    assert f"'{text}' is not a time: give a number and its unit, such as 90s" in capsys.readouterr().err
+
+
+def test_times_are_understood():
+    assert [duration(text) for text in ("90s", "9m", "1.5h")] == [90, 540, 5400]
+
+
+@pytest.mark.slow
+def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(tmp_path, monkeypatch):
+    command = ["run", *TINY, "--epochs=30", "--contestants=tests.plug_in:build_slow", "--mixed-precision=no"]
+    command += ["--cache", tmp_path / "cache"]
+    name = PLUG_IN.replace("build", "build_slow")
+    whole, sliced = tmp_path / "whole", tmp_path / "sliced"
+    started = time.time()
+    assert bench(*command, "--out", whole).returncode == 0
+    (sliced / ".work").mkdir(parents=True)
+    (sliced / ".work" / "probe.json").write_bytes((whole / ".work" / "probe.json").read_bytes())
+    monkeypatch.setenv("SLOW_SECONDS", "1.5")  # training alone takes over two minutes now
+    limit = time.time() - started + 25
+    began = time.time()
+    stopped = bench(*command, "--out", sliced, "--time-limit", f"{limit:.0f}s")
+    assert time.time() - began < limit + 10  # a busy machine may take so long to let go
+    assert stopped.returncode == 130, stopped.stderr
+    assert "bench: the time limit is over; the same command goes on, without --fresh" in stopped.stderr
+    assert stopped.stdout == ""
+    assert list((sliced / ".work" / name / "checkpoints").glob("epoch-*"))
+    monkeypatch.setenv("SLOW_SECONDS", "0")
+    assert bench(*command, "--out", sliced).returncode == 0
+    ours, theirs = (json.loads((out / "records" / f"{name}.json").read_text()) for out in (whole, sliced))
+    assert timeless(ours["measurements"]) == timeless(theirs["measurements"])
+    tensors = sorted((whole / ".work" / name / "checkpoints").rglob("*.safetensors"))
+    assert tensors
+    for path in tensors:
+        assert path.read_bytes() == (sliced / path.relative_to(whole)).read_bytes()
+
+
+def kept(config: RunConfig, out, **environment):
+    record = Record(config.as_dict(), environment, "bench run", "done")
+    path = record_path(out, config)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(record.to_json())
+    return record
+
+
+def test_only_missing_keeps_a_record_of_this_configuration_and_this_code_from_any_machine(config, tmp_path):
+    elsewhere = replace(config, device="cuda", mixed_precision="bf16", memory_format="contiguous")
+    record = kept(elsewhere, tmp_path, training_code=training_code("scratch"))
+    assert kept_records(tmp_path, [config, replace(config, seed=1)], None) == {config: record}
+
+
+def test_only_missing_refuses_a_record_of_something_else(config, tmp_path):
+    kept(config, tmp_path, training_code="0123456789ab")
+    with pytest.raises(BadInput, match=r"made by other training code \(0123456789ab, not [0-9a-f]{12}\): use another"):
+        kept_records(tmp_path, [config], None)
+    kept(config, tmp_path)
+    with pytest.raises(BadInput, match="other training code \\(not recorded"):
+        kept_records(tmp_path, [config], None)
+    kept(config, tmp_path, training_code=training_code("scratch"))
+    longer = replace(config, sizes=replace(config.sizes, epochs=9))
+    with pytest.raises(BadInput, match="another configuration \\(sizes.epochs: 3 -> 9\\)"):
+        kept_records(tmp_path, [longer], None)
+    with pytest.raises(BadInput, match="mixed_precision: no -> bf16"):
+        kept_records(tmp_path, [config], "bf16")
+
+
+def test_a_failed_run_is_no_record_to_keep(config, tmp_path):
+    failed = replace(kept(config, tmp_path), status="failed", error="why")
+    record_path(tmp_path, config).write_text(failed.to_json())
+    assert kept_records(tmp_path, [config], None) == {}
+
+
+def test_only_missing_and_fresh_contradict_each_other(tmp_path, capsys):
+    assert main(["run", "--fresh", "--only-missing", "--out", str(tmp_path), "--cache", str(tmp_path)]) == 2
+    assert "--fresh and --only-missing contradict each other" in capsys.readouterr().err
+
+
+def trained(config, train, epochs, checkpoint=None):
+    trainer = Trainer(contestants.build("scratch", train.schema.width, 16, config.sizes.scale, 0), config, train)
+    if checkpoint is not None:
+        restore(trainer, checkpoint)
+    while trainer.log.epochs_done < epochs:
+        trainer.run_epoch(lambda step, loss: None)
+        trainer.end_epoch({})
+    return to_checkpoint(trainer)
+
+
+def test_more_epochs_may_be_asked_later_where_the_schedule_does_not_depend_on_their_number(config, parts):
+    recipe = replace(config.recipe, optimisation=SOURCE_OPTIMISATION["scratch"])
+    short, long = (replace(config, recipe=recipe, sizes=replace(config.sizes, epochs=n)) for n in (1, 2))
+    assert may_go_on({"sizes": asdict(short.sizes)}, long)
+    assert not may_go_on({"sizes": asdict(long.sizes)}, short)
+    assert not may_go_on({"sizes": asdict(short.sizes)}, replace(long, recipe=config.recipe))  # a cosine does
+    first = trained(short, parts.train, 1)
+    raised, whole = trained(long, parts.train, 2, first), trained(long, parts.train, 2)
+    for name, tensor in whole.tensors.items():
+        assert tensor.equal(raised.tensors[name])
+
+
+def test_a_rehearsal_is_as_small_as_can_be_but_for_the_models():
+    sizes = rehearsal(PRESETS["full"], 2)
+    assert (sizes.scale, sizes.image_size, sizes.max_steps) == (1.0, 64, 2)
+    assert sizes.batch_size * sizes.max_steps <= 0.9 * sizes.images
+
+
+@pytest.mark.slow
+def test_a_rehearsal_goes_through_a_whole_run(tmp_path):
+    options = ["--preset=full", "--max-steps=2", "--scale=0.03125", "--contestants=scratch", "--device=cpu"]
+    done = bench("run", *options, "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--json")
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(done.stdout)["records"]
+    assert record["measurements"]["training"]["images_per_epoch"] == 4
+    assert record["config"]["recipe"]["sampling_steps"] == 2
