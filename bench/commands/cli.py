@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from bench.commands import command_bodies as commands
+from bench.commands import data_commands as data_commands
 from bench.commands.arguments import (
     Parser,
     duration,
@@ -20,11 +21,10 @@ from bench.commands.arguments import (
     positive_int,
     rate,
 )
-from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
-from bench.commands import data_commands as data_commands
-from bench.failures import show_traceback, status_and_line
 from bench.commands.model_commands import add_export, add_sample
 from bench.commands.report_commands import add_overview, add_pictures, add_report
+from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
+from bench.failures import show_traceback, status_and_line
 from bench.stopping import INTERRUPTED, Stopped, Stopping, TimeIsUp
 
 
@@ -120,9 +120,10 @@ def add_run(run: argparse.ArgumentParser) -> None:
 
 def add_table(table: argparse.ArgumentParser) -> None:
     table.set_defaults(command=commands.table_command)
-    table.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    table.add_argument("folders", nargs="*", type=Path, metavar="DIR")
     table.add_argument("--format", default=None, choices=("md", "csv", "json"), help="default: drawn for the terminal")
     table.add_argument("--all-rows", action="store_true", help="print every row on the terminal (files have them all)")
+    table.add_argument("--schema", action="store_true", help="print the JSON schema of a record instead; needs no DIR")
 
 
 def add_anatomy(anatomy: argparse.ArgumentParser) -> None:

@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.commands.output import emit, emit_lines, emit_rich
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names, rehearsal
 from bench.errors import BadInput, RunFailed, known
-from bench.commands.output import emit, emit_lines, emit_rich
 
 if TYPE_CHECKING:
     from bench.runs.runner import RunRequest
@@ -54,10 +54,10 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.device in ("auto", "cpu"):
         warm.start_importing()
 
-    from bench.record import read_records
     from bench.render.table.table import write_table
     from bench.runs.runner import run
     from bench.stopping import time_limit
+    from bench.storage.records import read_records
 
     request = run_request(arguments)
     with time_limit(arguments.time_limit):
@@ -68,7 +68,12 @@ def run_command(arguments: argparse.Namespace) -> int:
     made = write_table(request.out, records)
     if arguments.json:
         emit_json(
-            {"schema_version": 1, "done": not undone, "table": made.to_json(), "records": [vars(r) for r in records]}
+            {
+                "schema_version": 1,
+                "done": not undone,
+                "table": made.to_json(),
+                "records": [r.to_dict() for r in records],
+            }
         )
     else:
         emit_rich(made.to_rich(arguments.all_rows))
@@ -121,11 +126,19 @@ def check_data(source: str) -> None:
 
 
 def table_command(arguments: argparse.Namespace) -> int:
-    """Print the table; 1 if a record had to be left out of it."""
-    from bench.record import each_once, readable_records, refused
-    from bench.render.table.table import drawable, table
+    """Print the table, or the schema of its records; 1 if a record had to be left out of it."""
+    if arguments.schema:
+        from bench.record import Record
 
-    found = [(folder.name, *readable_records(folder, drawable)) for folder in arguments.folders]
+        emit_json(Record.model_json_schema())
+        return 0
+    if not arguments.folders:
+        raise BadInput("which results? Name a folder that `python -m bench run` wrote, or --schema")
+
+    from bench.render.table.table import table
+    from bench.storage.records import each_once, readable_records, refused
+
+    found = [(folder.name, *readable_records(folder)) for folder in arguments.folders]
     records, repeated = each_once([(f"{name}/{r.run.name}", r) for name, records, _ in found for r in records])
     made = table(records)
     if arguments.format == "json":
@@ -229,11 +242,11 @@ def ladder_command(arguments: argparse.Namespace) -> int:
     sizes = replace(preset, **{name: value for name, value in given.items() if value is not None})
 
     from bench import contestants
-    from bench.storage import durable
     from bench.cost.ladder import ladder, rungs_for
     from bench.data.library import DataRequest, cache_path, default_cache, load
     from bench.environment import choose_device
     from bench.render.ladder import ladder_lines
+    from bench.storage import durable
 
     for name in names:
         contestants.check(name, sizes.image_size, sizes.scale)

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.storage import durable
-from bench.errors import BadInput
 from bench.commands.output import emit
+from bench.errors import BadInput
+from bench.storage import durable
 
 
 def add_report(report: argparse.ArgumentParser) -> None:
@@ -42,10 +42,10 @@ def report_command(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and not out.absolute().parent.is_dir():
         raise BadInput(f"--out '{out}' lies in no folder that is there: make it first")
 
-    from bench.record import readable_records, refused
-    from bench.render.report.report import checked, write_page
+    from bench.render.report.report import write_page
+    from bench.storage.records import readable_records, refused
 
-    sets = [(folder, *readable_records(folder, checked)) for folder in arguments.folders]
+    sets = [(folder, *readable_records(folder)) for folder in arguments.folders]
     durable.write_text(out, write_page(sets, shown_command(arguments.folders)))
     emit(str(out))
     return refused([refusal for _, _, refusals in sets for refusal in refusals])
@@ -58,8 +58,8 @@ def shown_command(folders: list[Path]) -> str:
 
 def pictures_command(arguments: argparse.Namespace) -> int:
     """Draw pictures and plots again; 1 if a record could not be read, while what cannot be drawn is only named."""
-    from bench.record import refused
     from bench.inference.redraw import redraw
+    from bench.storage.records import refused
 
     refusals = []
     for folder in arguments.folders:
@@ -73,8 +73,8 @@ def pictures_command(arguments: argparse.Namespace) -> int:
 
 def overview_command(arguments: argparse.Namespace) -> int:
     """Write the README of a folder of result sets; 1 if a record had to be left out of it."""
-    from bench.record import refused
     from bench.render.report.overview import write_overview
+    from bench.storage.records import refused
 
     path, refusals = write_overview(arguments.folder)
     emit(str(path))

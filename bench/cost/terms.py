@@ -1,10 +1,12 @@
 """The terms in which costs are told, for accountants and renderers alike."""
 
-from typing import Any
+from typing import Any, get_args
+
+from bench.record.cost import StepPart
 
 TAU, REST = "tau", "rest"  # the conditioner, and what works at no one resolution: embeddings of time, say
 KEPT = ("weights", "gradients", "adam", "ema")  # bytes that come with each parameter
-PARTS = ("data", "forward", "backward", "optimiser", "ema", "else")  # of a training step
+PARTS: tuple[StepPart, ...] = get_args(StepPart)  # of a training step
 
 
 def square(height: int) -> str:

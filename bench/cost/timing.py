@@ -49,7 +49,7 @@ def time_steps(trainer: Trainer) -> dict[str, list[float]]:
         if done >= MOST or (done >= FEWEST and time.perf_counter() - began > ENOUGH_SECONDS):
             break
     timed = laps.steps[WARM_UP:]
-    seconds = {part: [step[part] for step in timed] for part in PARTS}
+    seconds: dict[str, list[float]] = {part: [step[part] for step in timed] for part in PARTS}
     return {"total": [sum(step.values()) for step in timed], **seconds}
 
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from bench.config import run_name
 from bench.data.schema import Schema
 from bench.errors import BadInput
-from bench.record import read_record
+from bench.storage.records import read_record
 
 ASKED = "held_out.safetensors"  # in a run's folder: the held-out conditions, with the schema as their metadata
 
@@ -47,9 +47,9 @@ def begun_schemas(out: Path, name: str) -> Iterator[list[dict[str, Any]]]:
 
 def recorded_schemas(out: Path, name: str) -> Iterator[list[dict[str, Any]]]:
     for path in sorted(out.glob(f"records/{name}.json")):
-        schema = read_record(path).data.get("schema")
-        if schema is not None:  # a failed run may have none
-            yield schema
+        found = read_record(path).data.attributes
+        if found:  # a failed run may have none
+            yield [attribute.model_dump() for attribute in found]
 
 
 def attribute_lines(schema: Schema) -> list[str]:

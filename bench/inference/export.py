@@ -1,6 +1,5 @@
 """`bench export`: a run's newest checkpoint as a folder that diffusers loads, with a model card."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,17 @@ from safetensors import SafetensorError
 from torch import nn
 
 from bench import contestants
-from bench.storage import durable
-from bench.storage.checkpoint import Checkpoint
 from bench.config import RunConfig
 from bench.data.schema import Schema
-from bench.sampling.diffusion import sampler
 from bench.errors import BadInput, CannotWrite
 from bench.inference.generate import find_run, held_out_codes, load_denoiser, newest_checkpoint
 from bench.inference.pipeline import AvatarPipeline
-from bench.record import Record, read_record, record_path
+from bench.record import Record
 from bench.render.card import Exported, model_card
+from bench.sampling.diffusion import sampler
+from bench.storage import durable
+from bench.storage.checkpoint import Checkpoint
+from bench.storage.records import read_record, record_path
 
 EXAMPLES = 64
 
@@ -97,16 +97,13 @@ def record_of(run: Path, config: RunConfig, checkpoint: Checkpoint) -> tuple[Rec
     kept, row = run / ".work" / config.name / "finished.json", record_path(run, config)
     if kept.exists():
         record = read_record(kept)
-        if record.measurements["training"]["steps_done"] == checkpoint.state["log"]["steps_done"]:
+        training = record.measurements.training
+        if training is not None and training.steps_done == checkpoint.state["log"]["steps_done"]:
             return record, ""
         return None, "its last checkpoint is damaged, and these weights are of the one before"
-    if row.exists() and (failed := read_record(row)).status == "failed" and failed.config == as_json(config):
+    if row.exists() and (failed := read_record(row)).status == "failed" and failed.run == config:
         return None, f"its run failed ({failed.error})"
     return None, "its run has not finished"
-
-
-def as_json(config: RunConfig) -> dict:
-    return json.loads(json.dumps(config.as_dict()))
 
 
 def read_back(folder: Path, denoiser: nn.Module, contestant: str) -> None:

@@ -4,27 +4,27 @@ import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from bench.sampling import samples
-from bench.storage import durable
-from bench.storage.checkpoint import Checkpoint
 from bench.config import RunConfig
 from bench.data.dataset import split
 from bench.data.library import read_cache
 from bench.display import display
 from bench.errors import BadInput, RunFailed
-from bench.runs.evaluation import asked_of
 from bench.inference.generate import load_denoiser, newest_checkpoint, ready
-from bench.runs.job import Job
-from bench.storage.lock import lock
-from bench.runs.pictures import STRIP, draw_pictures, show_samples
 from bench.quality.judge import load_judge
-from bench.record import Record, readable_records, record_path
+from bench.record import Images, Record
 from bench.render.images import gallery
-from bench.render.table.column import columns
 from bench.render.report.exhibits import shown_records
-from bench.render.table.table import drawable, write_table
+from bench.render.table.column import columns
+from bench.render.table.table import write_table
+from bench.runs.evaluation import asked_of
+from bench.runs.job import Job
+from bench.runs.pictures import STRIP, draw_pictures, show_samples
+from bench.sampling import samples
+from bench.storage import durable
+from bench.storage.checkpoint import Checkpoint
+from bench.storage.lock import lock
+from bench.storage.records import readable_records, record_path
 
 
 def redraw(out: Path) -> tuple[list[str], list[str]]:
@@ -34,7 +34,7 @@ def redraw(out: Path) -> tuple[list[str], list[str]]:
     """
     missing: list[str] = []
     with lock(out) if (out / ".work").is_dir() else contextlib.nullcontext():
-        records, refusals = readable_records(out, drawable)
+        records, refusals = readable_records(out)
         for column in columns([record for record in records if record.status == "done"]):
             first = shown_records(column)[0]
             for record in column.records:
@@ -45,11 +45,11 @@ def redraw(out: Path) -> tuple[list[str], list[str]]:
                 else:
                     replace_images(out, record, images)
                     missing += [f"{record.run.name}: {line}" for line in lost]
-        write_table(out, readable_records(out, drawable)[0])
+        write_table(out, readable_records(out)[0])
     return missing, refusals
 
 
-def redraw_run(out: Path, record: Record, larger: bool) -> tuple[dict[str, Any], list[str]]:
+def redraw_run(out: Path, record: Record, larger: bool) -> tuple[Images, list[str]]:
     """All pictures of one run, and what is missing; BadInput or RunFailed, before any is drawn, where none can be."""
     config, job = record.run, job_of(out, record.run)
     checkpoint = measured_checkpoint(out, record)
@@ -68,11 +68,11 @@ def redraw_run(out: Path, record: Record, larger: bool) -> tuple[dict[str, Any],
             drawn[series.name] = samples.kept_samples(
                 job.samples, series, denoiser, config, asked.conditions, device, show.advance
             )
-        images = record.images | show_epochs(job) | show_samples(job, drawn[samples.MAIN].images, asked)
+        images = record.images.model_dump() | show_epochs(job) | show_samples(job, drawn[samples.MAIN].images, asked)
         if larger:
             images |= draw_pictures(job, denoiser, asked, drawn, judge, record.measurements, show)
     lost = ["confusions are not drawn: the judge is no longer cached"] if larger and judge is None else []
-    return images, lost
+    return Images(**images), lost
 
 
 def measured_checkpoint(out: Path, record: Record) -> Checkpoint:
@@ -81,7 +81,8 @@ def measured_checkpoint(out: Path, record: Record) -> Checkpoint:
     if not mark.exists() or mark.read_bytes() != record_path(out, record.run).read_bytes():
         raise BadInput("the run in .work is not the one that was recorded: let it finish")
     checkpoint = newest_checkpoint(out, record.run)
-    if checkpoint.state["log"]["steps_done"] != record.measurements["training"]["steps_done"]:
+    training = record.measurements.training
+    if training is None or checkpoint.state["log"]["steps_done"] != training.steps_done:
         raise BadInput("its last checkpoint is damaged, and the one before has other weights")
     return checkpoint
 
@@ -107,8 +108,8 @@ def show_epochs(job: Job) -> dict[str, list[str]]:
     return {"epochs": [path for path in paths if (Path(job.out) / path).exists()]}
 
 
-def replace_images(out: Path, record: Record, images: dict[str, Any]) -> None:
+def replace_images(out: Path, record: Record, images: Images) -> None:
     """Name other pictures in a record; a finished run stays one."""
-    text = replace(record, images=images).to_json()
+    text = record.model_copy(update={"images": images}).to_json()
     durable.write_text(record_path(out, record.run), text)
     durable.write_text(out / ".work" / record.run.name / "finished.json", text)

@@ -25,13 +25,12 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.utils import create_feature_extractor
 
-from bench.storage import cache
 from bench.contract import no_exit
 from bench.errors import BadInput
 from bench.failures import words_of
+from bench.record.quality import EFFICIENTNET, INCEPTION
+from bench.storage import cache
 
-EFFICIENTNET = "efficientnet-lite0"
-INCEPTION = "inception-v3-compat"  # torch-fidelity's own name
 INCEPTION_SHA256_START = "6726825d"  # stands in the published file's name
 DOWNLOADED = Path("auto")  # instead of a file: torch-fidelity's own, fetched where there is a network
 INCEPTION_FILE = f"weights-inception-2015-12-05-{INCEPTION_SHA256_START}.pth"

@@ -1,19 +1,18 @@
 """The model card of an exported pipeline: what it is, how to draw with it, and what was measured of these weights."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from bench.config import RunConfig
 from bench.data.schema import Schema
 from bench.record import Record
+from bench.render.markdown import escape, markdown
 from bench.render.table.column import Column
 from bench.render.table.distance_rows import distance_rows
 from bench.render.table.legend import data_note, environment_note, scoring_note, training_note
-from bench.render.markdown import escape, markdown
 from bench.render.table.quality_rows import ATTRIBUTE_ROWS
-from bench.render.table.row import MISSING, at
+from bench.render.table.row import MISSING
 from bench.render.table.table import ARROWS, cell
 
 HARDLY = 0.3  # normalised attribute accuracy below which a card says so
@@ -135,22 +134,21 @@ def measured(record: Record) -> str:
 def results(record: Record) -> list[EvalResult]:
     """Raw numbers of quality, each with what it rests on; what was not measured is left out."""
     found = []
-    for distance in (at("distance")(record) or {}).values():
-        basis = f"{distance['generated']} generated against {distance['real']} real"
-        split = distance["split"]
-        kid = (distance.get("kid") or {}).get("value")
+    for distance in record.measurements.distance.values():
+        basis = f"{distance.generated} generated against {distance.real} real"
+        split, kid = distance.split, None if distance.kid is None else distance.kid.value
         found += [
-            result(record, "frechet_distance", f"{distance['title']}, {basis}", distance["frechet_distance"], split),
-            result(record, "kid", f"KID of the same features as {distance['title']}, {basis}", kid, split),
+            result(record, "frechet_distance", f"{distance.title}, {basis}", distance.frechet_distance, split),
+            result(record, "kid", f"KID of the same features as {distance.title}, {basis}", kid, split),
         ]
-    macro = at("attributes", "macro")(record) or {}
-    if macro.get("ceiling") is not None:
-        name = f"attribute accuracy, macro, by a classifier (its ceiling on real images is {macro['ceiling']:.3f})"
-        found.append(result(record, "accuracy", name, macro["accuracy"], "held-out, the conditions asked"))
+    scored = record.measurements.attributes
+    if scored is not None and scored.macro.ceiling is not None:
+        name = f"attribute accuracy, macro, by a classifier (its ceiling on real images is {scored.macro.ceiling:.3f})"
+        found.append(result(record, "accuracy", name, scored.macro.accuracy, "held-out, the conditions asked"))
     return [one for one in found if one.metric_value is not None]
 
 
-def result(record: Record, kind: str, name: str, value: Any, split: str) -> EvalResult:
+def result(record: Record, kind: str, name: str, value: float | None, split: str) -> EvalResult:
     run = record.run
     return EvalResult(
         task_type="image-generation",
@@ -178,11 +176,17 @@ def limitations(exported: Exported) -> str:
     precision = exported.config.mixed_precision
     if precision != "no":
         lines.append(f"Trained and measured in {precision}; the pipeline draws in fp32, which changes a few pixels.")
-    if exported.record and (shown := at("attributes", "macro", "normalised")(exported.record) or 0) < HARDLY:
+    if exported.record and (shown := share_shown(exported.record)) < HARDLY:
         lines.insert(0, f"It hardly shows what is asked: {100 * shown:.0f} % of the way from guessing to real images.")
     if exported.record is None:
         lines.insert(0, "How good it is, nobody has measured.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def share_shown(record: Record) -> float:
+    """How far the samples are on the way from guessing to real images."""
+    scored = record.measurements.attributes
+    return 0 if scored is None else scored.macro.normalised or 0
 
 
 def licences(exported: Exported) -> str:

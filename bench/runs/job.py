@@ -7,7 +7,8 @@ from typing import Any
 
 from bench.config import RunConfig
 from bench.environment import environment
-from bench.record import Record, record_path, write_unless_measured
+from bench.record import Environment, Measurements, Record
+from bench.storage.records import record_path, write_unless_measured
 
 HAS_ITS_ROW = 4  # a worker's exit status when its run failed and the record says why; 1 may come from anywhere
 LOGS = Path(".work") / "logs"  # below the results folder, with a folder for each run
@@ -65,8 +66,14 @@ class Job:
 
 
 def failed_record(job: Job, why: str, measured: dict[str, Any] | None = None) -> Record:
-    here = environment(job.run.device, job.commit)
-    return Record(job.config, here, job.command, status="failed", error=why, measurements=measured or {})
+    return Record(
+        config=job.run,
+        environment=Environment(**environment(job.run.device, job.commit)),
+        command=job.command,
+        status="failed",
+        error=why,
+        measurements=Measurements(**measured or {}),
+    )
 
 
 def note_failure(job: Job, why: str, measured: dict[str, Any] | None = None) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from bench.config import RunConfig, differences
 from bench.environment import training_code
 from bench.errors import BadInput
-from bench.record import Record, read_record, record_path
+from bench.record import Record
+from bench.storage.records import read_record, record_path
 
 DECIDED_HERE = ("device", "mixed_precision", "memory_format")  # by the machine and its probe
 
@@ -33,7 +34,7 @@ def refuse_other(draft: RunConfig, record: Record, mixed_precision: str | None) 
     if changed:
         raise BadInput(f"--only-missing: the record of {draft.name} is of another configuration "
                        f"({'; '.join(changed)}): {remedy}")  # fmt: skip
-    made_by, code = record.environment.get("training_code"), training_code(draft.contestant)
+    made_by, code = record.environment.training_code, training_code(draft.contestant)
     if made_by != code:
         raise BadInput(f"--only-missing: the record of {draft.name} was made by other training code "
                        f"({made_by or 'not recorded'}, not {code}): {remedy}")  # fmt: skip

@@ -9,17 +9,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bench import randomness
-from bench.sampling import samples
-from bench.training.batches import MEMORY_FORMATS
 from bench.config import Recipe, RunConfig
 from bench.data.dataset import AvatarSet, to_model_space, to_pixels
-from bench.sampling.diffusion import noise_schedule, sample_steps, sampler
 from bench.display import Display
-from bench.runs.job import Job
 from bench.quality.attributes import scorable
 from bench.quality.classifier import AttributeClassifier
+from bench.record import Measurements
 from bench.render.images import gallery
 from bench.render.images.confusions import draw_confusions, most_confused
+from bench.runs.job import Job
+from bench.sampling import samples
+from bench.sampling.diffusion import noise_schedule, sample_steps, sampler
+from bench.training.batches import MEMORY_FORMATS
 
 STRIP = 16  # samples in a strip, always of the same conditions
 SHOWN = 32  # of the scored samples, each row above the real images of the same conditions
@@ -40,7 +41,7 @@ def draw_pictures(
     asked: AvatarSet,
     drawn: dict[str, samples.Drawn],
     judge: AttributeClassifier | None,  # None: no confusions
-    quality: dict[str, Any],  # as it was scored
+    measured: Measurements,
     show: Display,
 ) -> dict[str, Any]:
     """Draw what one seed of a contestant is enough for: guidance, denoising, noising, confusions; their paths."""
@@ -55,7 +56,7 @@ def draw_pictures(
     found["noising"] = show_noising(job, asked)
     if judge is None:
         return found
-    return found | show_confusions(job, drawn[samples.MAIN].images, asked, judge, quality)
+    return found | show_confusions(job, drawn[samples.MAIN].images, asked, judge, measured)
 
 
 def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, Any]:
@@ -147,20 +148,20 @@ def noising_timesteps(recipe: Recipe) -> Tensor:
 
 
 def show_confusions(
-    job: Job, generated: Tensor, asked: AvatarSet, judge: AttributeClassifier, quality: dict[str, Any]
+    job: Job, generated: Tensor, asked: AvatarSet, judge: AttributeClassifier, measured: Measurements
 ) -> dict[str, str]:
     """What is seen where what was asked, of the attribute that is shown worst, with a sample in every place."""
-    confusion = quality["attributes"]["confusion"]
-    if confusion is None or not most_confused(confusion["counts"]):
+    confusion = None if measured.attributes is None else measured.attributes.confusion
+    if confusion is None or not most_confused(confusion.counts):
         return {}
     asked = asked.subset(torch.arange(len(generated)))
-    column = asked.schema.names.index(confusion["attribute"])
-    counted = scorable(asked, quality["judge"].get("untrained", {}))[:, column]
+    column = asked.schema.names.index(confusion.attribute)
+    counted = scorable(asked, measured.judge.untrained if measured.judge else {})[:, column]
     seen = judge.predict(generated)[:, column]
     picture = draw_confusions(
-        confusion["attribute"],
-        confusion["variants"],
-        confusion["counts"],
+        confusion.attribute,
+        confusion.variants,
+        confusion.counts,
         generated[counted],
         asked.codes[counted, column],
         seen[counted],

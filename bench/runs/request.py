@@ -12,8 +12,6 @@ import psutil
 import torch
 
 from bench import contestants
-from bench.storage import durable
-from bench.storage.checkpoint import COPIES, KEPT
 from bench.config import RECIPES, RunConfig, Sizes, recipe_for
 from bench.cost.account import Setting, account
 from bench.environment import choose_device
@@ -27,8 +25,9 @@ from bench.quality.features import (
     download_inception_weights,
     extractor_named,
 )
-from bench.record import read_records
-from bench.render.table.table import drawable
+from bench.storage import durable
+from bench.storage.checkpoint import COPIES, KEPT
+from bench.storage.records import read_records
 from bench.training.tracking import check_trackers
 
 MARGIN = 0.1  # of the predicted peak: workspaces of kernels, and what an allocator leaves unused
@@ -105,7 +104,7 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
     for folder in (request.out, request.cache):
         attempt(functools.partial(durable.check_writable, folder))
     if any((request.out / "records").glob("*.json")):
-        attempt(lambda: read_records(request.out, drawable))  # a damaged one would spoil the table at the end
+        attempt(lambda: read_records(request.out))  # a damaged one would spoil the table at the end
     if problems:
         raise BadInput("; ".join(problems))
     return devices[0], unfit

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from bench.storage import durable
 from bench.config import RunConfig, differences, recipe_for, run_name
 from bench.cost.estimate import estimate
 from bench.cost.machine import check_arithmetic, machine_peaks
@@ -20,17 +19,18 @@ from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
 from bench.environment import commit, training_code
 from bench.errors import BadInput
-from bench.runs.job import LOGS, Job, note_failure
-from bench.storage.lock import lock
-from bench.runs.only_missing import kept_records
 from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
-from bench.record import read_record, record_path
 from bench.render.table.row import duration
+from bench.runs.job import LOGS, Job, note_failure
+from bench.runs.launch import run_in_processes
+from bench.runs.only_missing import kept_records
 from bench.runs.request import RunRequest, check_memory, check_space, checkpoint_bytes, extractors, preflight
 from bench.stopping import reserve_time
-from bench.runs.launch import run_in_processes
+from bench.storage import durable
+from bench.storage.lock import lock
+from bench.storage.records import read_record, record_path
 
 TIME_TO_SAVE, SAVED_PER_SECOND = 5.0, 200e6  # seconds, and bytes: set aside of a time limit
 
@@ -100,7 +100,7 @@ def another_seed_has_pictures(out: Path, config: RunConfig) -> bool:
     """Whether the larger pictures of this contestant are there already: those of one seed are enough."""
     own = record_path(out, config)
     others = (path for path in own.parent.glob(f"{run_name(config.contestant, config.recipe.name, '*')}.json"))
-    return any("guidance" in read_record(path).images for path in others if path != own)
+    return any(read_record(path).images.guidance for path in others if path != own)
 
 
 def sweep(request: RunRequest) -> None:
@@ -298,7 +298,7 @@ def finished(request: RunRequest, config: RunConfig) -> bool:
         return False  # more of them are asked now
     asked = {extractor_named(text) for text in request.extractors}
     asked |= {INCEPTION} if request.inception_weights is not None else set()
-    measured = read_record(record).measurements["distance"].keys()
+    measured = read_record(record).measurements.distance.keys()
     lost = measured - {extractor_named(text) for text in extractors(request)}
     if lost and not asked <= measured:
         raise BadInput(

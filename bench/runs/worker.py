@@ -9,32 +9,33 @@ from typing import Any
 from torch import Tensor
 
 from bench import contestants, distributed
-from bench.sampling import samples
-from bench.storage import cache, durable
-from bench.inference.attributes import ASKED
-from bench.storage.checkpoint import load_newest, remove_damaged
 from bench.config import RunConfig
 from bench.cost.costs import costs, step_costs
+from bench.cost.out_of_memory import explain, is_out_of_memory
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import read_cache
 from bench.display import Display, display
 from bench.environment import changed_between, environment, start, training_code
 from bench.errors import CannotWrite, RunFailed
-from bench.runs.evaluation import asked_of, draw_all, judge_of, look, score
 from bench.failures import show_traceback, words_of
+from bench.inference.attributes import ASKED
+from bench.quality.condition import ignores_condition
+from bench.record import Data, Environment, Images, Measurements, Record
+from bench.render.images import gallery
+from bench.runs.evaluation import asked_of, draw_all, judge_of, look, score
 from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.runs.neighbours import Neighbours
-from bench.cost.out_of_memory import explain, is_out_of_memory
 from bench.runs.pictures import STRIP, draw_pictures, show_samples
-from bench.quality.condition import ignores_condition
-from bench.training.validation import validation_timesteps
-from bench.record import Record, record_path
-from bench.render.images import gallery
-from bench.training.saving import Each, Saver
+from bench.sampling import samples
 from bench.stopping import Stopped, Stopping, stop_with_parent
+from bench.storage import cache, durable
+from bench.storage.checkpoint import load_newest, remove_damaged
+from bench.storage.records import record_path
+from bench.training.saving import Each, Saver
+from bench.training.state import restore
 from bench.training.tracking import Tracking
 from bench.training.trainer import Trainer, TrainingLog
-from bench.training.state import restore
+from bench.training.validation import validation_timesteps
 
 BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on it is said
 
@@ -104,26 +105,27 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
         log = training_log(trainer.log, job.run) | {"busy_share": neighbours.busy_share()}
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
         quality = score(job, drawn, parts, log, flop, show)
+        spent: dict[str, Any] = {"training": log, "sampling": sampling_log(drawn[samples.MAIN])}
         images = show_samples(job, drawn[samples.MAIN].images, asked)
         with trainer.averaged() as denoiser:
             device, layout = trainer.accelerator.device, trainer.memory_format
             ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.held_out, device, layout)
+            found = Measurements(**cost, **measured_before(job), **spent, **quality, ignores_condition=ignores)
             if job.pictures:
-                images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), quality, show)
+                images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), found, show)
         show.end_phase()
         show.say(show.summary())
         say_if_busy(neighbours, show)
     return Record(
-        config=job.config,
-        environment=environment(job.run.device, job.commit) | {"training_code": training_code(job.run.contestant)},
+        config=job.run,
+        environment=Environment(
+            **environment(job.run.device, job.commit), training_code=training_code(job.run.contestant)
+        ),
         command=job.command,
         status="done",
-        data=describe(avatars, parts),
-        measurements=cost
-        | measured_before(job)
-        | {"training": log, "sampling": sampling_log(drawn[samples.MAIN]), "ignores_condition": ignores}
-        | quality,
-        images={"epochs": strips} | images,
+        data=Data(**describe(avatars, parts)),
+        measurements=found,
+        images=Images(**{"epochs": strips} | images),
     )
 
 
@@ -135,7 +137,7 @@ def say_if_busy(neighbours: Neighbours, show: Display) -> None:
 
 def measured_before(job: Job) -> dict[str, Any]:
     """What was measured once for all runs, before any of them."""
-    return {"probe_seconds_per_step": job.probe, "machine_peak": job.machine_peak}
+    return {"probe_seconds_per_step": job.probe, "machine_peak": job.machine_peak or None}
 
 
 def sampling_log(main: samples.Drawn) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import pytest
 
 from bench.commands.cli import main, parser
 from bench.commands.command_bodies import run_request, shown_command
-from bench.record import read_records
 from bench.render.table.column import columns
 from bench.render.table.runs_table import runs_table
+from bench.storage.records import read_records
 from tests.drawn import LAPTOP, change, copy_results, records
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,31 @@ def test_the_terminal_shows_the_first_rows_and_all_if_asked(capsys):
         assert label not in short
         assert label in long
     assert short.endswith("rows; --all-rows prints all.\n")
+
+
+def test_the_schema_of_a_record_is_one_json_document_and_needs_no_folder(capsys):
+    schema = json.loads(printed(capsys, "--schema").out)
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == set(json.loads(records(LAPTOP)[0].read_text()))
+    assert "busy_share" in schema["$defs"]["Training"]["properties"]
+    assert main(["table"]) == 2
+    assert capsys.readouterr().err == (
+        "bench: which results? Name a folder that `python -m bench run` wrote, or --schema\n"
+    )
+
+
+def test_each_row_of_the_json_document_has_a_key_and_a_section(capsys):
+    rows = json.loads(printed(capsys, LAPTOP, "--format=json").out)["rows"]
+    keys = [row["key"] for row in rows]
+    assert len(set(keys)) == len(keys)
+    assert all(key.isidentifier() and key == key.lower() for key in keys)
+    assert list(dict.fromkeys(row["section"] for row in rows)) == [
+        "post", "memory", "speed", "distance", "attributes", "artefacts", "sampling", "budget",
+    ]  # fmt: skip
+    assert [row["key"] for row in rows if row["section"] == "post"] == [
+        "parameters", "model", "blocks", "heads", "seconds_per_epoch", "optimizer", "schedule", "strength", "weakness",
+        "example",
+    ]  # fmt: skip
 
 
 @pytest.fixture

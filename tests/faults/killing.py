@@ -24,13 +24,14 @@ from typing import ClassVar
 import torch
 
 from bench.commands import cli
-from bench.runs import warm, worker
-from bench.storage import cache, checkpoint, durable
 from bench.cost import machine, probe
 from bench.quality import interval
 from bench.quality.features import EFFICIENTNET, EfficientNetLite0, load_extractor
-from bench.record import Record, read_records
+from bench.record import Record
 from bench.render.table.table import table
+from bench.runs import warm, worker
+from bench.storage import cache, checkpoint, durable
+from bench.storage.records import read_records
 
 ARGUMENTS = [
     "run", "--image-size=16", "--scale=0.03125", "--images=24", "--epochs=2", "--batch-size=8", "--samples=2",
@@ -220,7 +221,7 @@ def same_clock(found: object, key: str = "") -> object:
 
 def outcome(out: Path) -> dict[str, str]:
     """Every file that a finished run leaves, as text that is the same if the result is; times are left out."""
-    records = [Record(**same_clock(vars(record))) for record in read_records(out)]  # type: ignore
+    records = [Record.model_validate(same_clock(record.to_dict())) for record in read_records(out)]
     found = {record.run.name: record.to_json() for record in records}
     found["table"] = table(records).to_markdown()
     assert (out / "table.md").read_text() == table(read_records(out)).to_markdown()

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.runs import launch
 from bench.commands import run_request
 from bench.contract import no_exit, predict
 from bench.cost.account import Setting, account
 from bench.errors import BadContestant, BadInput
+from bench.runs import launch
 from bench.runs.job import Job
-from bench.record import record_path
 from bench.runs.request import preflight
 from bench.stopping import Stopped
+from bench.storage.records import record_path
 from tests.commands.test_cli import TINY, bench
 
 HERE = "tests.hostile_plug_in"

@@ -11,23 +11,24 @@ import torch
 from huggingface_hub import ModelCard
 
 from bench import contestants, randomness
-from bench.inference import export
-from bench.storage import durable
-from bench.storage.checkpoint import save_checkpoint
 from bench.commands.cli import main
 from bench.config import MATCHED, SOURCE
-from bench.sampling.diffusion import sample
 from bench.errors import CannotWrite
+from bench.inference import export
 from bench.inference.generate import find_run, load_denoiser, newest_checkpoint
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
 from bench.runs.runner import config_path, note_of
-from bench.sampling.draw import draw
-from bench.training.trainer import Trainer
-from bench.training.state import to_checkpoint
 from bench.runs.worker import write_asked
-from tests.conftest import tiny_config
+from bench.sampling.diffusion import sample
+from bench.sampling.draw import draw
+from bench.storage import durable
+from bench.storage.checkpoint import save_checkpoint
+from bench.training.state import to_checkpoint
+from bench.training.trainer import Trainer
 from tests.commands.test_cli import ROOT, bench
+from tests.conftest import tiny_config
+from tests.made_up import bare_record
 
 SEED = 5
 NAMES = ("scratch", "diffusers-32")
@@ -204,7 +205,7 @@ def test_a_card_without_a_record_has_no_numbers_and_says_why(run, tmp_path):
     assert card.data.eval_results is None
     assert "Nothing: its run has not finished." in card.text
     assert "0 of 3 epochs" in card.text
-    failed = Record(json.loads(json.dumps(config.as_dict())), {}, "", "failed", error="out of memory")
+    failed = bare_record(config, status="failed", error="out of memory")
     durable.write_text(run / "records" / f"{config.name}.json", failed.to_json())
     card = ModelCard.load(exported(run, tmp_path / "second", "scratch", "--seed", "3") / "README.md")
     assert "Nothing: its run failed (out of memory)." in card.text

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from bench import contestants
-from bench.sampling.diffusion import noise_schedule
 from bench.quality.condition import ignores_condition
-from bench.record import Record
 from bench.render.table.column import columns
 from bench.render.table.legend import legend
+from bench.sampling.diffusion import noise_schedule
 from tests.conftest import TINY, awaken
+from tests.made_up import bare_record
 
 
 def asked(denoiser, config, parts):
@@ -38,7 +38,7 @@ def test_random_numbers_of_its_own_are_not_taken_for_a_look_at_the_condition(con
 
 
 def test_the_legend_names_who_ignores_its_condition(config):
-    ignoring = Record(config.as_dict(), {}, "c", "done", measurements={"ignores_condition": True})
-    looking = replace(ignoring, config={**config.as_dict(), "contestant": "diffusers-32"}, measurements={})
+    ignoring = bare_record(config, measurements={"ignores_condition": True})
+    looking = bare_record(replace(config, contestant="diffusers-32"))
     said = [line for line in legend(columns([ignoring, looking])) if "ignores its condition" in line]
     assert said == ["**scratch ignores its condition:** it predicts the same whatever attributes are asked."]

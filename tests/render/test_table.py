@@ -1,136 +1,32 @@
 """The table: a golden one, and what has to be said when records do not compare."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.cost.terms import PARTS
 from bench.errors import BadInput
-from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
+from bench.record import SCHEMA_VERSION
+from bench.record.quality import EFFICIENTNET
 from bench.render.table.column import WIDEST
 from bench.render.table.table import columns, table, write_table
 from bench.render.table.verdict import ALONE, AT_CHANCE, EQUAL, OTHERS_AT_CHANCE, Score, attribute_measure, clearness
+from bench.storage.records import read_record, read_records, record_path
+from tests.made_up import around, complete_record, edited, put
 
-ENVIRONMENT = {
-    "device": "a CPU, 2 cores, AVX2", "instruction_set": "AVX2", "threads": 2, "versions": {"torch": "2.15.0"},
-    "commit": "abc", "load_average": 0.1,
-}  # fmt: skip
 GOLDEN = Path(__file__).parent / "golden_table.md"
-
-
-def around(value, margin=0.02):
-    return [value - margin, value + margin]
-
-
-def quality_of(accuracy, judged, seconds):
-    """Made-up measurements of quality, in the shape of real ones."""
-    distance = {
-        "extractor": "efficientnet-lite0",
-        "title": "Fréchet distance (EfficientNet-Lite0)",
-        "weights_sha256": "a" * 64,
-        "frechet_distance": 100 * accuracy,
-        "interval": around(100 * accuracy, 3),
-        "floor": 10.0,
-        "ratio_to_floor": 10 * accuracy,
-        "kid": {"value": accuracy / 100, "sd": 0.0005},
-        "precision_recall": {name: {"value": 0.5, "interval": [0.4, 0.6]} for name in ("precision", "recall")},
-        "real": 8,
-        "generated": 8,
-        "split": "held-out, other conditions",
-    }
-    measures = ("stray_pixels", "background_level", "colour_error", "out_of_palette", "edge_agreement")
-    artefacts = {name: {"value": 0.1, "interval": [0.09, 0.11]} for name in (*measures, "brightness", "saturation")}
-    count = len(seconds)
-    curve = [
-        {"epoch": i + 1, "images": 100 * (i + 1), "seconds": sum(seconds[: i + 1]), "training_flop": 1e12 * (i + 1),
-         "samples": 8, "accuracy": accuracy / (count - i), "accuracy_interval": around(accuracy / (count - i)),
-         "frechet_distance": 100.0 - i, "validation_loss": {"raw": 0.5, "averaged": 0.25}}
-        for i in range(count)
-    ]  # fmt: skip
-    return {
-        "distance": {"efficientnet-lite0": distance},
-        "memorisation": {"efficientnet-lite0": {
-            "median_ratio": 1.0, "closer": {"value": 0.05, "interval": [0.04, 0.06]}, "flagged": False,
-        }},
-        "judge": {"macro": {"noisy": 0.85, "blurred": 0.88}},
-        "attributes": {
-            "macro": {"accuracy": accuracy, "interval": around(accuracy), "ceiling": 0.9, "chance": 0.1,
-                      "normalised": (accuracy - 0.1) / 0.8},
-            "per_attribute": judged,
-            "kinds": {kind: {"value": accuracy, "interval": around(accuracy)} for kind in ("shape", "colour")},
-            "hairstyle": {"value": 0.9, "interval": [0.85, 0.95]},
-            "confusion": {"attribute": "eyes", "variants": ["wink", "happy"], "counts": [[3, 1], [0, 4]]},
-        },
-        "artefacts": artefacts,
-        "guidance": [{"guidance": g, "accuracy": accuracy - abs(g - 2) / 100, "frechet_distance": 50.0 + g,
-                      "artefacts": artefacts} for g in (0.0, 2.0, 9.0)],
-        "sampler": {"accuracy_difference": 0.005, "accuracy_interval": [-0.01, 0.02], "frechet_relative": 0.1,
-                    "frechet_interval": [0.06, 0.14], "agree": False},
-        "curve": curve,
-    }  # fmt: skip
-
-
-PEAKS = {
-    "gemm_flop_per_second": 2e10,
-    "convolution_flop_per_second": 4e10,
-    "attention_flop_per_second": 1e10,
-    "memory_bytes_per_second": 3e10,
-}
+NOTHING = {"measurements": {}, "images": {}}
 
 
 @pytest.fixture
 def record(config):
     """A made-up but complete record: the renderer is tested here, not the measurements."""
 
-    def make(contestant="scratch", seed=0, accuracy=0.8, seconds=(9.0, 4.0, 6.0), tokens=32, **more):
-        cost = {
-            "parameters": {"total": 1_500_000, "unet": 1_000_000, "tau": 500_000},
-            "weights_bytes": 6_000_000,
-            "adam_bytes": 12_000_000,
-            "gradients_bytes": 6_000_000,
-            "ema_bytes": 6_000_000,
-            "batch_size": 16,
-            "image_size": 16,
-            "activations": {"saved_bytes": 50_000_000},
-            "predicted_peak": {"bytes": 80_000_000},
-            "attention": [{"heads": 4, "head_width": 8, "query_tokens": 64, "context_tokens": tokens, "kind": "cross"}],
-            "flops_per_image": {
-                "forward": 123_456_789,
-                "training": 370_370_367,
-                "training_conv": 200_000_000,
-                "training_linear": 100_000_000,
-                "training_attention": 70_370_367,
-            },
-        }
-        judged = {
-            name: {"accuracy": value, "interval": around(value), "ceiling": 0.9, "chance": 0.1}
-            for name, value in (("top", accuracy), ("eyes", 0.1), ("mouth", 0.5))
-        }
-        measurements = {
-            "blocks": "resnet blocks",
-            "cost": cost,
-            "full_cost": cost,
-            "machine_peak": PEAKS,
-            "peak_memory": {"measured_bytes": 81_000_000, "prediction_error": 80 / 81 - 1},
-            "step": {"seconds": {"total": [1.0, 1.1, 1.2, 1.3]} | {part: [0.1, 0.2, 0.3, 0.4] for part in PARTS}},
-            "training": {"seconds_per_epoch": list(seconds), "images_per_epoch": 100, "loss_per_epoch": [0.5, 0.25]},
-            "sampling": {"seconds": 8.0, "images": 16},
-            **quality_of(accuracy, judged, list(seconds)),
-        }
+    def make(contestant="scratch", seed=0, accuracy=0.8, **more):
         run = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef")
-        fields = {
-            "config": run.as_dict(),
-            "environment": dict(ENVIRONMENT),
-            "command": "python -m bench run",
-            "status": "done",
-            "data": {"images": 120, "held_out": 12, "leaked": 0, "schema": [{"name": n} for n in judged]},
-            "measurements": measurements,
-            "images": {"example": f"images/{run.name}/example.png"},
-        }
-        return Record(**(fields | more))
+        return complete_record(run, accuracy, **more)
 
     return make
 
@@ -175,8 +71,8 @@ def test_speed_and_share_of_the_peak_stand_together(record):
 
 
 def test_a_record_from_before_attention_was_timed_has_no_time_floor(record):
-    old = record()
-    old.measurements["machine_peak"] = {"gemm_flop_per_second": 2e10, "convolution_flop_per_second": 4e10}
+    known = {"precision": "no", "gemm_flop_per_second": 2e10, "convolution_flop_per_second": 4e10}
+    old = edited(record(), put(known, "measurements", "machine_peak"))
     made = table([old])
     for label in ("time floor per image", "share of peak", "… of attention, GFLOP/s", "… of memory, GB/s"):
         assert cells_of(made, label)[0].text == "–"
@@ -194,8 +90,8 @@ def test_the_warm_up_epoch_counts_only_where_there_is_no_other(record):
 
 
 def test_what_was_not_measured_is_a_dash_and_a_failure_says_why(record):
-    bare = record(measurements={}, images={}, data={})
-    failed = record("diffusers-32", measurements={}, images={}, status="failed", error="out of memory")
+    bare = record(**NOTHING, data={})
+    failed = record("diffusers-32", **NOTHING, status="failed", error="out of memory")
     made = table([bare, failed])
     assert [c.text for c in cells_of(made, "training time per epoch")] == ["–", "failed: out of memory"]
     assert [c.value for c in cells_of(made, "all parameters, here")] == [None, None]
@@ -203,33 +99,30 @@ def test_what_was_not_measured_is_a_dash_and_a_failure_says_why(record):
 
 
 def test_a_seed_that_failed_is_counted(record):
-    lost = record(seed=2, measurements={}, images={}, status="failed", error="out of memory")
+    lost = record(seed=2, **NOTHING, status="failed", error="out of memory")
     made = table([record(seed=0, accuracy=0.8), record(seed=1, accuracy=0.6), lost])
     assert cells_of(made, "attribute accuracy, macro")[0].text == "0.700 ± 0.141 (1 of 3 seeds failed)"
-    first_failed = record(seed=0, measurements={}, images={}, status="failed", error="out of memory")
+    first_failed = record(seed=0, **NOTHING, status="failed", error="out of memory")
     (cell,) = cells_of(table([first_failed, record(seed=1)]), "attribute accuracy, macro")
     assert cell.text == "0.800 (0.780 to 0.820) (1 of 2 seeds failed)"
 
 
 def test_epochs_that_warm_up_after_a_resume_do_not_count(record):
-    resumed = record(seconds=(100.0, 4.0, 90.0, 6.0))
-    resumed.measurements["training"]["resumed_at_epochs"] = [2]
+    whole = record(seconds=(100.0, 4.0, 90.0, 6.0))
+    resumed = edited(whole, put([2], "measurements", "training", "resumed_at_epochs"))
     assert cells_of(table([resumed]), "training time per epoch")[0].value == 5
 
 
 def test_presets_never_share_a_column(record):
-    other = record()
-    other.config["preset"] = "laptop"
+    other = edited(record(), put("laptop", "config", "preset"))
     assert [column.title for column in columns([record(), other])] == ["scratch (smoke)", "scratch (laptop)"]
-    other = record()
-    other.config["data_hash"] = "fedcba"
+    other = edited(record(), put("fedcba", "config", "data_hash"))
     assert [column.title for column in columns([record(), other])] == ["scratch #1", "scratch #2"]
 
 
 def test_records_that_do_not_compare_are_said_not_to(record):
     assert table([record(), record("diffusers-8")]).warnings == []
-    other = record("diffusers-8")
-    other.config["data_hash"] = "fedcba"
+    other = edited(record("diffusers-8"), put("fedcba", "config", "data_hash"))
     made = table([record(), other])
     assert made.warnings == made.legend[:1] == [
         "**diffusers-8 differs from scratch:** `data_hash` fedcba, not 0123456789ab. Its times (†) do not compare. "
@@ -241,8 +134,7 @@ def test_records_that_do_not_compare_are_said_not_to(record):
 
 
 def test_recipes_get_columns_of_their_own(record):
-    other = record()
-    other.config["recipe"] = other.config["recipe"] | {"name": "source"}
+    other = edited(record(), put("source", "config", "recipe", "name"))
     assert [column.title for column in columns([record(), other])] == ["scratch (matched)", "scratch (source)"]
 
 
@@ -284,9 +176,8 @@ def test_equals_seldom_get_a_verdict():
 def test_the_sources_words_have_their_measures(record):
     clean, noisy = record(), record("diffusers-32")
     for name, value in (("stray_pixels", 0.3), ("colour_error", 9.0), ("edge_agreement", 0.01), ("saturation", -2.0)):
-        noisy.measurements["artefacts"] = noisy.measurements["artefacts"] | {
-            name: {"value": value, "interval": around(value, 0.005)}
-        }
+        of = ("measurements", "artefacts", name)
+        noisy = edited(noisy, put(value, *of, "value"), put(around(value, 0.005), *of, "interval"))
     (strengths, weaknesses) = words_of(table([clean, noisy]))
     for word in ("clean background (10.0 % against 30.0 %)", "true colors", "accurate shape", "right saturation"):
         assert word in strengths[0]
@@ -297,15 +188,12 @@ def test_the_sources_words_have_their_measures(record):
 def test_a_verdict_needs_seeds_that_agree_and_records_that_compare(record):
     wild = [record(seed=0, accuracy=0.99), record(seed=1, accuracy=0.6)]  # on average no better than the other
     assert "top" not in words_of(table([*wild, record("diffusers-32", accuracy=0.7)]))[0][0]
-    other = record("diffusers-32", accuracy=0.2)
-    other.config["data_hash"] = "fedcba"
+    other = edited(record("diffusers-32", accuracy=0.2), put("fedcba", "config", "data_hash"))
     assert words_of(table([record(), other])) == [[ALONE] * 2] * 2
 
 
 def test_distances_on_another_basis_never_share_a_row(record):
-    other = record("diffusers-32")
-    distance = other.measurements["distance"]["efficientnet-lite0"]
-    other.measurements["distance"] = {"efficientnet-lite0": distance | {"generated": 16}}
+    other = edited(record("diffusers-32"), put(16, "measurements", "distance", EFFICIENTNET, "generated"))
     made = table([record(), other])
     titles = [row.label for row in made.rows if row.label.startswith("Fréchet distance (") and "after" not in row.label]
     assert len(titles) == 2
@@ -322,20 +210,19 @@ def test_equal_budgets_are_read_off_the_curves(record):
     dear = record("diffusers-32", seconds=(9.0, 9.0, 9.0))  # its first epoch is longer than all of the other's
     assert [cell.text for cell in cells_of(table([fast, dear]), label)] == ["0.800 (0.780 to 0.820)", "–"]
     assert not any("equal time" in row.label for row in table([fast]).rows)
-    dear.config["data_hash"] = "fedcba"
+    dear = edited(dear, put("fedcba", "config", "data_hash"))
     assert not any("equal time" in row.label for row in table([fast, dear]).rows)
 
 
 def test_samplers_agree_differ_or_cannot_be_told(record):
     label, one = "… do they agree (0.01, 5 %)?", record()
     for agree, text in ((True, "yes"), (False, "**no**"), (None, "not shown: too few samples to say")):
-        one.measurements["sampler"] = one.measurements["sampler"] | {"agree": agree}
+        one = edited(one, put(agree, "measurements", "sampler", "agree"))
         assert cells_of(table([one]), label)[0].text == text
 
 
 def test_seeds_that_say_different_things_are_both_heard(record):
-    other = record(seed=1)
-    other.measurements["memorisation"] = {"efficientnet-lite0": {"flagged": True}}
+    other = edited(record(seed=1), put(True, "measurements", "memorisation", EFFICIENTNET, "flagged"))
     (cell,) = cells_of(table([record(), other]), "… copies of training images?")
     assert cell.text == "no / **yes**"
 
@@ -351,7 +238,7 @@ def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
     assert "Not drawn, records lack it: Validation loss by timestep." in page
     assert "| wink | 3 | 1 |" in page
     assert "| 9 | 0.730 | 59.0 | 10.0 % |" in page
-    failed = record("diffusers-8", measurements={}, images={}, status="failed", error="out of memory")
+    failed = record("diffusers-8", **NOTHING, status="failed", error="out of memory")
     write_table(tmp_path / "failed", [failed])
     assert not (tmp_path / "failed" / "quality.md").exists()
 
@@ -360,14 +247,17 @@ def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
     path = record_path(tmp_path, record().run)
     path.parent.mkdir()
     path.write_text(record().to_json())
-    assert asdict(read_record(path)) == json.loads(record().to_json())
+    assert read_record(path).to_dict() == json.loads(record().to_json())
     assert read_records(tmp_path) == [read_record(path)]
     write_table(tmp_path, read_records(tmp_path))
     assert (tmp_path / "table.md").read_text().startswith("|")
     for content, word in (
         (record().to_json()[:100], "cannot be read"),
-        (json.dumps(asdict(record()) | {"schema_version": SCHEMA_VERSION + 1}), f"schema_version {SCHEMA_VERSION + 1}"),
-        (json.dumps(asdict(record()) | {"surprise": 1}), "surprise"),
+        (
+            json.dumps(record().to_dict() | {"schema_version": SCHEMA_VERSION + 1}),
+            f"schema_version {SCHEMA_VERSION + 1}",
+        ),
+        (json.dumps(record().to_dict() | {"surprise": 1}), "surprise"),
         ("[]", "cannot be read"),
     ):
         path.write_text(content)
@@ -377,7 +267,7 @@ def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
 
 def moved(record, **environment):
     """The record as if it had been made in another environment."""
-    return replace(record, environment=record.environment | environment)
+    return edited(record, lambda fields: fields["environment"].update(environment))
 
 
 def test_seeds_of_other_machines_are_not_averaged_in_times_but_in_quality(record):
@@ -423,19 +313,19 @@ def test_times_of_another_machine_are_marked_and_nothing_else_is(kind, record):
 
 
 def test_a_measured_peak_tells_machines_of_one_name_apart(record):
-    other = record("diffusers-8")
-    other.measurements["machine_peak"] = {"gemm_flop_per_second": 5e10, "convolution_flop_per_second": 1e10}
+    peak = ("measurements", "machine_peak", "gemm_flop_per_second")
+    other = edited(record("diffusers-8"), put(5e10, *peak))
     made = table([record(), other])
     assert made.warnings == [
         "**diffusers-8 differs from scratch:** measured peak 50 GFLOP/s, not 20 GFLOP/s. Its times (†) do not compare."
     ]
-    other.measurements["machine_peak"]["gemm_flop_per_second"] = 2.1e10  # no two measurements are the same
+    other = edited(other, put(2.1e10, *peak))  # no two measurements are the same
     assert table([record(), other]).warnings == []
 
 
 def test_another_classifiers_numbers_are_marked_and_get_no_verdict(record):
-    other = record("diffusers-32", accuracy=0.6)
-    other.measurements["judge"] = {"macro": {"ceiling": 0.8, "noisy": 0.7, "blurred": 0.7}}
+    judged = put({"ceiling": 0.8, "chance": 0.1, "noisy": 0.7, "blurred": 0.7}, "measurements", "judge", "macro")
+    other = edited(record("diffusers-32", accuracy=0.6), judged)
     made = table([record(), other])
     assert made.warnings == [
         "**diffusers-32 differs from scratch:** another classifier (ceiling 0.800, not –). What the classifier says of "
@@ -445,15 +335,14 @@ def test_another_classifiers_numbers_are_marked_and_get_no_verdict(record):
     assert cells_of(made, "training time per epoch")[1].text == "5.0 s"
     assert words_of(made) == [[ALONE] * 2] * 2
     assert not any("after equal" in row.label for row in made.rows)
-    again = record(seed=1)
-    again.measurements["judge"] = other.measurements["judge"]
+    again = edited(record(seed=1), judged)
     (cell,) = cells_of(table([record(), again]), "attribute accuracy, macro")
     assert cell.text == "0.800 (0.780 to 0.820) (seed 0) / 0.800 (0.780 to 0.820)‡ (seed 1)"
 
 
 def test_what_only_may_matter_is_named_and_nothing_is_marked(record):
     other = moved(record("diffusers-8"), commit="def", versions={"torch": "2.15.0", "einops": "0.8"})
-    other.config["sizes"] = other.config["sizes"] | {"learning_rate": 0.1}
+    other = edited(other, put(0.1, "config", "sizes", "learning_rate"))
     made = table([record(), other])
     assert made.warnings == [
         "**diffusers-8 differs from scratch:** einops 0.8, not –; `sizes.learning_rate` 0.1, not 0.002; "
@@ -479,8 +368,7 @@ def test_the_instruction_set_stands_beside_the_device(record):
         ({"device": "a CPU", "instruction_set": None}, "a CPU, instruction set not recorded, 2 threads"),
     ):
         assert any(line.startswith(words) for line in table([moved(record(), **environment)]).legend)
-    gpu = moved(record(), device="H100", instruction_set=None)
-    gpu.config["device"] = "cuda"
+    gpu = edited(moved(record(), device="H100", instruction_set=None), put("cuda", "config", "device"))
     assert any(line.startswith("H100, 2 threads") for line in table([gpu]).legend)
 
 
@@ -495,10 +383,8 @@ def test_samples_at_chance_get_no_verdict(record):
 
 
 def test_a_classifier_that_guesses_is_flagged_and_has_no_say(record):
-    pair = record(), record("diffusers-32", accuracy=0.6)
-    for each in pair:
-        each.measurements["attributes"]["per_attribute"]["top"]["ceiling"] = 0.2
-    made = table([*pair])
+    guessed = put(0.2, "measurements", "attributes", "per_attribute", "top", "ceiling")
+    made = table([edited(each, guessed) for each in (record(), record("diffusers-32", accuracy=0.6))])
     assert made.warnings == [
         "**The classifier is near or below chance on real images** for top (ceiling 0.200, chance 0.100): do not "
         "believe it there."
@@ -518,19 +404,20 @@ def test_ten_rows_and_fifteen_more_come_first_and_every_row_is_folded_below(reco
         "shape: edge agreement", "validation loss, averaged weights",
     ]  # fmt: skip
     assert first.splitlines()[27] == ""
-    for section, text in zip(made.sections[1:], folded, strict=True):
-        assert text.startswith(f"<summary>{section.title}: all rows</summary>\n\n|  | scratch | diffusers-32 |\n")
+    for (section, rows), text in zip([*made.sections.items()][1:], folded, strict=True):
+        assert text.startswith(f"<summary>{section.value}: all rows</summary>\n\n|  | scratch | diffusers-32 |\n")
         assert text.rstrip().endswith("|\n\n</details>")
-        assert text.count("\n| ") == len(section.rows) + 2
+        assert text.count("\n| ") == len(rows) + 2
     assert (made.to_rich().row_count, made.to_rich(all_rows=True).row_count) == (24, len(made.rows) - 1)  # no pictures
 
 
 def test_a_second_extractor_does_not_lengthen_the_first_rows(record):
     one = record()
-    distances = one.measurements["distance"]
-    other = distances["efficientnet-lite0"] | {"extractor": "mine", "title": "Fréchet distance (mine)"}
-    distances["mine"] = other
-    assert len(table([one]).headlines) == 25
+    theirs = one.to_dict()["measurements"]["distance"][EFFICIENTNET]
+    other = theirs | {"extractor": "mine", "title": "Fréchet distance (mine)"}
+    made = table([edited(one, put(other, "measurements", "distance", "mine"))])
+    assert len(made.headlines) == 25
+    assert "frechet_distance_mine" in [row.key for row in made.rows]
 
 
 LONG = "a_package.of_many.modules.inside.each_other"

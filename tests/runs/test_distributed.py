@@ -11,13 +11,13 @@ import torch
 from torch import distributed
 
 from bench import distributed
-from bench.storage.checkpoint import load_newest
 from bench.errors import BadInput, RunFailed
 from bench.runs.job import Job
-from bench.record import record_path
 from bench.runs.launch import note_end
-from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
+from bench.storage.checkpoint import load_newest
+from bench.storage.records import record_path
 from tests.commands.test_cli import PLUG_IN, ROOT, TINY, bench
+from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
 
 
 def test_fault_32_processes_that_share_their_seeds_are_noticed(monkeypatch):

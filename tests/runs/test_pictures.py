@@ -7,17 +7,19 @@ import torch
 from PIL import Image, ImageSequence
 
 from bench import contestants
-from bench.runs import pictures
-from bench.sampling import samples
 from bench.data.dataset import to_pixels
-from bench.sampling.diffusion import noise_schedule, sample
 from bench.display import display
-from bench.runs.evaluation import asked_of
-from bench.runs.job import Job
 from bench.quality.classifier import AttributeClassifier
+from bench.record import Measurements
 from bench.render.images.confusions import draw_confusions, most_confused
 from bench.render.images.gallery import BAND, SHOWN, to_pictures
+from bench.runs import pictures
+from bench.runs.evaluation import asked_of
+from bench.runs.job import Job
+from bench.sampling import samples
+from bench.sampling.diffusion import noise_schedule, sample
 from tests.conftest import awaken
+from tests.made_up import attributes_of
 
 CPU = torch.device("cpu")
 
@@ -174,9 +176,9 @@ def test_a_finished_run_has_them_all(job, denoiser, asked, drawn):
     confusion = {
         "attribute": "eyes", "variants": list(asked.schema.attributes[column].variants), "counts": counts.tolist(),
     }  # fmt: skip
-    quality = {"attributes": {"confusion": confusion}, "judge": {"untrained": {}}}
+    scored = attributes_of(0.5) | {"confusion": confusion}
     with display("test") as show:
-        found = pictures.draw_pictures(job, denoiser, asked, drawn, judge, quality, show)
+        found = pictures.draw_pictures(job, denoiser, asked, drawn, judge, Measurements(attributes=scored), show)
     assert set(found) == {"guidance", "guidance_sweep", "denoising", "noising", "confusions"}
     for path in [*found.pop("guidance").values(), *found.values()]:
         with open_picture(job, path) as picture:

@@ -13,11 +13,12 @@ from bench.config import PRESETS, SOURCE_OPTIMISATION, RunConfig, rehearsal
 from bench.environment import training_code
 from bench.errors import BadInput
 from bench.runs.only_missing import kept_records
-from bench.record import Record, record_path
 from bench.runs.runner import may_go_on
-from bench.training.trainer import Trainer
+from bench.storage.records import record_path
 from bench.training.state import restore, to_checkpoint
+from bench.training.trainer import Trainer
 from tests.commands.test_cli import PLUG_IN, TINY, bench, timeless
+from tests.made_up import ENVIRONMENT, bare_record, edited, put
 
 
 @pytest.mark.parametrize("text", ["5", "0s", "9 m", "-1m", "m", "1d"])
@@ -60,7 +61,7 @@ def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(t
 
 
 def kept(config: RunConfig, out, **environment):
-    record = Record(config.as_dict(), environment, "bench run", "done")
+    record = bare_record(config, ENVIRONMENT | environment)
     path = record_path(out, config)
     path.parent.mkdir(exist_ok=True)
     path.write_text(record.to_json())
@@ -89,7 +90,7 @@ def test_only_missing_refuses_a_record_of_something_else(config, tmp_path):
 
 
 def test_a_failed_run_is_no_record_to_keep(config, tmp_path):
-    failed = replace(kept(config, tmp_path), status="failed", error="why")
+    failed = edited(kept(config, tmp_path), put("failed", "status"), put("why", "error"))
     record_path(tmp_path, config).write_text(failed.to_json())
     assert kept_records(tmp_path, [config], None) == {}
 

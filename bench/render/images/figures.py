@@ -1,14 +1,12 @@
 """What all plots share: how contestants look, lines with bands, and files of the same bytes every time."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import fmean
-from typing import Any, NamedTuple
-
-from bench.render.table.row import walk
+from typing import Any, NamedTuple, TypeVar
 
 Figure = Any  # matplotlib's, which is imported late
-Point = dict[str, Any]
+Point = TypeVar("Point")
 SALT: Any = {"svg.fonttype": "none", "svg.hashsalt": "bench"}  # text stays text, and the same plot has the same bytes
 
 
@@ -48,10 +46,10 @@ def blank(width: float, height: float) -> Figure:
 
 
 def points_of(
-    rows: Iterable[Point] | None, x: tuple[str, ...], y: tuple[str, ...], unit: float = 1
+    points: Iterable[Point], x: Callable[[Point], float | None], y: Callable[[Point], float | None], unit: float = 1
 ) -> list[tuple[float, float] | None]:
-    """Pairs of what lies at two paths of every row; None where either is missing."""
-    pairs = [(walk(row, x), walk(row, y)) for row in rows or []]
+    """Pairs of two readings of every point; None where either is missing."""
+    pairs = [(x(point), y(point)) for point in points]
     return [None if a is None or b is None else (a / unit, b) for a, b in pairs]
 
 

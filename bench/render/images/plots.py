@@ -5,27 +5,45 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from bench.storage import durable
-from bench.record import Record
-from bench.render.table.column import Column
+from bench.record import CurvePoint, GuidancePoint, Record
+from bench.record.cost import Cost
+from bench.record.quality import AttributeAccuracy
 from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
-from bench.render.table.row import at, walk
+from bench.render.table.column import Column
+from bench.render.table.numbers import artefact
+from bench.storage import durable
 
-AXES = (("images", 1e3, "thousand images seen"), ("seconds", 60, "minutes of training"),
-        ("training_flop", 1e15, "PFLOP of training"))  # fmt: skip
-MEASURES = (("accuracy", "attribute accuracy ↑"), ("frechet_distance", "Fréchet distance, few samples ↓"))
-SWEPT = (
-    ("accuracy ↑", ("accuracy",)),
-    ("Fréchet distance, few samples ↓", ("frechet_distance",)),
-    ("stray pixels, share ↓", ("artefacts", "stray_pixels", "value")),
-    ("saturation against real, chroma", ("artefacts", "saturation", "value")),
+AXES: tuple[tuple[Callable[[CurvePoint], float | None], float, str], ...] = (
+    (lambda point: point.images, 1e3, "thousand images seen"),
+    (lambda point: point.seconds, 60, "minutes of training"),
+    (lambda point: point.training_flop, 1e15, "PFLOP of training"),
 )
+MEASURES: tuple[tuple[Callable[[CurvePoint], float | None], str], ...] = (
+    (lambda point: point.accuracy, "attribute accuracy ↑"),
+    (lambda point: point.frechet_distance, "Fréchet distance, few samples ↓"),
+)
+SWEPT: tuple[tuple[str, Callable[[GuidancePoint], float | None]], ...] = (
+    ("accuracy ↑", lambda point: point.accuracy),
+    ("Fréchet distance, few samples ↓", lambda point: point.frechet_distance),
+    ("stray pixels, share ↓", artefact(lambda a: a.stray_pixels)),
+    ("saturation against real, chroma", artefact(lambda a: a.saturation)),
+)
+
+
+class Kind(NamedTuple):
+    """A kind of memory: the bytes of it, and how it is drawn."""
+
+    bytes_of: Callable[[Cost], int]
+    words: str
+    hatch: str
+
+
 KINDS = (
-    ("weights_bytes", "weights", ""),
-    ("adam_bytes", "Adam", "///"),
-    ("gradients_bytes", "gradients", "..."),
-    ("ema_bytes", "average (EMA)", "xxx"),
-    ("activations", "activations saved", "\\\\"),
+    Kind(lambda cost: cost.weights_bytes, "weights", ""),
+    Kind(lambda cost: cost.adam_bytes, "Adam", "///"),
+    Kind(lambda cost: cost.gradients_bytes, "gradients", "..."),
+    Kind(lambda cost: cost.ema_bytes, "average (EMA)", "xxx"),
+    Kind(lambda cost: 0 if cost.activations is None else cost.activations.saved_bytes, "activations saved", "\\\\"),
 )
 GIB = 2**30
 KINDS_OF_FILE = ("png", "svg")
@@ -37,7 +55,7 @@ class Plot(NamedTuple):
     name: str
     title: str
     alt: str
-    measured: Callable[[Record], Any]  # nothing where a record has not what is drawn
+    measured: Callable[[Record], bool]  # whether a record has what is drawn
     draw: Callable[[list[Column]], Figure]
 
 
@@ -67,7 +85,7 @@ def draw_curves(made: list[Column]) -> Figure:
     for row, (measure, words) in zip(panels, MEASURES, strict=True):
         for panel, (axis, unit, label) in zip(row, AXES, strict=True):
             for number, column in enumerate(made):
-                curves = [points_of(at("curve")(r), (axis,), (measure,), unit) for r in column.records]
+                curves = [points_of(r.measurements.curve, axis, measure, unit) for r in column.records]
                 draw_line(panel, curves, column.title, look(number))
             panel.set_xlabel(label)
         row[0].set_ylabel(words)
@@ -78,9 +96,9 @@ def draw_curves(made: list[Column]) -> Figure:
 def draw_guidance(made: list[Column]) -> Figure:
     """Accuracy, Fréchet distance, stray pixels and saturation by guidance scale."""
     figure = blank(13, 3.4)
-    for panel, (words, path) in zip(figure.subplots(1, len(SWEPT)), SWEPT, strict=True):
+    for panel, (words, read) in zip(figure.subplots(1, len(SWEPT)), SWEPT, strict=True):
         for number, column in enumerate(made):
-            curves = [points_of(at("guidance")(r), ("guidance",), path) for r in column.records]
+            curves = [points_of(r.measurements.guidance, lambda point: point.guidance, read) for r in column.records]
             draw_line(panel, curves, column.title, look(number))
         panel.set_xlabel("guidance scale")
         panel.set_title(words)
@@ -90,11 +108,11 @@ def draw_guidance(made: list[Column]) -> Figure:
 
 def draw_attributes(made: list[Column]) -> Figure:
     """Accuracy of every attribute as a dot a contestant, between chance and the ceiling of the judge."""
-    tables = [[at("attributes", "per_attribute")(record) for record in column.records] for column in made]
+    tables = [[per_attribute(record) for record in column.records] for column in made]
     limits = {
-        name: (row["chance"], row["ceiling"])
+        name: (row.chance, row.ceiling)
         for seeds in reversed(tables) for table in reversed(seeds) for name, row in table.items()
-        if row["accuracy"] is not None
+        if None not in (row.accuracy, row.chance, row.ceiling)
     }  # fmt: skip
     names = [name for name in tables[0][0] if name in limits] + [n for n in limits if n not in tables[0][0]]
     figure = blank(8, 1 + 0.5 * len(names))
@@ -116,15 +134,24 @@ def draw_attributes(made: list[Column]) -> Figure:
     return figure
 
 
-def draw_dots(panel: Any, names: list[str], seeds: list[Any], title: str, number: int, of: int) -> None:
+def per_attribute(record: Record) -> dict[str, AttributeAccuracy]:
+    scored = record.measurements.attributes
+    return {} if scored is None else scored.per_attribute
+
+
+def draw_dots(
+    panel: Any, names: list[str], seeds: list[dict[str, AttributeAccuracy]], title: str, number: int, of: int
+) -> None:
     """A contestant's dots, a little below or above the middle of their lines, with what they are sure of."""
     style = look(number)
     for place, name in enumerate(names):
-        rows = [table[name] for table in seeds if walk(table, (name, "accuracy")) is not None]
-        if not rows:
+        rows = [table[name] for table in seeds if name in table]
+        values = [row.accuracy for row in rows if row.accuracy is not None]
+        if not values:
             continue
-        values = [row["accuracy"] for row in rows]
-        low, high = rows[0]["interval"] if len(rows) == 1 else (min(values), max(values))
+        low, high = min(values), max(values)
+        if len(values) == 1:
+            low, high = next(row.interval for row in rows if row.accuracy is not None) or (low, high)
         middle, height = fmean(values), place + 0.22 * (number - (of - 1) / 2)
         panel.errorbar(
             [middle], [height], xerr=[[max(0, middle - low)], [max(0, high - middle)]], color=style.color,
@@ -135,39 +162,34 @@ def draw_dots(panel: Any, names: list[str], seeds: list[Any], title: str, number
 def draw_memory(made: list[Column]) -> Figure:
     """What a training step keeps at full scale, stacked: for the parameters alone, and with a batch's activations."""
     figure = blank(11, 1.6 + 0.6 * len(made))
-    first = at("full_cost")(made[0].records[0])
-    size = f"{first['image_size']}×{first['image_size']}, batches of {first['batch_size']}"
+    costs = [cost for column in made if (cost := column.records[0].measurements.full_cost) is not None]
+    size = f"{costs[0].image_size}×{costs[0].image_size}, batches of {costs[0].batch_size}"
     for panel, kinds, words in zip(
         figure.subplots(1, 2, sharey=True),
         (KINDS[:-1], KINDS),
         ("GiB kept for the parameters", f"GiB with the activations at {size}"),
         strict=True,
     ):
-        draw_stacks(panel, made, kinds)
+        draw_stacks(panel, [column.title for column in made], costs, kinds)
         panel.set_xlabel(words)
     panel.invert_yaxis()
     figure.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=len(KINDS))
     return figure
 
 
-def draw_stacks(panel: Any, made: list[Column], kinds: Iterable[tuple[str, str, str]]) -> None:
+def draw_stacks(panel: Any, titles: list[str], costs: list[Cost], kinds: Iterable[Kind]) -> None:
     """A bar a contestant, made of some kinds of memory, with their sum."""
-    costs = [at("full_cost")(column.records[0]) for column in made]
-    left = [0.0] * len(made)
-    for shade, (key, words, hatch) in enumerate(kinds):
-        widths = [bytes_of(cost, key) / GIB for cost in costs]
+    left = [0.0] * len(titles)
+    for shade, kind in enumerate(kinds):
+        widths = [kind.bytes_of(cost) / GIB for cost in costs]
         panel.barh(
-            [column.title for column in made], widths, left=left, label=words, hatch=hatch, edgecolor="black",
+            titles, widths, left=left, label=kind.words, hatch=kind.hatch, edgecolor="black",
             color=f"{0.95 - 0.13 * shade:.2f}", linewidth=0.6,
         )  # fmt: skip
         left = [before + width for before, width in zip(left, widths, strict=True)]
     for place, total in enumerate(left):
         panel.text(total, place, f" {total:,.2f}", va="center")
     panel.set_xlim(0, 1.2 * max(left))
-
-
-def bytes_of(cost: dict[str, Any], key: str) -> int:
-    return cost["activations"]["saved_bytes"] if key == "activations" else cost.get(key) or 0
 
 
 def draw_timesteps(made: list[Column]) -> Figure:
@@ -184,34 +206,44 @@ def draw_timesteps(made: list[Column]) -> Figure:
 
 
 def losses_of(record: Record) -> Iterable[tuple[float, float]]:
-    last = at("training", "validation")(record)[-1]
-    return zip(at("training", "validation_timesteps")(record), last.get("averaged", last["raw"]), strict=True)
+    training = record.measurements.training
+    if training is None or not training.validation:
+        return []
+    last = training.validation[-1]
+    return zip(training.validation_timesteps, last.averaged or last.raw, strict=True)
+
+
+def full_activations(record: Record) -> bool:
+    """Whether what a step keeps at full scale is known in full."""
+    cost = record.measurements.full_cost
+    return cost is not None and cost.activations is not None
 
 
 PLOTS = (
     Plot(
         "curves", "Quality after every epoch, by images seen, time and arithmetic",
         "Line charts: attribute accuracy and Fréchet distance after every epoch, by images seen, by minutes of "
-        "training and by arithmetic; a line a contestant, its seeds as a band.", at("curve"), draw_curves,
+        "training and by arithmetic; a line a contestant, its seeds as a band.", lambda r: bool(r.measurements.curve),
+        draw_curves,
     ),
     Plot(
         "guidance", "Quality by guidance scale",
         "Line charts: accuracy, Fréchet distance, stray pixels and saturation by guidance scale, a line a contestant.",
-        at("guidance"), draw_guidance,
+        lambda r: bool(r.measurements.guidance), draw_guidance,
     ),
     Plot(
         "attributes", "Accuracy of every attribute, with chance and ceiling",
         "Dot plot: how often samples show what was asked for, a line an attribute, between chance level and ceiling.",
-        at("attributes", "per_attribute"), draw_attributes,
+        lambda r: bool(per_attribute(r)), draw_attributes,
     ),
     Plot(
         "memory", "Memory of a training step at full scale",
         "Stacked bars: weights, Adam, gradients, average and activations of every contestant at the published size.",
-        at("full_cost", "activations"), draw_memory,
+        full_activations, draw_memory,
     ),
     Plot(
         "timesteps", "Validation loss by timestep",
         "Line chart: the loss on held-out images at each of the timesteps that it is averaged over, a line a "
-        "contestant.", at("training", "validation_timesteps"), draw_timesteps,
+        "contestant.", lambda r: bool([*losses_of(r)]), draw_timesteps,
     ),
 )  # fmt: skip

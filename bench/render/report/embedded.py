@@ -5,7 +5,6 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from xml.etree import ElementTree
 
 from PIL import Image
@@ -37,7 +36,7 @@ class Shelf:
         self.folder = folder.resolve()
         self.missing: dict[tuple[str, str], list[str]] = {}  # (what, why) -> whose
 
-    def take(self, path: Any, what: str, whose: str, alt: str) -> Picture | None:
+    def take(self, path: str | None, what: str, whose: str, alt: str) -> Picture | None:
         """The picture at a record's path, or None and a note of what is missing and why."""
         try:
             return read_picture(locate(self.folder, path), alt)
@@ -58,12 +57,10 @@ class Shelf:
         ]
 
 
-def locate(folder: Path, path: Any) -> Path:
+def locate(folder: Path, path: str | None) -> Path:
     """The file that a record names below its own folder; NotDrawn if it leads elsewhere, or to no picture."""
     if path is None:
         raise NotDrawn(NOT_THERE)
-    if not isinstance(path, str):
-        raise NotDrawn("the record names no path")
     named = PurePosixPath(path)
     if named.is_absolute() or ".." in named.parts:
         raise NotDrawn("its path leads out of the results folder")

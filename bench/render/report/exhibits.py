@@ -1,31 +1,46 @@
 """What every contestant has drawn, as the page shows it: guidance strips, galleries, and the plots of a folder."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from bench.record import Record
-from bench.render.table.column import Column
-from bench.render.report.embedded import NOT_THERE, Picture, Shelf
-from bench.render.table.numbers import GUIDANCE_COLUMNS, number
+from bench.record import Images, Record
 from bench.render.images.plots import PLOTS
-from bench.render.table.row import at, walk
+from bench.render.report.embedded import NOT_THERE, Picture, Shelf
+from bench.render.table.column import Column
+from bench.render.table.numbers import MAIN_NUMBERS
 
-SINGLE = (
-    ("samples", "samples above real ones", "Samples, each row above the real avatars of the same conditions",
-     "Avatars drawn by {}, above the real avatars of the same conditions in the same order"),
-    ("denoising", "denoising", "From noise to avatars, at guidance 7",
-     "Animation: noise becomes avatars drawn by {}, step by step"),
-    ("guidance_sweep", "guidance sweep", "The same avatars while the guidance scale grows",
-     "Animation: the same avatars drawn by {}, at one guidance scale after another"),
-    ("noising", "noising", "What training adds: a real avatar under more and more noise, and ᾱ, the share that is left",
-     "A real avatar that disappears in noise from left to right, as {} is trained on it"),
-    ("confusions", "confusions",
-     "What is taken for what, of the attribute shown worst: its ten variants with most mistakes",
-     "Grid of samples by {}: variants asked in rows, variants seen in columns, right ones framed"),
+
+class Single(NamedTuple):
+    """A picture that a run has one of."""
+
+    path: Callable[[Images], str | None]
+    what: str
+    caption: str
+    alt: str
+    is_animation: bool = False
+    is_chart: bool = False
+    of_every_seed: bool = False  # else one seed of a contestant is enough
+
+
+SAMPLES = Single(
+    lambda images: images.samples, "samples above real ones",
+    "Samples, each row above the real avatars of the same conditions",
+    "Avatars drawn by {}, above the real avatars of the same conditions in the same order", of_every_seed=True,
 )  # fmt: skip
-ANIMATIONS = {"denoising", "guidance_sweep"}
-CHARTS = {"confusions"}
-OF_FIRST_SEED = {"denoising", "guidance_sweep", "noising", "confusions"}  # one seed of a contestant is enough
+OTHERS = (
+    Single(lambda images: images.denoising, "denoising", "From noise to avatars, at guidance 7",
+           "Animation: noise becomes avatars drawn by {}, step by step", is_animation=True),
+    Single(lambda images: images.guidance_sweep, "guidance sweep", "The same avatars while the guidance scale grows",
+           "Animation: the same avatars drawn by {}, at one guidance scale after another", is_animation=True),
+    Single(lambda images: images.noising, "noising",
+           "What training adds: a real avatar under more and more noise, and ᾱ, the share that is left",
+           "A real avatar that disappears in noise from left to right, as {} is trained on it"),
+    Single(lambda images: images.confusions, "confusions",
+           "What is taken for what, of the attribute shown worst: its ten variants with most mistakes",
+           "Grid of samples by {}: variants asked in rows, variants seen in columns, right ones framed", is_chart=True),
+)  # fmt: skip
+SINGLE = (SAMPLES, *OTHERS)
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ class Sweep:
 def shown_records(column: Column) -> list[Record]:
     """The records of a column that have pictures to show; the first, which stands for it, has them all if one has."""
     done = [record for record in column.records if record.status == "done"]
-    return sorted(done, key=lambda record: not scales_of(record))
+    return sorted(done, key=lambda record: not record.images.guidance)
 
 
 def left_out(choice: Choice, columns: list[Column]) -> list[str]:
@@ -90,9 +105,9 @@ def left_out(choice: Choice, columns: list[Column]) -> list[str]:
         (
             choice.every_epoch,
             "epochs between the second and the last",
-            any(len(i.get("epochs") or []) > 3 for i in images),
+            any(len(each.epochs) > 3 for each in images),
         ),
-        (choice.animations, "animations", any(ANIMATIONS & i.keys() for i in images)),
+        (choice.animations, "animations", any(one.path(i) for i in images for one in SINGLE if one.is_animation)),
     )
     return [what for kept, what, there in told if there and not kept]
 
@@ -100,25 +115,27 @@ def left_out(choice: Choice, columns: list[Column]) -> list[str]:
 def gallery(shelf: Shelf, title: str, record: Record, choice: Choice, is_first: bool) -> Gallery:
     """The pictures of one run; the notes of the shelf say which are missing, of those that its seed is to have."""
     whose = f"{title}, seed {record.run.seed}"
-    exhibits = {}
-    for key, what, caption, alt in SINGLE:
-        if key in ANIMATIONS and not choice.animations:
-            continue
-        if key in OF_FIRST_SEED and not is_first and key not in record.images:
-            continue
-        picture = shelf.take(record.images.get(key), what, whose, alt.format(title))
-        if picture is not None:
-            kind = "animation" if picture.still else "chart" if key in CHARTS else "strip"
-            exhibits[key] = Exhibit(caption, picture, kind)
-    samples = exhibits.pop("samples", None)
+    wanted = [
+        one
+        for one in OTHERS
+        if (choice.animations or not one.is_animation) and (is_first or one.path(record.images) is not None)
+    ]
+    samples, *others = [exhibit(shelf, title, whose, record, one) for one in (SAMPLES, *wanted)]
     taken = epochs(shelf, title, whose, record, choice)
-    return Gallery(title, record.run.seed, samples, taken, list(exhibits.values()))
+    return Gallery(title, record.run.seed, samples, taken, [one for one in others if one is not None])
+
+
+def exhibit(shelf: Shelf, title: str, whose: str, record: Record, one: Single) -> Exhibit | None:
+    picture = shelf.take(one.path(record.images), one.what, whose, one.alt.format(title))
+    if picture is None:
+        return None
+    return Exhibit(one.caption, picture, "animation" if picture.still else "chart" if one.is_chart else "strip")
 
 
 def epochs(shelf: Shelf, title: str, whose: str, record: Record, choice: Choice) -> list[tuple[int, Picture]]:
     """The strip of samples after every epoch, or after the first, second and last."""
-    paths = record.images.get("epochs")
-    if not isinstance(paths, list) or not paths:
+    paths = record.images.epochs
+    if not paths:
         shelf.lacks("samples after every epoch", whose, NOT_THERE)
         return []
     numbered = list(enumerate(paths, 1))
@@ -134,24 +151,15 @@ def epochs(shelf: Shelf, title: str, whose: str, record: Record, choice: Choice)
     return [(epoch, picture) for epoch, picture in taken if picture is not None]
 
 
-def scales_of(record: Record) -> dict[str, Any]:
-    """The paths of the strips by their scale; nothing that is no scale."""
-    found = record.images.get("guidance")
-    return {scale: path for scale, path in found.items() if is_scale(scale)} if isinstance(found, dict) else {}
-
-
-def is_scale(text: str) -> bool:
-    return text.replace(".", "", 1).isdecimal() and text.isascii()
-
-
 def sweep(shelf: Shelf, columns: list[Column]) -> Sweep | None:
     """The strips of the first seed of every contestant; None where nobody has one."""
     shown = [(column.title, records[0]) for column in columns if (records := shown_records(column))]
-    scales = sorted({scale for _, record in shown for scale in scales_of(record)}, key=float)
+    scales = sorted({scale for _, record in shown for scale in record.images.guidance}, key=float)
     for title, record in shown:
-        if not scales_of(record):
+        if not record.images.guidance:
             shelf.lacks("guidance strips", f"{title}, seed {record.run.seed}", NOT_THERE)
-    strips = [(title, [strip(shelf, title, record, s) for s in scales]) for title, record in shown if scales_of(record)]
+    with_strips = [(title, record) for title, record in shown if record.images.guidance]
+    strips = [(title, [strip(shelf, title, record, scale) for scale in scales]) for title, record in with_strips]
     if not any(each.picture for _, line in strips for each in line):
         return None
     recipe = f"{shown[0][1].run.recipe.guidance:g}"
@@ -161,19 +169,17 @@ def sweep(shelf: Shelf, columns: list[Column]) -> Sweep | None:
 def strip(shelf: Shelf, title: str, record: Record, scale: str) -> Strip:
     alt = f"The same avatars drawn by {title} at guidance {scale}"
     what = f"the strip at guidance {scale}"
-    picture = shelf.take(scales_of(record).get(scale), what, f"{title}, seed {record.run.seed}", alt)
+    picture = shelf.take(record.images.guidance.get(scale), what, f"{title}, seed {record.run.seed}", alt)
     return Strip(scale, picture, numbers_at(record, float(scale)))
 
 
 def numbers_at(record: Record, scale: float) -> str:
     """`accuracy 0.846, Fréchet distance 93.6, stray pixels 0.8 %` as measured at that scale."""
-    points = [point for point in at("guidance")(record) or [] if point["guidance"] == scale]
-    written = [
-        f"{name} {number(points[0], write, path)}"
-        for name, path, write in GUIDANCE_COLUMNS[1:4]
-        if points and walk(points[0], path) is not None
-    ]
-    return ", ".join(written)
+    point = next((point for point in record.measurements.guidance if point.guidance == scale), None)
+    if point is None:
+        return ""
+    known = [number for number in MAIN_NUMBERS if number.read(point) is not None]
+    return ", ".join(f"{number.name} {number.write(point)}" for number in known)
 
 
 def plots(shelf: Shelf) -> list[Exhibit]:

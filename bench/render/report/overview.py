@@ -4,19 +4,23 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.storage import durable
 from bench.errors import BadInput
-from bench.record import Record, readable_records
+from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
-from bench.render.table.column import Column, columns
-from bench.render.report.exhibits import SINGLE, scales_of, shown_records
+from bench.render.images.plots import PLOTS
 from bench.render.judges import defect_lines
 from bench.render.ladder import ladder_lines
 from bench.render.markdown import escape, image
 from bench.render.overhead import overhead_lines
-from bench.render.images.plots import PLOTS
-from bench.render.table.table import ODD, drawable, table
+from bench.render.report.exhibits import SINGLE, shown_records
+from bench.render.table.column import Column, columns
+from bench.render.table.table import table
+from bench.storage import durable
+from bench.storage.records import readable_records
 from bench.text import line_of
+
+# What a damaged document may raise: one beside the records has no schema.
+ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 INTRODUCTION = """# Results
 
@@ -65,7 +69,7 @@ def anchor(title: str) -> str:
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     """The records of a folder, if it has any."""
     if any((folder / "records").glob("*.json")):
-        records, refused = readable_records(folder, drawable)
+        records, refused = readable_records(folder)
         refusals += refused
         left_out = [f"**Left out:** {escape(why)}." for why in refused]
         yield f"{folder.name}: the comparison", "\n\n".join([*left_out, comparison(folder, records)])
@@ -134,19 +138,19 @@ def plots(folder: Path) -> list[str]:
 def gallery(folder: Path, column: Column) -> list[str]:
     """The pictures of one seed of a contestant, each under what it is, and the names of those that are not there."""
     record, parts, missing = shown_records(column)[0], [f"### {escape(f'{folder.name}: {column.title}')}"], []
-    epochs = [(f"after epoch {n}", path) for n, path in enumerate(record.images.get("epochs", []), 1)]
-    scales = [(f"guidance {scale}", path) for scale, path in scales_of(record).items()]
+    epochs = [(f"after epoch {n}", path) for n, path in enumerate(record.images.epochs, 1)]
+    scales = [(f"guidance {scale}", path) for scale, path in record.images.guidance.items()]
     for title, strips in (("What it learns over the epochs", epochs), ("The same at every guidance scale", scales)):
         there = [(words, path) for words, path in strips if (folder / path).exists()]
         parts += [f"{title}:"] if there else []
         parts += [f"{words}<br>{image(f'{column.title}, {words}', f'{folder.name}/{path}')}" for words, path in there]
         missing += [] if there else [title.lower()]
-    for key, what, caption, alt in SINGLE:
-        path = record.images.get(key)
+    for one in SINGLE:
+        path = one.path(record.images)
         if path is not None and (folder / path).exists():
-            parts.append(f"{caption}:<br>{image(alt.format(column.title), f'{folder.name}/{path}')}")
+            parts.append(f"{one.caption}:<br>{image(one.alt.format(column.title), f'{folder.name}/{path}')}")
         else:
-            missing.append(what)
+            missing.append(one.what)
     return [*parts, f"Not drawn: {', '.join(missing)}."] if missing else parts
 
 

@@ -1,28 +1,30 @@
 """The page on quality, `quality.md`: curves, guidance sweep and confusions, from records alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.storage import durable
-from bench.record import Record
+from bench.record import CurvePoint, GuidancePoint, Record
+from bench.render.images.plots import PLOTS, write_plots
+from bench.render.markdown import escape, markdown
 from bench.render.table.column import Column, columns
 from bench.render.table.comparability import comparability_notes
-from bench.render.markdown import escape, markdown
 from bench.render.table.numbers import Numbers, confusion_numbers, guidance_numbers
-from bench.render.images.plots import PLOTS, write_plots
-from bench.render.table.row import MISSING, at
+from bench.render.table.row import MISSING
+from bench.storage import durable
 
 
 def write_quality(out: Path, records: list[Record]) -> None:
     """Draw the page of a results folder with its pictures."""
     done = columns([record for record in records if record.status == "done"])
     missing = write_plots(out, done)
-    made = [column for column in done if at("curve")(column.records[0])]
+    made = [column for column in done if column.records[0].measurements.curve]
     if made:
         durable.write_text(out / "quality.md", page(made, missing))
 
 
 def page(made: list[Column], missing: list[str]) -> str:
     """The page in Markdown."""
+    first = made[0].records[0].measurements
     parts = [
         "# Quality",
         "The numbers behind the [table](table.md); what each of them means stands in the README under *How to read the "
@@ -30,13 +32,13 @@ def page(made: list[Column], missing: list[str]) -> str:
         *(f"- {note}" for note in comparability_notes(made)),
         "## After every epoch",
         *plot("curves", missing),
-        f"From {few(made, 'curve')} samples, so Fréchet distances are higher than the table's and compare with each "
+        f"From {few(first.curve)} samples, so Fréchet distances are higher than the table's and compare with each "
         "other only; before the last epoch the learning rate is still high: compare the ends first.",
         "## Attributes",
         *plot("attributes", missing),
         "## Guidance",
         *plot("guidance", missing),
-        f"From {few(made, 'guidance')} samples: the same note holds.",
+        f"From {few(first.guidance)} samples: the same note holds.",
         *in_markdown(guidance_numbers(made)),
         "## Where in the noise",
         *plot("timesteps", missing),
@@ -55,10 +57,9 @@ def plot(name: str, missing: list[str]) -> list[str]:
     return [f"Not drawn, records lack it: {found.title}." if name in missing else f"![{found.alt}](images/{name}.png)"]
 
 
-def few(made: list[Column], table: str) -> str:
-    """How many samples the points of a table of the first record rest on."""
-    points = at(table)(made[0].records[0]) or [{}]
-    return str(points[-1].get("samples", MISSING))
+def few(points: Sequence[CurvePoint | GuidancePoint]) -> str:
+    """How many samples each point rests on."""
+    return MISSING if not points or points[-1].samples is None else str(points[-1].samples)
 
 
 def in_markdown(tables: list[Numbers]) -> list[str]:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,14 +13,14 @@ from markupsafe import Markup, escape
 from bench.errors import BadInput
 from bench.record import Record
 from bench.render.report import exhibits, setting
-from bench.render.table.column import Column
 from bench.render.report.embedded import Picture, Shelf
 from bench.render.report.exhibits import Choice, Exhibit, Gallery, Sweep
+from bench.render.table.column import Column
 from bench.render.table.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.table.row import Row
+from bench.render.table.rows import EXAMPLE
 from bench.render.table.runs_table import Runs, runs_table
-from bench.render.table.table import ARROWS, ODD, Cell, Table, drawable, table
-from bench.text import line_of
+from bench.render.table.table import ARROWS, Cell, Table, table
 
 LIMIT = 8_000_000  # bytes of a page: what goes through a mail
 CHOICES = (
@@ -68,28 +68,10 @@ class ResultSet:
     missing: list[str]
 
 
-def checked(path: Path) -> Record:
-    """A record that can be drawn; one made elsewhere may hold a text where a number belongs."""
-    try:
-        record = drawable(path)
-        rival = replace(record, config=record.config | {"contestant": "itself under another name"})
-        result_set(path, [record, rival], [], Choice())  # below a file lies no picture: only numbers are tried
-    except BadInput:
-        raise
-    except ODD as error:
-        why = f"record {path.name} cannot be shown ({line_of(error)}): delete it and run again"
-        raise BadInput(why) from error
-    return record
-
-
 def write_page(sets: list[tuple[Path, list[Record], list[str]]], command: str) -> str:
     """The page of some results folders, each with its records and the refusals; BadInput if it grows too large."""
     for choice in CHOICES:
-        try:
-            page = render([result_set(*each, choice) for each in sets], command)
-        except ODD as error:  # each could be shown alone
-            why = line_of(error)
-            raise BadInput(f"the records cannot be shown together ({why}): keep those of others apart") from error
+        page = render([result_set(*each, choice) for each in sets], command)
         if (size := len(page.encode())) <= LIMIT:
             return page
     raise BadInput(f"the report would have {size / 1e6:.1f} MB, over {LIMIT / 1e6:.0f}: name fewer folders")
@@ -122,18 +104,18 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
 
 def grouped(made: Table, shelf: Shelf) -> Iterator[Group]:
     """The rows of the comparison under headings, in their order."""
-    for section in made.sections:
+    for section, rows in made.sections.items():
         lines = []
-        for row in section.rows:
-            pictures = [examples(column, shelf) for column in made.columns] if row.label == "example" else None
+        for row in rows:
+            pictures = [examples(column, shelf) for column in made.columns] if row.key == EXAMPLE else None
             lines.append(Line(row, ARROWS[row.better].strip(), made.cells(row), pictures))
-        yield Group(section.title, lines)
+        yield Group(section.value, lines)
 
 
 def examples(column: Column, shelf: Shelf) -> list[Picture]:
     """An avatar by every seed of a contestant."""
     taken = [
-        shelf.take(record.images.get("example"), "the example", f"{column.title}, seed {record.run.seed}",
+        shelf.take(record.images.example, "the example", f"{column.title}, seed {record.run.seed}",
                    f"An avatar by {column.title}, seed {record.run.seed}")
         for record in exhibits.shown_records(column)
     ]  # fmt: skip

@@ -1,11 +1,11 @@
 """What the report says around its tables: the setting, how to read the curves, what stands in a record."""
 
 from bench.record import Record
+from bench.render.report.quality import few
 from bench.render.table.column import Column
 from bench.render.table.comparability import machine_name
-from bench.render.table.legend import precision_of
-from bench.render.report.quality import few
-from bench.render.table.row import MISSING, at
+from bench.render.table.legend import images_per_epoch, precision_of
+from bench.render.table.row import MISSING
 
 RECORD_KEYS = (
     ("config", "everything that decides the result: contestant, seed, recipe, sizes, data, device, precision"),
@@ -36,13 +36,13 @@ def plural(count: int, word: str) -> str:
 def facts(records: list[Record]) -> list[tuple[str, str]]:
     """The setting of the first finished run, in words; the notes say where others differ."""
     first = next((record for record in records if record.status == "done"), records[0])
-    run, sizes = first.run, first.run.sizes
+    run, sizes, images = first.run, first.run.sizes, first.data.images
     seeds = ", ".join(str(seed) for seed in sorted({record.run.seed for record in records}))
     return [
         ("Preset and recipe", f"{run.preset}, {run.recipe.name}, seed {seeds}"),
-        ("Images", f"{first.data.get('images', MISSING)} of {run.data}, {sizes.image_size}×{sizes.image_size}"),
-        ("Training", f"{sizes.epochs} epochs of {at('training', 'images_per_epoch')(first) or MISSING} images, batches "
-                     f"of {sizes.batch_size}, {sizes.scale:g} of the published channels"),
+        ("Images", f"{MISSING if images is None else images} of {run.data}, {sizes.image_size}×{sizes.image_size}"),
+        ("Training", f"{sizes.epochs} epochs of {images_per_epoch(first)} images, batches of "
+                     f" {sizes.batch_size}, {sizes.scale:g} of the published channels"),
         ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
                       f"guidance {run.recipe.guidance:g}"),
         ("Machine", f"{machine_name(first)}, {precision_of(first)}"),
@@ -52,12 +52,13 @@ def facts(records: list[Record]) -> list[tuple[str, str]]:
 
 def quality_notes(columns: list[Column]) -> list[str]:
     """How to read the curves and the sweep."""
-    done = [column for column in columns if at("curve")(column.records[0])]
+    done = [column.records[0].measurements for column in columns if column.records[0].measurements.curve]
     if not done:
         return []
+    curve, guidance = few(done[0].curve), few(done[0].guidance)
     return [
-        f"Curves are drawn from {few(done, 'curve')} samples after every epoch, the guidance sweep from "
-        f"{few(done, 'guidance')} at every scale: their Fréchet distances are higher than the comparison's and compare "
+        f"Curves are drawn from {curve} samples after every epoch, the guidance sweep from "
+        f"{guidance} at every scale: their Fréchet distances are higher than the comparison's and compare "
         "with each other only. Before the last epoch the learning rate is still high: compare the ends first.",
         "A line of a plot is a mean over seeds, the band their range; tables of guidance and of confusions are the "
         "first seed's.",

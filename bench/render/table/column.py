@@ -1,10 +1,9 @@
 """The columns of the comparison: records that differ in nothing but the seed stand together."""
 
-import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bench.config import CONTESTANTS
+from bench.config import CONTESTANTS, RunConfig
 from bench.record import Record
 
 WIDEST = 28  # characters of a contestant's name in a header
@@ -38,12 +37,11 @@ def columns(records: list[Record]) -> list[Column]:
 
     A seed that was run twice, as on two machines, gets a column of its own.
     """
-    grouped: dict[tuple[str, int], list[Record]] = {}
-    runs: Counter[str] = Counter()
+    grouped: dict[tuple[RunConfig, int], list[Record]] = {}
+    runs: Counter[RunConfig] = Counter()
     for record in sorted(records, key=place):
-        own = {key: value for key, value in record.config.items() if key not in ("seed", "memory_format")}
-        run = json.dumps([own, record.run.seed], sort_keys=True)
-        grouped.setdefault((json.dumps(own, sort_keys=True), runs[run]), []).append(record)
+        run = replace(record.run, memory_format="")
+        grouped.setdefault((replace(run, seed=0), runs[run]), []).append(record)
         runs[run] += 1
     groups = list(grouped.values())
     told = [read for read in (recipe_of, preset_of) if len({read(group[0]) for group in groups}) > 1]

@@ -1,11 +1,10 @@
 """Which records may stand together: what has to be alike for times, for image quality, and for a classifier's words."""
 
-import json
 from typing import Any
 
 from bench.record import Record
 from bench.render.table.column import Column, seeds_of
-from bench.render.table.row import MISSING, RestsOn, at
+from bench.render.table.row import MISSING, RestsOn
 
 SETTINGS = ("data_hash", "preset", "mixed_precision", "processes")
 RECIPE = (
@@ -13,7 +12,6 @@ RECIPE = (
     + ("sampling_steps", "clip_sample", "guidance")
 )  # fmt: skip
 FREE = ("sizes.learning_rate",)  # named where it differs, but each contestant may have its own
-GEMM = "gemm_flop_per_second"
 PEAKS_ALIKE = 1.25  # two measured peaks of one machine differ by less
 BUSY = 0.5  # load of other work, per core, above which times are said to be measured beside it
 MARKS = {"time": "†", "samples": "‡", "classifier": "‡"}
@@ -35,37 +33,33 @@ def comparable(a: Record, b: Record) -> bool:
 
 def machine_name(record: Record) -> str:
     """The device with its instruction set; of a CPU it is said where that was not recorded."""
-    device, instructions = (record.environment.get(key) for key in ("device", "instruction_set"))
+    device, instructions = record.environment.device, record.environment.instruction_set
     if instructions is None and record.run.device == "cpu":
         instructions = "instruction set not recorded"
-    told = instructions is None or record.run.device != "cpu" or instructions in str(device)
-    return str(device or MISSING) if told else f"{device or MISSING}, {instructions}"
-
-
-def versions_of(record: Record) -> dict[str, str]:
-    return record.environment.get("versions") or {}
+    told = instructions is None or record.run.device != "cpu" or instructions in device
+    return device if told else f"{device}, {instructions}"
 
 
 def same_machine(a: Record, b: Record) -> bool:
     """Whether times of two records compare: device, instruction set, threads, version of torch, measured peak."""
     ours, theirs = (
-        (machine_name(r), r.environment.get("threads"), versions_of(r).get("torch")) for r in (a, b)
+        (machine_name(r), r.environment.threads, r.environment.versions.get("torch")) for r in (a, b)
     )  # fmt: skip
     return ours == theirs and peaks_alike(a, b)
 
 
 def peaks_alike(a: Record, b: Record) -> bool:
     """Whether two measured peaks may be of one machine; so they may where one of them was not measured."""
-    ours, theirs = at("machine_peak")(a), at("machine_peak")(b)
-    if not ours or not theirs or ours.get("precision") != theirs.get("precision"):
+    ours, theirs = a.measurements.machine_peak, b.measurements.machine_peak
+    if ours is None or theirs is None or ours.precision != theirs.precision:
         return True
-    return 1 / PEAKS_ALIKE <= ours[GEMM] / theirs[GEMM] <= PEAKS_ALIKE
+    return 1 / PEAKS_ALIKE <= ours.gemm_flop_per_second / theirs.gemm_flop_per_second <= PEAKS_ALIKE
 
 
 def same_classifier(a: Record, b: Record) -> bool:
     """Whether the classifiers of two records say the same of held-out real images."""
-    ours, theirs = at("judge")(a), at("judge")(b)
-    return not ours or not theirs or json.dumps(ours, sort_keys=True) == json.dumps(theirs, sort_keys=True)
+    ours, theirs = a.measurements.judge, b.measurements.judge
+    return ours is None or theirs is None or ours == theirs
 
 
 def alike(rests_on: RestsOn | None, a: Record, b: Record) -> bool:
@@ -118,17 +112,18 @@ def named(record: Record) -> dict[str, Any]:
     here = record.environment
     settled = {f"`{name}`": value for name, value in settings(record).items()}
     settled["`data_hash`"] = record.run.data_hash[:12]
-    machine = {"on": machine_name(record), "threads": here.get("threads")}
-    return machine | versions_of(record) | settled | {"commit": here.get("commit") or MISSING}
+    machine = {"on": machine_name(record), "threads": here.threads}
+    return machine | here.versions | settled | {"commit": here.commit or MISSING}
 
 
 def peak(record: Record) -> str:
-    return f"{at('machine_peak')(record)[GEMM] / 1e9:,.0f} GFLOP/s"
+    found = record.measurements.machine_peak
+    return MISSING if found is None else f"{found.gemm_flop_per_second / 1e9:,.0f} GFLOP/s"
 
 
 def ceiling(record: Record) -> str:
-    value = at("judge", "macro", "ceiling")(record)
-    return MISSING if value is None else f"{value:.3f}"
+    judge = record.measurements.judge
+    return MISSING if judge is None or judge.macro.ceiling is None else f"{judge.macro.ceiling:.3f}"
 
 
 def comparability_notes(columns: list[Column]) -> list[str]:
@@ -164,12 +159,12 @@ APART: dict[RestsOn, str] = {
 
 def busy_note(column: Column) -> list[str]:
     """A warning where the machine was busy with other work when a run started."""
-    loads = {id(r): load for r in column.records if (load := r.environment.get("load_average") or 0) > BUSY}
+    loads = {id(r): load for r in column.records if (load := r.environment.load_average or 0) > BUSY}
     busy = [record for record in column.records if id(record) in loads]
     if not busy:
         return []
-    load = ("up to " if len(busy) > 1 else "") + f"{max(loads.values()):.1f}"
-    return [f"**{who(column, busy)} was measured beside other work (load {load}):** its times may be too long."]
+    told = ("up to " if len(busy) > 1 else "") + f"{max(loads.values()):.1f}"
+    return [f"**{who(column, busy)} was measured beside other work (load {told}):** its times may be too long."]
 
 
 def who(column: Column, records: list[Record]) -> str:

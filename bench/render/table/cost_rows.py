@@ -2,48 +2,82 @@
 
 import statistics
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 from bench.cost.terms import PARTS, floor_seconds
 from bench.record import Record
+from bench.record.cost import Cost, Flops, MachinePeak, PeakMemory
 from bench.render.anatomy import head_shapes
-from bench.render.table.row import Row, at, decimals, mib, share
+from bench.render.table.row import Row, Section, decimals, mib, share, within
 
-WHERE = (("cost", "here"), ("full_cost", "full scale"))
+Reader = Callable[[Record], float | None]
+
+
+def here(record: Record) -> Cost | None:
+    return record.measurements.cost
+
+
+def full_scale(record: Record) -> Cost | None:
+    return record.measurements.full_cost
+
+
+def measured(record: Record) -> PeakMemory | None:
+    return record.measurements.peak_memory
+
+
+class Size(NamedTuple):
+    """One of the two sizes that are accounted for."""
+
+    key: str
+    label: str
+    cost: Callable[[Record], Cost | None]
+
+
+HERE, FULL = Size("here", "here", here), Size("full_scale", "full scale", full_scale)
+
+
+def flops(cost: Callable[[Record], Cost | None], read: Callable[[Flops], float]) -> Reader:
+    """A reader of FLOP per image."""
+    return within(within(cost, lambda found: found.flops_per_image), read)
+
+
+def peak(read: Callable[[MachinePeak], float | None]) -> Reader:
+    """A reader of what the machine can do, in units of 10^9."""
+    return giga(within(lambda record: record.measurements.machine_peak, read))
 
 
 def median_epoch(record: Record) -> float | None:
     """Seconds of an epoch of training; one that warms up, first or after a resume, counts only if no other is there."""
-    seconds = at("training", "seconds_per_epoch")(record)
-    if not seconds:
+    training = record.measurements.training
+    if training is None or not training.seconds_per_epoch:
         return None
-    cold = {0, *(at("training", "resumed_at_epochs")(record) or [])}
+    cold, seconds = {0, *training.resumed_at_epochs}, training.seconds_per_epoch
     return statistics.median([s for epoch, s in enumerate(seconds) if epoch not in cold] or seconds)
 
 
 def images_per_second(record: Record) -> float | None:
-    seconds = median_epoch(record)
-    return None if seconds is None else at("training", "images_per_epoch")(record) / seconds
+    training, seconds = record.measurements.training, median_epoch(record)
+    return None if training is None or seconds is None else training.images_per_epoch / seconds
 
 
-def giga(read: Callable[[Record], float | None]) -> Callable[[Record], float | None]:
+def giga(read: Reader) -> Reader:
     """A reader of the same in units of 10^9."""
-
-    def scaled(record: Record) -> float | None:
-        value = read(record)
-        return None if value is None else value / 1e9
-
-    return scaled
+    return within(read, lambda value: value / 1e9)
 
 
 def achieved(record: Record) -> float | None:
     """FLOP/s of training: arithmetic counted, over seconds measured."""
-    flops, speed = at("cost", "flops_per_image", "training")(record), images_per_second(record)
-    return None if flops is None or speed is None else flops * speed
+    work, speed = flops(here, lambda f: f.training)(record), images_per_second(record)
+    return None if work is None or speed is None else work * speed
 
 
 def time_floor(record: Record) -> float | None:
     """Seconds that an image's training takes at least, were each kind of operation done at this machine's peak."""
-    return floor_seconds(at("cost", "flops_per_image")(record) or {}, at("machine_peak")(record) or {})
+    cost, peaks = record.measurements.cost, record.measurements.machine_peak
+    if cost is None or cost.flops_per_image is None or peaks is None:
+        return None
+    return floor_seconds(cost.flops_per_image.model_dump(), peaks.model_dump())
 
 
 def share_of_peak(record: Record) -> float | None:
@@ -52,25 +86,20 @@ def share_of_peak(record: Record) -> float | None:
     return None if least is None or speed is None else least * speed
 
 
-def shapes(cost: str) -> Callable[[Record], str | None]:
+def shapes(cost: Cost) -> str | None:
     """Every shape of heads that occurs, with the tokens that it attends from and to."""
-
-    def read(record: Record) -> str | None:
-        found = [here for here in at(cost, "attention")(record) or [] if "head_width" in here]
-        return "; ".join(head_shapes(found)) or None
-
-    return read
+    return "; ".join(head_shapes([each.model_dump() for each in cost.attention])) or None
 
 
 def step_seconds(record: Record) -> float | None:
-    seconds = at("step", "seconds", "total")(record)
-    return statistics.median(seconds) if seconds else None
+    step = record.measurements.step
+    return None if step is None else statistics.median(step.seconds["total"])
 
 
 def step_spread(record: Record) -> str | None:
     """The middle half of the steps timed."""
-    seconds = at("step", "seconds", "total")(record)
-    return f"{quartiles(seconds)} ms" if seconds else None
+    step = record.measurements.step
+    return None if step is None else f"{quartiles(step.seconds['total'])} ms"
 
 
 def quartiles(seconds: list[float]) -> str:
@@ -81,78 +110,108 @@ def quartiles(seconds: list[float]) -> str:
 
 def step_parts(record: Record) -> str | None:
     """Each part's median as a share of all parts', with its quartiles."""
-    seconds = at("step", "seconds")(record)
-    if not seconds:
+    step = record.measurements.step
+    if step is None:
         return None
-    medians = {part: statistics.median(seconds[part]) for part in PARTS}
+    medians = {part: statistics.median(step.seconds[part]) for part in PARTS}
     whole = sum(medians.values())
     return "; ".join(
-        f"{part} {share(median / whole)} ({quartiles(seconds[part])} ms)" for part, median in medians.items()
+        f"{part} {share(median / whole)} ({quartiles(step.seconds[part])} ms)" for part, median in medians.items()
     )
 
 
-HEADLINES = (("weights_bytes",), ("adam_bytes",))  # at full scale
+memory, speed = partial(Row, Section.MEMORY), partial(Row, Section.SPEED)
+
+
+def parameter_rows(size: Size) -> list[Row]:
+    """The rows of parameters at one size."""
+    return [
+        memory(f"{key}_{size.key}", f"{part} parameters, {size.label}", within(size.cost, read), "{:,}".format,
+               meaning=meaning)
+        for key, part, read, meaning in PARAMETERS
+    ]  # fmt: skip
+
+
+PARAMETERS: list[tuple[str, str, Callable[[Cost], int | None], str]] = [
+    ("parameters", "all", lambda cost: cost.parameters.total, "trainable parameters, Tau included"),
+    ("unet_parameters", "Unet", lambda cost: cost.parameters.unet, "without the conditioner"),
+    ("tau_parameters", "Tau", lambda cost: cost.parameters.tau, "the conditioner's share"),
+]
+
+
+def memory_rows(size: Size, headlines: tuple[str, ...] = ()) -> list[Row]:
+    """The rows of bytes at one size."""
+    return [
+        memory(f"{key}_{size.key}", f"{part}, {size.label}", within(size.cost, read), mib, "lower", meaning, "bytes",
+               headline=key in headlines)
+        for key, part, read, meaning in MEMORY
+    ]  # fmt: skip
+
+
+def saved(cost: Cost) -> int | None:
+    return None if cost.activations is None else cost.activations.saved_bytes
+
+
+def predicted(cost: Cost) -> int | None:
+    return None if cost.predicted_peak is None else cost.predicted_peak.bytes
+
+
+MEMORY: list[tuple[str, str, Callable[[Cost], int | None], str]] = [
+    ("weights", "weights", lambda cost: cost.weights_bytes, "bytes of the fp32 weights"),
+    ("adam", "Adam", lambda cost: cost.adam_bytes, "bytes of the optimiser's two moments"),
+    ("gradients", "gradients", lambda cost: cost.gradients_bytes, "bytes of the gradients"),
+    ("average", "average", lambda cost: cost.ema_bytes, "bytes of the averaged weights"),
+    ("activations", "activations", saved,
+     "bytes that autograd saves in a step, each storage once"),
+    ("predicted_peak", "predicted peak", predicted,
+     "all tensors alive when most are, in a training step"),
+]  # fmt: skip
 
 MEMORY_ROWS = [
-    *(
-        Row(f"{part} parameters, {where}", at(cost, "parameters", key), "{:,}".format, meaning=meaning)
-        for cost, where in WHERE
-        for part, key, meaning in (
-            ("all", "total", "trainable parameters, Tau included"),
-            ("Unet", "unet", "without the conditioner"),
-            ("Tau", "tau", "the conditioner's share"),
-        )
-    ),
-    *(
-        Row(f"{part}, {where}", at(cost, *path), mib, "lower", meaning, "bytes",
-            headline=cost == "full_cost" and path in HEADLINES)
-        for cost, where in WHERE
-        for part, path, meaning in (
-            ("weights", ("weights_bytes",), "bytes of the fp32 weights"),
-            ("Adam", ("adam_bytes",), "bytes of the optimiser's two moments"),
-            ("gradients", ("gradients_bytes",), "bytes of the gradients"),
-            ("average", ("ema_bytes",), "bytes of the averaged weights"),
-            ("activations", ("activations", "saved_bytes"), "bytes that autograd saves in a step, each storage once"),
-            ("predicted peak", ("predicted_peak", "bytes"), "all tensors alive when most are, in a training step"),
-        )
-    ),
-    Row("measured peak, here", at("peak_memory", "measured_bytes"), mib, "lower",
-        "the same as the allocator saw it in a real step", "bytes", headline=True),
-    Row("… error of the prediction", at("peak_memory", "prediction_error"), lambda error: f"{100 * error:+.1f} %", None,
-        "predicted over measured peak, less one"),
+    *parameter_rows(HERE),
+    *parameter_rows(FULL),
+    *memory_rows(HERE),
+    *memory_rows(FULL, headlines=("weights", "adam")),
+    memory("measured_peak", "measured peak, here", within(measured, lambda peak: peak.measured_bytes), mib, "lower",
+           "the same as the allocator saw it in a real step", "bytes", headline=True),
+    memory("prediction_error", "… error of the prediction", within(measured, lambda peak: peak.prediction_error),
+           lambda error: f"{100 * error:+.1f} %", None, "predicted over measured peak, less one"),
 ]  # fmt: skip
 
 SPEED_ROWS = [
-    Row("forward GFLOP per image", giga(at("cost", "flops_per_image", "forward")), decimals(3), "lower",
-        "arithmetic of one prediction, counted and not timed"),
-    Row("training GFLOP per image", giga(at("cost", "flops_per_image", "training")), decimals(3), "lower",
-        "the same with the backward pass, and with what attention's kernel computes again in it", headline=True),
-    Row("forward GFLOP per image, full scale", giga(at("full_cost", "flops_per_image", "forward")), decimals(1),
-        "lower", "arithmetic of one prediction, counted and not timed"),
-    *(Row(f"heads × width, {where}", shapes(cost), meaning="of every attention, as it runs") for cost, where in WHERE),
-    Row("images/s in training", images_per_second, decimals(1), "higher", "images of an epoch over its seconds",
-        rests_on="time", headline=True),
-    Row("achieved GFLOP/s in training", giga(achieved), decimals(1), "higher",
-        "training GFLOP per image times images/s", rests_on="time"),
-    Row("time floor per image", time_floor, lambda seconds: f"{1000 * seconds:,.3f} ms", "lower",
-        "an image's training if every kind of operation ran at this machine's peak of that kind: its FLOP over the "
-        "peak, summed over kinds", "seconds", rests_on="time"),
-    Row("share of peak", share_of_peak, share, "higher", "the time floor over the time measured in training",
-        rests_on="time"),
-    Row("… peak of GEMM, GFLOP/s", giga(at("machine_peak", "gemm_flop_per_second")), decimals(0), None,
-        "a large matrix product on this machine, measured in the same run; linear layers are held against it",
-        rests_on="time"),
-    Row("… of 3×3 convolution, GFLOP/s", giga(at("machine_peak", "convolution_flop_per_second")), decimals(0), None,
-        "a large one in the faster memory layout; by Winograd's algorithm it takes fewer multiplications than are "
-        "counted, and may beat the GEMM", rests_on="time"),
-    Row("… of attention, GFLOP/s", giga(at("machine_peak", "attention_flop_per_second")), decimals(0), None,
-        "a large scaled dot-product attention", rests_on="time"),
-    Row("… of memory, GB/s", giga(at("machine_peak", "memory_bytes_per_second")), decimals(0), None,
-        "a large copy, bytes read and written; it bounds norms and activations, which are not in the time floor",
-        rests_on="time"),
-    Row("seconds per training step", step_seconds, decimals(4), "lower",
-        "median of steps timed one by one, the device waited for after each part", "seconds", rests_on="time"),
-    Row("… middle half", step_spread, meaning="from the first to the third quartile of those steps", rests_on="time"),
-    Row("… its parts", step_parts, meaning="medians of a step's parts as shares of their sum, and quartiles",
-        rests_on="time"),
+    speed("forward_gflop", "forward GFLOP per image", giga(flops(here, lambda f: f.forward)), decimals(3), "lower",
+          "arithmetic of one prediction, counted and not timed"),
+    speed("training_gflop", "training GFLOP per image", giga(flops(here, lambda f: f.training)), decimals(3), "lower",
+          "the same with the backward pass, and with what attention's kernel computes again in it", headline=True),
+    speed("forward_gflop_full_scale", "forward GFLOP per image, full scale",
+          giga(flops(full_scale, lambda f: f.forward)), decimals(1), "lower",
+          "arithmetic of one prediction, counted and not timed"),
+    *(speed(f"head_shapes_{size.key}", f"heads × width, {size.label}", within(size.cost, shapes),
+            meaning="of every attention, as it runs") for size in (HERE, FULL)),
+    speed("images_per_second", "images/s in training", images_per_second, decimals(1), "higher",
+          "images of an epoch over its seconds", rests_on="time", headline=True),
+    speed("achieved_gflop_per_second", "achieved GFLOP/s in training", giga(achieved), decimals(1), "higher",
+          "training GFLOP per image times images/s", rests_on="time"),
+    speed("time_floor", "time floor per image", time_floor, lambda seconds: f"{1000 * seconds:,.3f} ms", "lower",
+          "an image's training if every kind of operation ran at this machine's peak of that kind: its FLOP over the "
+          "peak, summed over kinds", "seconds", rests_on="time"),
+    speed("share_of_peak", "share of peak", share_of_peak, share, "higher",
+          "the time floor over the time measured in training", rests_on="time"),
+    speed("gemm_peak", "… peak of GEMM, GFLOP/s", peak(lambda p: p.gemm_flop_per_second), decimals(0), None,
+          "a large matrix product on this machine, measured in the same run; linear layers are held against it",
+          rests_on="time"),
+    speed("convolution_peak", "… of 3×3 convolution, GFLOP/s", peak(lambda p: p.convolution_flop_per_second),
+          decimals(0), None, "a large one in the faster memory layout; by Winograd's algorithm it takes fewer "
+          "multiplications than are counted, and may beat the GEMM", rests_on="time"),
+    speed("attention_peak", "… of attention, GFLOP/s", peak(lambda p: p.attention_flop_per_second), decimals(0), None,
+          "a large scaled dot-product attention", rests_on="time"),
+    speed("memory_peak", "… of memory, GB/s", peak(lambda p: p.memory_bytes_per_second), decimals(0), None,
+          "a large copy, bytes read and written; it bounds norms and activations, which are not in the time floor",
+          rests_on="time"),
+    speed("step_seconds", "seconds per training step", step_seconds, decimals(4), "lower",
+          "median of steps timed one by one, the device waited for after each part", "seconds", rests_on="time"),
+    speed("step_spread", "… middle half", step_spread,
+          meaning="from the first to the third quartile of those steps", rests_on="time"),
+    speed("step_parts", "… its parts", step_parts,
+          meaning="medians of a step's parts as shares of their sum, and quartiles", rests_on="time"),
 ]  # fmt: skip

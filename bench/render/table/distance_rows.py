@@ -1,84 +1,102 @@
 """The rows of every extractor's distances: those that do not rest on the same never share one."""
 
-from collections.abc import Callable
-from typing import Any
+import re
+from dataclasses import dataclass
+from functools import partial
 
 from bench.record import Record
-from bench.render.table.row import Row, at, decimals, resting_on, share
+from bench.record.quality import INCEPTION, Distance, Memorisation
+from bench.render.table.row import Row, Section, decimals, resting_on, share, within
 
-FID = "FID (Inception)"
+FRECHET = "frechet_distance"
 Basis = tuple[str, str, int, int, str]  # what a distance rests on: extractor, its weights, numbers of images, split
 
 
-def basis(distance: dict[str, Any]) -> Basis:
-    return tuple(distance[key] for key in ("extractor", "weights_sha256", "generated", "real", "split"))
+@dataclass(frozen=True)
+class DistanceRows:
+    """The rows of one extractor with one number of images, by what each measures."""
+
+    title: str
+    rows: dict[str, Row]
+
+
+def basis(distance: Distance) -> Basis:
+    return distance.extractor, distance.weights_sha256, distance.generated, distance.real, distance.split
 
 
 def distance_rows(records: list[Record]) -> list[Row]:
     """The rows of every extractor with every number of images: no two of them ever share a row."""
-    found = {basis(d): d for record in records for d in (at("distance")(record) or {}).values()}
-    rows: list[Row] = []
+    return [row for each in by_basis(records) for row in each.rows.values()]
+
+
+def by_basis(records: list[Record]) -> list[DistanceRows]:
+    """The same, what rests on one basis together; Inception's is there even where nobody measured it."""
+    found = {basis(d): d for record in records for d in record.measurements.distance.values()}
+    made: list[DistanceRows] = []
     for key, distance in found.items():
-        twice = sum(other["title"] == distance["title"] for other in found.values()) > 1
-        title = distance["title"] + (f", {key[2]} against {key[3]}, weights {key[1][:8]}" if twice else "")
-        rows += resting_on("samples", rows_of_distance(title, key, headline=not rows))
-    if not any(distance["title"] == FID for distance in found.values()):
-        rows.append(Row(FID, lambda _: None, meaning="the usual FID; measured where Inception's weights are to be had"))
-    return rows
+        twice = sum(other.title == distance.title for other in found.values()) > 1
+        title = distance.title + (f", {key[2]} against {key[3]}, weights {key[1][:8]}" if twice else "")
+        name = snake(key[0]) + (f"_{key[2]}_{key[3]}_{key[1][:8]}" if twice else "")
+        rows = resting_on("samples", rows_of_distance(title, name, key, headline=not made))
+        made.append(DistanceRows(title, {row.key.removesuffix(f"_{name}"): row for row in rows}))
+    if not any(distance.extractor == INCEPTION for distance in found.values()):
+        made.append(DistanceRows(NOT_MEASURED.label, {FRECHET: NOT_MEASURED}))
+    return made
 
 
-def on(key: Basis, table: str, *path: str) -> Callable[[Record], Any]:
-    """A reader of a distance, or of a table beside it, where the record's rests on the same."""
-
-    def read(record: Record) -> Any:
-        distance = at("distance", key[0])(record)
-        return at(table, key[0], *path)(record) if distance and basis(distance) == key else None
-
-    return read
+def snake(name: str) -> str:
+    """`facialHair` or `efficientnet-lite0` as a part of a key."""
+    return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
-def rows_of_distance(title: str, key: Basis, headline: bool) -> list[Row]:
+def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[Row]:
     """The rows of one extractor, its distance and floor among the first to be shown or not."""
+
+    def distance(record: Record) -> Distance | None:
+        """The record's, where it rests on the same."""
+        found = record.measurements.distance.get(key[0])
+        return found if found is not None and basis(found) == key else None
+
+    def memorised(record: Record) -> Memorisation | None:
+        return None if distance(record) is None else record.measurements.memorisation.get(key[0])
+
+    row = partial(Row, Section.DISTANCE)
+    kid, neighbours = within(distance, lambda d: d.kid), within(distance, lambda d: d.precision_recall)
     return [
-        Row(title, on(key, "distance", "frechet_distance"), decimals(1), "lower",
+        row(f"{FRECHET}_{name}", title, within(distance, lambda d: d.frechet_distance), decimals(1), "lower",
             "distance to held-out real images in these features; only Inception's is the usual FID",
-            interval=on(key, "distance", "interval"), headline=headline),
-        Row("… its floor (real training images)", on(key, "distance", "floor"), decimals(1), None,
+            interval=within(distance, lambda d: d.interval), headline=headline),
+        row(f"frechet_floor_{name}", "… its floor (real training images)", within(distance, lambda d: d.floor),
+            decimals(1), None,
             "as many real training images against the same held-out ones: what other real images get",
             headline=headline),
-        Row("… over its floor", on(key, "distance", "ratio_to_floor"), decimals(2), "lower", "1 is as good as real"),
-        Row("… KID × 1000", on(key, "distance", "kid", "value"), thousandfold, "lower",
+        row(f"frechet_over_floor_{name}", "… over its floor", within(distance, lambda d: d.ratio_to_floor), decimals(2),
+            "lower", "1 is as good as real"),
+        row(f"kid_{name}", "… KID × 1000", within(kid, lambda k: k.value), thousandfold, "lower",
             "kernel distance of the same features; unbiased, so 0 is as good as real"),
-        Row("… its sd over subsets", on(key, "distance", "kid", "sd"), thousandfold, None, "also × 1000"),
-        *(Row(f"… {name}", on(key, "distance", "precision_recall", name, "value"), decimals(3), "higher", meaning,
-              interval=on(key, "distance", "precision_recall", name, "interval")) for name, meaning in NEIGHBOURHOOD),
-        Row("… nearest training image, ratio to real", on(key, "memorisation", "median_ratio"), decimals(2), None,
+        row(f"kid_sd_{name}", "… its sd over subsets", within(kid, lambda k: k.sd), thousandfold, None, "also × 1000"),
+        row(f"precision_{name}", "… precision", within(neighbours, lambda n: n.precision.value), decimals(3), "higher",
+            "share of samples that lie among real images", interval=within(neighbours, lambda n: n.precision.interval)),
+        row(f"recall_{name}", "… recall", within(neighbours, lambda n: n.recall.value), decimals(3), "higher",
+            "share of real images that lie among the samples",
+            interval=within(neighbours, lambda n: n.recall.interval)),
+        row(f"nearest_ratio_{name}", "… nearest training image, ratio to real",
+            within(memorised, lambda m: m.median_ratio), decimals(2), None,
             "distance to the nearest training image, over that of held-out real images; far below 1: copies"),
-        Row("… samples nearer than 5 % of real ones", on(key, "memorisation", "closer", "value"), share, None,
+        row(f"nearer_than_real_{name}", "… samples nearer than 5 % of real ones",
+            within(memorised, lambda m: m.closer.value), share, None,
             "new images of the kind: about 5 %; far more: copies of training images",
-            interval=on(key, "memorisation", "closer", "interval")),
-        Row("… copies of training images?", yes_or_no(on(key, "memorisation", "flagged"), alarming=True)),
+            interval=within(memorised, lambda m: m.closer.interval)),
+        row(f"copies_{name}", "… copies of training images?",
+            within(memorised, lambda m: None if m.flagged is None else "**yes**" if m.flagged else "no")),
     ]  # fmt: skip
 
 
-NEIGHBOURHOOD = (
-    ("precision", "share of samples that lie among real images"),
-    ("recall", "share of real images that lie among the samples"),
-)
+NOT_MEASURED = Row(
+    Section.DISTANCE, f"{FRECHET}_{snake(INCEPTION)}", "FID (Inception)", lambda _: None,
+    meaning="the usual FID; measured where Inception's weights are to be had",
+)  # fmt: skip
 
 
 def thousandfold(value: float) -> str:
     return f"{1000 * value:.2f}"
-
-
-def yes_or_no(read: Callable[[Record], bool | None], alarming: bool) -> Callable[[Record], str | None]:
-    """A reader of the same as a word, in bold where it is the alarming one."""
-
-    def word(record: Record) -> str | None:
-        value = read(record)
-        if value is None:
-            return None
-        text = "yes" if value else "no"
-        return f"**{text}**" if value == alarming else text
-
-    return word

@@ -2,9 +2,10 @@
 
 from bench.config import Sizes
 from bench.record import Record
+from bench.record.quality import EFFICIENTNET
 from bench.render.table.column import Column
 from bench.render.table.comparability import comparability_notes, machine_name, reference_of
-from bench.render.table.row import MISSING, at
+from bench.render.table.row import MISSING
 from bench.render.table.verdict import is_guess
 
 BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
@@ -29,7 +30,8 @@ def rehearsals(records: list[Record]) -> list[str]:
 
 def busy_notes(records: list[Record]) -> list[str]:
     """A mark for every run beside which other processes wanted the cores."""
-    shares = {record.run.name: at("training", "busy_share")(record) or 0.0 for record in records}
+    trained = [(record.run.name, record.measurements.training) for record in records]
+    shares = {name: training.busy_share or 0.0 for name, training in trained if training is not None}
     return [
         f"**{name} ran on a busy machine:** in {share:.0%} of its time others wanted the cores; its times are too long."
         for name, share in shares.items()
@@ -62,8 +64,8 @@ def legend(made: list[Column]) -> list[str]:
 
 
 def batches(record: Record) -> str:
-    size = at("full_cost", "batch_size")(record)
-    return f", in batches of {size}" if size else ""
+    cost = record.measurements.full_cost
+    return "" if cost is None else f", in batches of {cost.batch_size}"
 
 
 def one_token_notes(records: list[Record]) -> list[str]:
@@ -71,15 +73,15 @@ def one_token_notes(records: list[Record]) -> list[str]:
     found = dict.fromkeys(
         record.run.contestant
         for record in records
-        for here in at("cost", "attention")(record) or []
-        if here.get("kind") == "cross" and here.get("context_tokens") == 1
+        if (cost := record.measurements.cost) is not None
+        and any(here.kind == "cross" and here.context_tokens == 1 for here in cost.attention)
     )
     return [f"**{name} attends to one context token:** its softmax is always 1, whatever its heads." for name in found]
 
 
 def ignoring_notes(records: list[Record]) -> list[str]:
     """A warning for every contestant that predicts the same whatever is asked."""
-    found = dict.fromkeys(record.run.contestant for record in records if at("ignores_condition")(record))
+    found = dict.fromkeys(record.run.contestant for record in records if record.measurements.ignores_condition)
     return [f"**{name} ignores its condition:** it predicts the same whatever attributes are asked." for name in found]
 
 
@@ -87,10 +89,11 @@ def missing_notes(records: list[Record]) -> list[str]:
     """Why a contestant's step has no account, or its peak no measurement."""
     found = []
     for record in records:
-        name, why, peak = record.run.contestant, at("cost", "untraced")(record), at("peak_memory")(record)
-        if why is not None:
-            found.append(f"{name} has no activations, peak and GFLOP: its step could not be followed, {why}")
-        if peak is not None and peak["measured_bytes"] is None:
+        name, cost, peak = record.run.contestant, record.measurements.cost, record.measurements.peak_memory
+        if cost is not None and cost.untraced is not None:
+            why = f"its step could not be followed, {cost.untraced}"
+            found.append(f"{name} has no activations, peak and GFLOP: {why}")
+        if peak is not None and peak.measured_bytes is None:
             found.append(f"{name} has no measured peak: {record.run.device} keeps no count of it.")
         if record.status == "done" and peak is None:
             found.append(f"{name} was run before steps were timed and peaks measured: {MISSING} in their rows.")
@@ -99,16 +102,10 @@ def missing_notes(records: list[Record]) -> list[str]:
 
 def guesses(records: list[Record]) -> list[str]:
     """A warning where the classifier reads real images hardly better than a guess would."""
-    read = [
-        (name, row)
-        for record in records
-        for name, row in [
-            ("all attributes together", at("attributes", "macro")(record)),
-            *(at("attributes", "per_attribute")(record) or {}).items(),
-        ]
-    ]
+    scored = [each for record in records if (each := record.measurements.attributes) is not None]
+    read = [pair for each in scored for pair in (("all attributes together", each.macro), *each.per_attribute.items())]
     guessed = [(name, row) for name, row in read if is_guess(row)]
-    found = dict.fromkeys(f"{name} (ceiling {r['ceiling']:.3f}, chance {r['chance']:.3f})" for name, r in guessed)
+    found = dict.fromkeys(f"{name} (ceiling {row.ceiling:.3f}, chance {row.chance:.3f})" for name, row in guessed)
     about = ", ".join(found)
     line = f"**The classifier is near or below chance on real images** for {about}: do not believe it there."
     return [line] if found else []
@@ -116,14 +113,15 @@ def guesses(records: list[Record]) -> list[str]:
 
 def resumed_elsewhere(records: list[Record]) -> list[str]:
     """A mark for every run that was resumed where the same bits cannot be expected."""
-    changed = {record.run.name: at("training", "not_bit_identical")(record) for record in records}
+    trained = [(record.run.name, record.measurements.training) for record in records]
+    changed = {name: training.not_bit_identical for name, training in trained if training is not None}
     return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
 
 
 def training_note(record: Record, records: list[Record]) -> str:
     run, sizes = record.run, record.run.sizes
     seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
-    images = at("training", "images_per_epoch")(record) or MISSING
+    images = images_per_epoch(record)
     return (
         f"Preset {run.preset}, recipe {run.recipe.name}, seed {seeds}: {sizes.image_size}×{sizes.image_size}, scale "
         f"{sizes.scale:g} of the published channels, {sizes.epochs} epochs of {images} images in batches of "
@@ -131,8 +129,14 @@ def training_note(record: Record, records: list[Record]) -> str:
     )
 
 
+def images_per_epoch(record: Record) -> str:
+    training = record.measurements.training
+    return MISSING if training is None else str(training.images_per_epoch)
+
+
 def data_note(record: Record) -> str:
-    images, held_out, leaked = (record.data.get(key, MISSING) for key in ("images", "held_out", "leaked"))
+    data = record.data
+    images, held_out, leaked = (MISSING if n is None else n for n in (data.images, data.held_out, data.leaked))
     return (
         f"Data: {record.run.data}, {images} images, {held_out} held out, {leaked} of them also in training; "
         f"content {record.run.data_hash[:12]}."
@@ -142,14 +146,15 @@ def data_note(record: Record) -> str:
 def scoring_note(record: Record) -> str:
     run = record.run
     few_samples = min(run.sizes.sweep_samples, run.sizes.samples)
-    distance = record.measurements.get("distance", {}).get("efficientnet-lite0", {})
-    sides = f"{distance.get('generated', MISSING)} generated against {distance.get('real', MISSING)} held-out real"
+    distance = record.measurements.distance.get(EFFICIENTNET)
+    generated, real = (MISSING, MISSING) if distance is None else (distance.generated, distance.real)
+    sides = f"{generated} generated against {real} held-out real"
     few = (
         " (fewer images than features: rank-deficient, compare within this table only)"
-        if distance.get("rank_deficient")
+        if distance is not None and distance.rank_deficient
         else ""
     )
-    asked = distance.get("split", "").endswith("asked")
+    asked = distance is not None and distance.split.endswith("asked")
     split = "the very conditions asked, so there is no floor" if asked else "other conditions"
     return (
         f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
@@ -171,8 +176,8 @@ def precision_of(record: Record) -> str:
 
 def environment_note(record: Record) -> str:
     here = record.environment
-    versions = ", ".join(f"{name} {number}" for name, number in here.get("versions", {}).items())
+    versions = ", ".join(f"{name} {number}" for name, number in here.versions.items())
     return (
-        f"{machine_name(record)}, {here.get('threads', MISSING)} threads, "
-        f"{precision_of(record)}; {versions}; commit {here.get('commit') or MISSING}."
+        f"{machine_name(record)}, {here.threads} threads, {precision_of(record)}; {versions}; "
+        f"commit {here.commit or MISSING}."
     )

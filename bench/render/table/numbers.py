@@ -2,28 +2,52 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from bench.record import GuidancePoint
+from bench.record.quality import Artefacts, Estimate
 from bench.render.table.column import Column
-from bench.render.images.figures import Point
-from bench.render.table.row import MISSING, at, decimals, share, walk
+from bench.render.table.row import MISSING, decimals, share
+
+Reader = Callable[[GuidancePoint], float | None]
 
 
-def number(point: Point, write: Callable[[float], str], path: tuple[str, ...]) -> str:
-    value = walk(point, path)
-    return MISSING if value is None else write(value)
+def artefact(read: Callable[[Artefacts], Estimate | None]) -> Reader:
+    """A reader of the value of one artefact at a guidance scale."""
+
+    def value(point: GuidancePoint) -> float | None:
+        found = read(point.artefacts)
+        return None if found is None else found.value
+
+    return value
 
 
-GUIDANCE_COLUMNS: list[tuple[str, tuple[str, ...], Callable[[float], str]]] = [
-    ("guidance", ("guidance",), decimals(0)),
-    ("accuracy", ("accuracy",), decimals(3)),
-    ("Fréchet distance", ("frechet_distance",), decimals(1)),
-    ("stray pixels", ("artefacts", "stray_pixels", "value"), share),
-    ("ΔE to the colour asked", ("artefacts", "colour_error", "value"), decimals(2)),
-    ("out of palette", ("artefacts", "out_of_palette", "value"), share),
-    ("edge agreement", ("artefacts", "edge_agreement", "value"), decimals(3)),
-    ("brightness", ("artefacts", "brightness", "value"), decimals(2)),
-    ("saturation", ("artefacts", "saturation", "value"), decimals(2)),
-]
+class Number(NamedTuple):
+    """A column of the table of the guidance sweep."""
+
+    name: str
+    read: Reader
+    written: Callable[[float], str]
+
+    def write(self, point: GuidancePoint) -> str:
+        value = self.read(point)
+        return MISSING if value is None else self.written(value)
+
+
+MAIN_NUMBERS = (
+    Number("accuracy", lambda point: point.accuracy, decimals(3)),
+    Number("Fréchet distance", lambda point: point.frechet_distance, decimals(1)),
+    Number("stray pixels", artefact(lambda a: a.stray_pixels), share),
+)
+GUIDANCE_COLUMNS = (
+    Number("guidance", lambda point: point.guidance, decimals(0)),
+    *MAIN_NUMBERS,
+    Number("ΔE to the colour asked", artefact(lambda a: a.colour_error), decimals(2)),
+    Number("out of palette", artefact(lambda a: a.out_of_palette), share),
+    Number("edge agreement", artefact(lambda a: a.edge_agreement), decimals(3)),
+    Number("brightness", artefact(lambda a: a.brightness), decimals(2)),
+    Number("saturation", artefact(lambda a: a.saturation), decimals(2)),
+)
 
 
 @dataclass(frozen=True)
@@ -37,11 +61,11 @@ class Numbers:
 
 def guidance_numbers(columns: list[Column]) -> list[Numbers]:
     """The sweep of the first seed of every contestant, a line a scale."""
-    header = [name for name, *_ in GUIDANCE_COLUMNS]
+    header = [column.name for column in GUIDANCE_COLUMNS]
     made = []
     for column in columns:
-        points = next((found for r in column.records if (found := at("guidance")(r))), None) or []
-        lines = [[number(point, write, path) for _, path, write in GUIDANCE_COLUMNS] for point in points]
+        points = next((r.measurements.guidance for r in column.records if r.measurements.guidance), [])
+        lines = [[number.write(point) for number in GUIDANCE_COLUMNS] for point in points]
         if lines:
             made.append(Numbers(column.title, header, lines))
     return made
@@ -51,11 +75,12 @@ def confusion_numbers(columns: list[Column]) -> list[Numbers]:
     """Which variant is taken for which, of the attribute that a contestant shows worst: asked in lines, seen above."""
     made = []
     for column in columns:
-        found = next((c for r in column.records if (c := at("attributes", "confusion")(r))), None)
+        scored = (record.measurements.attributes for record in column.records)
+        found = next((each.confusion for each in scored if each and each.confusion), None)
         if found is None:
             continue
-        names, counts = found["variants"], found["counts"]
+        names, counts = found.variants, found.counts
         used = [i for i, name in enumerate(names) if sum(counts[i]) or any(line[i] for line in counts)]
         lines = [[names[i], *(str(counts[i][j] or "·") for j in used)] for i in used]
-        made.append(Numbers(f"{column.title}: {found['attribute']}", ["asked", *(names[j] for j in used)], lines))
+        made.append(Numbers(f"{column.title}: {found.attribute}", ["asked", *(names[j] for j in used)], lines))
     return made

@@ -2,21 +2,44 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from enum import Enum
+from typing import Any, Literal, Protocol, TypeVar
 
 from bench.record import Record
 
 MIB = 2**20
 MISSING = "–"
 RestsOn = Literal["time", "samples", "classifier"]
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+
+
+class Section(Enum):
+    """Where a row stands: the sections in their order, each with its title."""
+
+    POST = "At a glance"  # the blog post's ten rows
+    MEMORY = "Parameters and memory"
+    SPEED = "Arithmetic and speed"
+    DISTANCE = "Distance to real images"
+    ATTRIBUTES = "What was asked for"
+    ARTEFACTS = "Background, colour and shape"
+    SAMPLING = "Loss, guidance and sampler"
+    BUDGET = "After equal time and compute"
+
+    @property
+    def key(self) -> str:
+        return self.name.lower()
 
 
 @dataclass(frozen=True)
 class Row:
     """A line of the table: how to read it off a record, how to write it, and what it means."""
 
+    section: Section
+    key: str  # by which programs know it: it stays when the label changes
     label: str
-    read: Callable[[Record], Any]  # a number, a text, or None where it was not measured
+    read: Callable[[Record], float | str | None]  # None where it was not measured
     write: Callable[[Any], str] = str
     better: str | None = None  # "lower" or "higher"
     meaning: str = ""
@@ -26,31 +49,40 @@ class Row:
     headline: bool = False  # shown before the rows of its section are unfolded
 
 
+class Estimated(Protocol):
+    """What has a value, and a 95 % interval of it or none."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def interval(self) -> list[float] | None: ...
+
+
 def resting_on(rests_on: RestsOn, rows: list[Row]) -> list[Row]:
     """The same rows, with what their numbers rest on."""
     return [replace(row, rests_on=rests_on) for row in rows]
 
 
-def at(*path: str) -> Callable[[Record], Any]:
-    """A reader of `measurements[path…]`; None wherever the path ends early."""
+def within(outer: Callable[[A], B | None], inner: Callable[[B], C | None]) -> Callable[[A], C | None]:
+    """A reader of a part of what another reader finds; None where that finds nothing."""
 
-    return lambda record: walk(record.measurements, path)
+    def read(whole: A) -> C | None:
+        part = outer(whole)
+        return None if part is None else inner(part)
 
-
-def walk(value: Any, path: tuple[str, ...]) -> Any:
-    """`value[path…]`; None wherever the path ends early."""
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+    return read
 
 
 def estimate(
-    label: str, path: tuple[str, ...], write: Callable[[Any], str], better: str | None, meaning: str,
-    rests_on: RestsOn = "samples", headline: bool = False,
+    section: Section, key: str, label: str, read: Callable[[Record], Estimated | None], write: Callable[[Any], str],
+    better: str | None, meaning: str, rests_on: RestsOn = "samples", headline: bool = False,
 ) -> Row:  # fmt: skip
-    """A row of a measurement that is `{"value", "interval"}`."""
-    value, interval = at(*path, "value"), at(*path, "interval")
-    return Row(label, value, write, better, meaning, interval=interval, rests_on=rests_on, headline=headline)
+    """A row of a value with its interval."""
+    value, interval = within(read, lambda found: found.value), within(read, lambda found: found.interval)
+    return Row(
+        section, key, label, value, write, better, meaning, interval=interval, rests_on=rests_on, headline=headline
+    )
 
 
 def millions(count: float) -> str:
@@ -73,14 +105,17 @@ def share(part: float) -> str:
     return f"{100 * part:.1f} %"
 
 
-def both(small: Callable[[Record], Any], full: Callable[[Record], Any], write: Callable[[Any], str]) -> Callable:
+def both(
+    small: Callable[[Record], A | None], full: Callable[[Record], A | None], write: Callable[[A], str]
+) -> Callable[[Record], str | None]:
     """A text of the value at the run's scale, and at full scale where that differs."""
 
     def read(record: Record) -> str | None:
         here, there = small(record), full(record)
         if here is None:
             return None
-        alone = there is None or record.run.sizes.scale == 1
-        return write(here) if alone else f"{write(here)} ({write(there)} at full scale)"
+        if there is None or record.run.sizes.scale == 1:
+            return write(here)
+        return f"{write(here)} ({write(there)} at full scale)"
 
     return read

@@ -8,13 +8,14 @@ from typing import Any
 from bench.record import Record
 from bench.render.table.column import Column
 from bench.render.table.comparability import machine_name
-from bench.render.table.cost_rows import images_per_second, median_epoch
-from bench.render.table.distance_rows import distance_rows
-from bench.render.table.quality_rows import last_validation
-from bench.render.table.row import MIB, MISSING, at, decimals
-from bench.render.table.rows import seconds_per_sample
+from bench.render.table.cost_rows import flops, here, images_per_second, measured, median_epoch
+from bench.render.table.distance_rows import FRECHET, by_basis
+from bench.render.table.quality_rows import artefacts, attributes, last_validation, variety
+from bench.render.table.row import MIB, MISSING, Estimated, decimals, within
+from bench.render.table.rows import last_loss, parameters, seconds_per_sample
 
-SHOWN_OF_DISTANCES = ("… KID", "… precision", "… recall")  # the others stand in the comparison
+# Of an extractor's measures, beside the Fréchet distance; the others stand in the comparison.
+SHOWN_OF_DISTANCES = {"kid": "KID × 1000", "precision": "precision", "recall": "recall"}
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,7 @@ class Runs:
 
 def scaled(read: Callable[[Record], float | None], unit: float) -> Callable[[Record], float | None]:
     """A reader of the same in a larger unit."""
-
-    def in_unit(record: Record) -> float | None:
-        value = read(record)
-        return None if value is None else value / unit
-
-    return in_unit
+    return within(read, lambda value: value / unit)
 
 
 def status(record: Record) -> str:
@@ -80,35 +76,41 @@ WHO = [
 MACHINE = Measure("machine", "", machine_name, number=False)
 
 COSTS = [
-    Measure("parameters", "millions", scaled(at("cost", "parameters", "total"), 1e6), decimals(2)),
-    Measure("measured peak", "MiB", scaled(at("peak_memory", "measured_bytes"), MIB), decimals(1), "lower"),
-    Measure("training", "GFLOP an image", scaled(at("cost", "flops_per_image", "training"), 1e9), decimals(3), "lower"),
+    Measure("parameters", "millions", scaled(within(here, parameters), 1e6), decimals(2)),
+    Measure(
+        "measured peak", "MiB", scaled(within(measured, lambda peak: peak.measured_bytes), MIB), decimals(1), "lower"
+    ),
+    Measure("training", "GFLOP an image", scaled(flops(here, lambda f: f.training), 1e9), decimals(3), "lower"),
     Measure("epoch", "seconds", median_epoch, decimals(1), "lower"),
     Measure("training speed", "images/s", images_per_second, decimals(1), "higher"),
     Measure("sampling", "seconds a sample", seconds_per_sample, decimals(3), "lower"),
 ]
 
+
+def mean(found: Estimated) -> float:
+    return found.value
+
+
 QUALITY = [
-    Measure("accuracy", "macro, of 1", at("attributes", "macro", "accuracy"), decimals(3), "higher"),
-    Measure("stray pixels", "%", scaled(at("artefacts", "stray_pixels", "value"), 0.01), decimals(2), "lower"),
-    Measure("colour error", "ΔE", at("artefacts", "colour_error", "value"), decimals(2), "lower"),
-    Measure("edge agreement", "F1", at("artefacts", "edge_agreement", "value"), decimals(3), "higher"),
-    Measure("hairstyles", "%", scaled(at("attributes", "hairstyle", "value"), 0.01), decimals(1), "higher"),
-    Measure("validation loss", "averaged weights", last_validation("averaged"), decimals(4), "lower"),
-    Measure("training loss", "last epoch", lambda r: (at("training", "loss_per_epoch")(r) or [None])[-1], decimals(4)),
+    Measure("accuracy", "macro, of 1", within(attributes, lambda a: a.macro.accuracy), decimals(3), "higher"),
+    Measure("stray pixels", "%", scaled(within(artefacts(lambda a: a.stray_pixels), mean), 0.01), decimals(2), "lower"),
+    Measure("colour error", "ΔE", within(artefacts(lambda a: a.colour_error), mean), decimals(2), "lower"),
+    Measure("edge agreement", "F1", within(artefacts(lambda a: a.edge_agreement), mean), decimals(3), "higher"),
+    Measure("hairstyles", "%", scaled(within(variety, mean), 0.01), decimals(1), "higher"),
+    Measure("validation loss", "averaged weights", last_validation(lambda v: v.averaged), decimals(4), "lower"),
+    Measure("training loss", "last epoch", last_loss, decimals(4)),
 ]
 
 
 def distances(records: list[Record]) -> list[Measure]:
     """Fréchet distance, KID, precision and recall of every extractor."""
-    found, extractor = [], ""
-    for row in distance_rows(records):
-        if not row.label.startswith("…"):
-            name, _, extractor = row.label.partition(" (")
-            extractor = extractor.removesuffix(")")
-            found.append(Measure(name, extractor, row.read, row.write, row.better))
-        elif row.label.startswith(SHOWN_OF_DISTANCES):
-            found.append(Measure(row.label.removeprefix("… "), extractor, row.read, row.write, row.better))
+    found = []
+    for extractor in by_basis(records):
+        name, _, unit = extractor.title.partition(" (")
+        for measure, label in {FRECHET: name, **SHOWN_OF_DISTANCES}.items():
+            row = extractor.rows.get(measure)
+            if row is not None:
+                found.append(Measure(label, unit.removesuffix(")"), row.read, row.write, row.better))
     return found
 
 

@@ -9,21 +9,18 @@ import pandas as pd
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.storage import durable
-from bench.errors import BadInput
-from bench.record import Record, read_record
+from bench.record import Record
+from bench.render.markdown import Markdown, escape, markdown
+from bench.render.report.quality import write_quality
 from bench.render.table.column import Column, columns, seeds_of
 from bench.render.table.comparability import grouped, mark, reference_of
 from bench.render.table.legend import legend, warnings
-from bench.render.markdown import Markdown, escape, markdown
-from bench.render.report.quality import write_quality
-from bench.render.table.row import MISSING, Row
-from bench.render.table.rows import Section, sections_of
-from bench.text import line_of, printable
+from bench.render.table.row import MISSING, Row, Section
+from bench.render.table.rows import EXAMPLE, rows_of
+from bench.storage import durable
+from bench.text import printable
 
 SCHEMA_VERSION = 1
-# What a record of another's making may raise where a number is a text, or a field is missing.
-ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # which way is better
 
 
@@ -60,11 +57,13 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
 
 def pooled(row: Row, records: list[Record]) -> Cell:
     """Mean ± standard deviation over seeds for numbers; one seed shows its interval over samples, if it has one."""
-    values = [row.read(record) for record in records]
-    if any(isinstance(value, str) for value in values):
-        different = list(dict.fromkeys(values))  # a seed that differs is not hidden
+    found = [row.read(record) for record in records]
+    texts = [value for value in found if isinstance(value, str)]
+    values = [value for value in found if isinstance(value, (int, float))]
+    if texts:
+        different = list(dict.fromkeys(texts))  # a seed that differs is not hidden
         text = different[0] if len(different) == 1 else joined(different)
-        return Cell(text, text, seeds=len(values))
+        return Cell(text, text, seeds=len(texts))
     mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
     counted = len(set(values)) == 1 and row.interval is None  # the same for every seed: nothing was estimated
     if len(values) == 1 or counted or isinstance(mean, int):
@@ -85,20 +84,21 @@ def joined(values: list[Any]) -> str:
 class Table:
     """The whole comparison: rows in sections, columns, cells, and what has to be said about them."""
 
-    sections: list[Section]
+    rows: list[Row]  # by section
     columns: list[Column]
     warnings: list[str]  # what does not compare, and what is not to be believed
     legend: list[str]  # the warnings, then what the numbers rest on
 
     @property
-    def rows(self) -> list[Row]:
-        return [row for section in self.sections for row in section.rows]
+    def sections(self) -> dict[Section, list[Row]]:
+        """The rows of each section that has any, in their order."""
+        found = {section: [row for row in self.rows if row.section is section] for section in Section}
+        return {section: rows for section, rows in found.items() if rows}
 
     @property
     def headlines(self) -> list[Row]:
         """The blog post's ten rows, and those that are shown with them."""
-        first, *others = self.sections
-        return [*first.rows, *(row for section in others for row in section.rows if row.headline)]
+        return [row for row in self.rows if row.section is Section.POST or row.headline]
 
     def cells(self, row: Row) -> list[Cell]:
         return [cell(row, column, reference_of(self.columns)) for column in self.columns]
@@ -106,8 +106,9 @@ class Table:
     def to_markdown(self) -> str:
         """The headlines, the legend, and every further section whole, folded."""
         folded = [
-            f"<details>\n<summary>{section.title}: all rows</summary>\n\n{self.markdown_of(section.rows)}\n\n</details>"
-            for section in self.sections[1:]
+            f"<details>\n<summary>{section.value}: all rows</summary>\n\n{self.markdown_of(rows)}\n\n</details>"
+            for section, rows in self.sections.items()
+            if section is not Section.POST
         ]
         notes = "\n".join(f"- {escape(line)}" for line in self.legend)
         return "\n\n".join([self.markdown_of(self.headlines), notes, *folded]) + "\n"
@@ -130,6 +131,8 @@ class Table:
             "columns": [column.title for column in self.columns],
             "rows": [
                 {
+                    "key": row.key,
+                    "section": row.section.key,
                     "measure": row.label,
                     "better": row.better,
                     "unit": row.unit,
@@ -151,7 +154,7 @@ class Table:
         for column in self.columns:
             table.add_column(terminal(column.title), overflow="fold")
         for row in self.rows if all_rows else self.headlines:
-            if row.label != "example":
+            if row.key != EXAMPLE:
                 cells = (row.label + ARROWS[row.better], *(c.text for c in self.cells(row)))
                 table.add_row(*map(terminal, cells))
         return table
@@ -162,28 +165,10 @@ def terminal(text: str) -> Text:
     return Text(printable(text))
 
 
-def drawable(path: Path) -> Record:
-    """A record that can be shown; BadInput that names the row where one made elsewhere holds what cannot be."""
-    record = read_record(path)
-    rival = replace(record, config=record.config | {"contestant": "itself under another name"})
-    row = None
-    try:
-        made = table([record, rival])
-        for row in made.rows:
-            made.cells(row)
-            if row.write is not str and isinstance(found := row.read(record), str):
-                raise TypeError(f"{found!r} where a number belongs")
-    except ODD as error:
-        where = "" if row is None else f" in the row '{row.label}'"
-        why = f"record {path.name} cannot be shown{where} ({line_of(error)}): delete it and run again"
-        raise BadInput(why) from error
-    return record
-
-
 def table(records: list[Record]) -> Table:
     """The table of a set of records."""
     made = columns(records)
-    return Table(sections_of(made), made, warnings(made), legend(made))
+    return Table(rows_of(made), made, warnings(made), legend(made))
 
 
 def write_table(out: Path, records: list[Record]) -> Table:

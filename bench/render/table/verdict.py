@@ -3,14 +3,15 @@
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from scipy.stats import t
 
 from bench.record import Record
+from bench.record.quality import EFFICIENTNET, Accuracy, Artefacts, AttributeAccuracy, Estimate
 from bench.render.table.column import Column
 from bench.render.table.comparability import alike
-from bench.render.table.row import Row, at, decimals, share
+from bench.render.table.row import Estimated, Row, Section, decimals, share, within
 
 NAMED = 6  # verdicts in a cell, the clearest first
 Z = 1.96  # of a 95 % interval
@@ -25,13 +26,20 @@ AT_CHANCE, OTHERS_AT_CHANCE, ALONE, EQUAL, ONE_SEED = (
 )
 
 
+class Reading(NamedTuple):
+    """A value that was measured, and its interval."""
+
+    value: float
+    interval: list[float] | None
+
+
 @dataclass(frozen=True)
 class Measure:
     """A measure on which contestants are compared; what is nearer to zero, lower or higher is better."""
 
     good: str
     bad: Callable[[float], str]
-    read: Callable[[Record], Any]  # {"value", "interval"}
+    read: Callable[[Record], Estimated | None]
     score: Callable[[float], float]  # higher is better
     write: Callable[[float], str]
 
@@ -61,51 +69,63 @@ def nearer_one(value: float) -> float:
     return -abs(value - 1)
 
 
+def artefact(read: Callable[[Artefacts], Estimate | None]) -> Callable[[Record], Estimated | None]:
+    return within(lambda record: record.measurements.artefacts, read)
+
+
 def measures(records: list[Record]) -> list[Measure]:
     """The blog post's words, each with its measure; then the attributes that the classifier can tell."""
     return [
-        Measure("clean background", lambda _: "noisy background", at("artefacts", "stray_pixels"), lower, share),
-        Measure("true colors", lambda _: "color corruption", at("artefacts", "colour_error"), lower, decimals(1)),
-        Measure("accurate shape", lambda _: "inaccurate shape", at("artefacts", "edge_agreement"), higher, decimals(2)),
+        Measure("clean background", lambda _: "noisy background", artefact(lambda a: a.stray_pixels), lower, share),
+        Measure("true colors", lambda _: "color corruption", artefact(lambda a: a.colour_error), lower, decimals(1)),
+        Measure("accurate shape", lambda _: "inaccurate shape", artefact(lambda a: a.edge_agreement), higher,
+                decimals(2)),
         Measure("various hairstyles", lambda v: "few hairstyles" if v < 1 else "stray hairstyles",
-                at("attributes", "hairstyle"), nearer_one, share),
-        Measure("right brightness", lambda v: "too bright" if v > 0 else "too dark", at("artefacts", "brightness"),
+                within(lambda record: record.measurements.attributes, lambda a: a.hairstyle), nearer_one, share),
+        Measure("right brightness", lambda v: "too bright" if v > 0 else "too dark", artefact(lambda a: a.brightness),
                 nearer, decimals(1)),
-        Measure("right saturation", lambda v: "garish color" if v > 0 else "pale color", at("artefacts", "saturation"),
-                nearer, decimals(1)),
+        Measure("right saturation", lambda v: "garish color" if v > 0 else "pale color",
+                artefact(lambda a: a.saturation), nearer, decimals(1)),
         Measure("near to real images", lambda _: "far from real images", frechet, lower, decimals(1)),
         *(attribute_measure(name) for name in attribute_names(records)),
     ]  # fmt: skip
 
 
-def frechet(record: Record) -> dict[str, Any] | None:
-    found = at("distance", "efficientnet-lite0")(record)
-    return None if found is None else {"value": found["frechet_distance"], "interval": found["interval"]}
+def frechet(record: Record) -> Reading | None:
+    found = record.measurements.distance.get(EFFICIENTNET)
+    return None if found is None else Reading(found.frechet_distance, found.interval)
+
+
+def attribute_rows(records: list[Record]) -> list[tuple[str, AttributeAccuracy]]:
+    """Every attribute's accuracy in every record, under the attribute's name."""
+    scored = [found for record in records if (found := record.measurements.attributes) is not None]
+    return [pair for each in scored for pair in each.per_attribute.items()]
 
 
 def attribute_names(records: list[Record]) -> list[str]:
-    rows = [row for record in records for row in (at("attributes", "per_attribute")(record) or {}).items()]
+    rows = attribute_rows(records)
     guessed = {name for name, row in rows if is_guess(row)}
     return list(dict.fromkeys(name for name, _ in rows if name not in guessed))
 
 
-def is_guess(row: dict[str, Any] | None) -> bool:
+def is_guess(row: Accuracy) -> bool:
     """Whether the classifier reads an attribute off real images hardly better than a guess would."""
-    ceiling, chance = (row or {}).get("ceiling"), (row or {}).get("chance")
+    ceiling, chance = row.ceiling, row.chance
     return ceiling is not None and chance is not None and ceiling - chance < GUESS * (1 - chance)
 
 
 def is_at_chance(column: Column) -> bool:
     """Whether the samples show no more of what was asked than a guess would, within the uncertainty."""
-    rows = [row for record in column.records if (row := at("attributes", "macro")(record))]
-    rows = [row for row in rows if row.get("interval") is not None and row.get("chance") is not None]
-    return bool(rows) and statistics.fmean(row["interval"][0] - row["chance"] for row in rows) <= 0
+    rows = [found.macro for record in column.records if (found := record.measurements.attributes) is not None]
+    above = [row.interval[0] - row.chance for row in rows if row.interval is not None and row.chance is not None]
+    return bool(above) and statistics.fmean(above) <= 0
 
 
 def attribute_measure(name: str) -> Measure:
-    def read(record: Record) -> dict[str, Any] | None:
-        row = at("attributes", "per_attribute", name)(record)
-        return None if row is None else {"value": row["accuracy"], "interval": row["interval"]}
+    def read(record: Record) -> Reading | None:
+        scored = record.measurements.attributes
+        row = None if scored is None else scored.per_attribute.get(name)
+        return None if row is None or row.accuracy is None else Reading(row.accuracy, row.interval)
 
     return Measure(f"{name} as asked", lambda _: f"{name} not well captured", read, higher, decimals(2))
 
@@ -113,11 +133,12 @@ def attribute_measure(name: str) -> Measure:
 def score(measure: Measure, column: Column) -> Score | None:
     """Mean over seeds; its variance is that over samples or that between seeds, whichever is larger."""
     records = [record for record in column.records if alike("classifier", record, column.lead)]
-    found = [each for record in records if (each := measure.read(record)) and each["value"] is not None]
-    if not found or any(each.get("interval") is None for each in found):
+    found = [each for record in records if (each := measure.read(record)) is not None]
+    intervals = [each.interval for each in found if each.interval is not None]
+    if not found or len(intervals) < len(found):
         return None
-    values = [each["value"] for each in found]
-    sampling = statistics.fmean(((e["interval"][1] - e["interval"][0]) / (2 * Z)) ** 2 for e in found)
+    values = [each.value for each in found]
+    sampling = statistics.fmean(((high - low) / (2 * Z)) ** 2 for low, high in intervals)
     between = statistics.variance(values) if len(values) > 1 else 0.0
     freedom = len(values) - 1 if between > sampling else float("inf")
     return Score(statistics.fmean(values), max(sampling, between) / len(values), freedom)
@@ -169,6 +190,6 @@ def verdict_rows(columns: list[Column]) -> list[Row]:
         for better in (True, False)
     }
     return [
-        Row("strength", lambda record: words.get((id(record), True))),
-        Row("weakness", lambda record: words.get((id(record), False))),
+        Row(Section.POST, "strength", "strength", lambda record: words.get((id(record), True))),
+        Row(Section.POST, "weakness", "weakness", lambda record: words.get((id(record), False))),
     ]

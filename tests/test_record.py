@@ -1,0 +1,106 @@
+"""The schema of records: what is written passes through it, and a field that it does not declare is refused by name."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.config import PRESETS
+from bench.cost.account import Setting, account
+from bench.cost.check import compare
+from bench.environment import environment, start
+from bench.errors import BadInput
+from bench.record import Environment, Record
+from bench.record.cost import Cost, PeakMemory, Training
+from bench.runs.worker import training_log
+from bench.storage.records import read_record
+from bench.training.trainer import TrainingLog
+from tests.conftest import TINY
+from tests.made_up import complete_record
+
+ROOT = Path(__file__).parent.parent
+RECORDS = sorted(ROOT.glob("results/*/records/*.json"))
+FREE = {"versions", "per_attribute", "distance", "memorisation", "levels", "guidance", "probe_seconds_per_step",
+        "untrained", "ceiling", "chance", "noisy", "blurred"}  # whose keys are names  # fmt: skip
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path.parent.parent.name}/{path.stem}")
+def test_a_committed_record_is_what_would_be_written_again(path):
+    assert read_record(path).to_json() == path.read_text()
+
+
+def declared(fields, path=()):
+    """The path of every declared field that stands in a record, one of each list."""
+    if isinstance(fields, list):
+        yield from declared(fields[0], (*path, 0)) if fields else ()
+    elif isinstance(fields, dict):
+        named = bool(path) and path[-1] in FREE
+        for key, value in fields.items():
+            if not named:
+                yield (*path, key)
+            yield from declared(value, (*path, key))
+
+
+def test_every_misspelt_field_is_refused_by_name(config, tmp_path):
+    whole = complete_record(config).to_json()
+    paths = list(declared(json.loads(whole)))
+    assert len(paths) > 200
+    for path in paths:
+        fields = json.loads(whole)
+        parent = fields
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[f"{path[-1]}_"] = parent.pop(path[-1])
+        (tmp_path / "record.json").write_text(json.dumps(fields))
+        name = ".".join(map(str, (*path[:-1], f"{path[-1]}_")))
+        words = "schema_version None" if path == ("schema_version",) else f"record.json has an unknown field {name}: "
+        with pytest.raises(BadInput, match=re.escape(words)):
+            read_record(tmp_path / "record.json")
+
+
+def test_what_is_measured_of_cost_is_declared():
+    for mixed_precision in ("no", "bf16"):
+        Cost(**account("scratch", Setting(50, 16, TINY, 4, mixed_precision)))
+    untraced = account("tests.plug_in:build_curious", Setting(50, 16, TINY, 4))
+    assert Cost(**untraced).flops_per_image is None
+    PeakMemory(**compare(None, None))
+
+
+def test_what_is_noted_of_training_and_of_the_machine_is_declared(config):
+    log = TrainingLog(seconds_per_epoch=[1.0], validation=[{"raw": [0.5] * 8}], starts=[start("cpu", "abc", 0)])
+    found = Training(**training_log(log, config))
+    assert found.starts[0].commit == "abc"
+    assert found.validation[0].averaged is None
+    assert Environment(**environment("cpu", None), training_code="abc").threads > 0
+
+
+def test_a_producers_misspelt_field_is_an_error(config):
+    with pytest.raises(ValueError, match="bussy_share"):
+        Training(**training_log(TrainingLog(seconds_per_epoch=[1.0]), config), bussy_share=0.5)
+
+
+def test_no_table_reads_a_record_by_string_paths():
+    for path in (ROOT / "bench").rglob("*.py"):
+        assert not re.search(r"\bat\(\"", path.read_text()), path
+
+
+PROGRAM = "import sys; {}; assert not {{{}}} & {{*sys.modules}}"
+
+
+@pytest.mark.parametrize(
+    ("does", "without"),
+    [
+        ("import bench.render.table.table, bench.render.report.report, bench.storage.records", "'torch', 'diffusers'"),
+        ("import bench.commands.cli", "'torch', 'pydantic'"),
+    ],
+)
+def test_what_is_light_stays_light(does, without):
+    subprocess.run([sys.executable, "-c", PROGRAM.format(does, without)], check=True, cwd=ROOT, timeout=300)
+
+
+def test_the_schema_names_every_field_of_the_configuration():
+    schema = Record.model_json_schema()["$defs"]
+    assert set(schema["Sizes"]["properties"]) == set(vars(PRESETS["smoke"]))
