@@ -13,9 +13,13 @@ from bench.cost.account import Setting, account
 from bench.cost.check import compare
 from bench.environment import environment, start
 from bench.errors import BadInput
-from bench.record import Environment, Record
+from bench.quality.classifier import AttributeClassifier
+from bench.quality.curve import curve
+from bench.quality.score import Extraction, Scorer
+from bench.record import Data, Environment, Measurements, Record
 from bench.record.cost import Cost, PeakMemory, Training
-from bench.runs.worker import training_log
+from bench.record.quality import EFFICIENTNET
+from bench.runs.worker import describe, training_log
 from bench.storage.records import read_record
 from bench.training.trainer import TrainingLog
 from tests.conftest import TINY
@@ -67,6 +71,21 @@ def test_what_is_measured_of_cost_is_declared():
     untraced = account("tests.plug_in:build_curious", Setting(50, 16, TINY, 4))
     assert Cost(**untraced).flops_per_image is None
     PeakMemory(**compare(None, None))
+
+
+def test_what_is_scored_is_declared(parts, tmp_path):
+    judge, asked = AttributeClassifier(parts.train.schema.cardinalities), parts.held_out
+    scorer = Scorer(judge, parts, asked, Extraction({EFFICIENTNET: None}, "cpu", tmp_path))
+    log = {"seconds_per_epoch": [1.0, 2.0], "images_per_epoch": 8, "validation": [{"raw": [0.5]}, {"raw": [0.25]}]}
+    found = Measurements(
+        **scorer.score(asked.images),
+        guidance=scorer.guidance([(2.0, asked.images)]),
+        sampler=scorer.samplers(asked.images, parts.train.images[: len(asked)]),
+        curve=curve([None, scorer.brief(asked.images)], log, None),
+    )
+    assert found.distance[EFFICIENTNET].generated == len(asked)
+    assert [point.samples for point in found.curve] == [None, len(asked)]
+    assert Data(**describe(parts.train, parts)).attributes[0].name == parts.train.schema.names[0]
 
 
 def test_what_is_noted_of_training_and_of_the_machine_is_declared(config):

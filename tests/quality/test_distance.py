@@ -28,6 +28,7 @@ from bench.quality.features import (
 )
 from bench.quality.judges import without_most_hairstyles
 from bench.quality.memorisation import measure_memorisation
+from bench.record.quality import Distance
 from bench.render.table.distance_rows import basis
 from tests.plug_in import MEAN_COLOUR
 
@@ -130,7 +131,9 @@ def test_fault_29_few_images_give_a_real_number_that_is_marked_with_both_counts(
 def test_fault_29_distances_of_other_counts_have_another_basis_and_so_never_share_a_row():
     label = extractor_label(EFFICIENTNET, None)
     counts = [(20, 20), (20, 30), (30, 20)]
-    found = [label | measure_distance(gaussian(real, 4), gaussian(drawn, 4), None) for real, drawn in counts]
+    found = [
+        Distance(**label, **measure_distance(gaussian(real, 4), gaussian(drawn, 4), None)) for real, drawn in counts
+    ]
     assert len(set(map(basis, found))) == 3
 
 

@@ -42,7 +42,7 @@ def facts(records: list[Record]) -> list[tuple[str, str]]:
         ("Preset and recipe", f"{run.preset}, {run.recipe.name}, seed {seeds}"),
         ("Images", f"{MISSING if images is None else images} of {run.data}, {sizes.image_size}×{sizes.image_size}"),
         ("Training", f"{sizes.epochs} epochs of {images_per_epoch(first)} images, batches of "
-                     f" {sizes.batch_size}, {sizes.scale:g} of the published channels"),
+                     f"{sizes.batch_size}, {sizes.scale:g} of the published channels"),
         ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
                       f"guidance {run.recipe.guidance:g}"),
         ("Machine", f"{machine_name(first)}, {precision_of(first)}"),
