@@ -21,20 +21,8 @@ from bench.config import differences
 from bench.errors import BadInput
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
-TRAINING = (
-    *(
-        "train.py",
-        "training_state.py",
-        "batches.py",
-        "diffusion.py",
-        "randomness.py",
-        "contestants.py",
-        "contract.py",
-        "processes.py",
-        "sampling.py",
-    ),
-    *("data/dataset.py", "data/schema.py", "quality/validation.py"),
-)
+# What decides what a contestant learns, beside the model packages: rooms and files of the harness.
+TRAINING = ("training", "sampling", "data", "randomness.py", "contestants.py", "contract.py", "distributed.py")
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
@@ -149,9 +137,10 @@ def commit() -> str | None:
 
 def training_code(contestant: str) -> str:
     """A digest of the source that decides what a contestant learns: its own, both model packages, and the harness'."""
-    files = [Path(__file__).parent / name for name in TRAINING]
-    for package in (scratch_unet, diffusers_unet):  # ours use each other's parts, such as Tau and the check of sizes
-        files += sorted(Path(inspect.getfile(package)).parent.glob("*.py"))
+    here = Path(__file__).parent
+    rooms = [here / name for name in TRAINING]
+    rooms += [Path(inspect.getfile(package)).parent for package in (scratch_unet, diffusers_unet)]
+    files = [file for room in rooms for file in (sorted(room.glob("*.py")) or [room])]
     if contestant not in contestants.OURS:
         files.append(Path(inspect.getfile(contestants.contestant(contestant).build)))
     digest = hashlib.sha256()
@@ -167,6 +156,11 @@ def git(*words: str) -> str:
     root = Path(__file__).parent.parent
     done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
+
+
+def free_memory(device: str) -> int:
+    """Bytes that can still be had on a device; of a Mac's GPU, which shares the CPU's memory, that."""
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
 
 
 def choose_device(asked: str) -> str:

@@ -73,10 +73,10 @@ def code(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [*CONTESTANTS, "tests.plug_in:build"])
 def test_the_code_that_trains_covers_tau_the_check_of_sizes_and_the_schema(name, code):
     before = here.training_code(name)
-    for file in ("scratch_unet/tau.py", "scratch_unet/unet.py", "bench/data/schema.py", "bench/train.py"):
+    for file in ("scratch_unet/tau.py", "scratch_unet/unet.py", "bench/data/schema.py", "bench/training/trainer.py"):
         (code / file).write_text((code / file).read_text() + "# changed\n")
         after = here.training_code(name)
         assert after != before, file
         before = after
-    (code / "bench" / "cli.py").write_text("# no matter\n")
+    (code / "bench" / "commands" / "cli.py").write_text("# no matter\n")
     assert here.training_code(name) == before

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.errors import BadInput
 from bench.commands.output import emit
+from bench.errors import BadInput
 
 MOST_SAMPLES = 1024  # in one picture
 

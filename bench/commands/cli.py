@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from bench.commands import command_bodies as commands
+from bench.commands import data_commands as data_commands
 from bench.commands.arguments import (
     Parser,
     duration,
@@ -20,11 +21,10 @@ from bench.commands.arguments import (
     positive_int,
     rate,
 )
-from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
-from bench.commands import data_commands as data_commands
-from bench.failures import show_traceback, status_and_line
 from bench.commands.model_commands import add_export, add_sample
 from bench.commands.report_commands import add_overview, add_pictures, add_report
+from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes
+from bench.errors import show_traceback, status_and_line
 from bench.stopping import INTERRUPTED, Stopped, Stopping, TimeIsUp
 
 

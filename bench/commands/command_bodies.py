@@ -7,9 +7,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.commands.output import emit, emit_lines, emit_rich
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names, rehearsal
 from bench.errors import BadInput, RunFailed, known
-from bench.commands.output import emit, emit_lines, emit_rich
+from bench.storage.folder import ResultsFolder
 
 if TYPE_CHECKING:
     from bench.runs.runner import RunRequest
@@ -62,7 +63,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     request = run_request(arguments)
     with time_limit(arguments.time_limit):
         undone = run(request)
-    if undone and not any((request.out / "records").glob("*.json")):
+    if undone and not ResultsFolder(request.out).record_files():
         raise RunFailed(f"{', '.join(undone)} failed, and the disk took no row of it")
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
     made = write_table(request.out, records)
@@ -73,7 +74,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     else:
         emit_rich(made.to_rich(arguments.all_rows))
         emit("".join(f"- {line}\n" for line in made.warnings), end="")
-        emit(f"{request.out / 'table.md'} has all rows (here: --all-rows), the legend and pictures.")
+        emit(f"{ResultsFolder(request.out).table} has all rows (here: --all-rows), the legend and pictures.")
     for name in undone:
         print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
     return 1 if undone else 0
@@ -229,11 +230,11 @@ def ladder_command(arguments: argparse.Namespace) -> int:
     sizes = replace(preset, **{name: value for name, value in given.items() if value is not None})
 
     from bench import contestants
-    from bench.storage import durable
     from bench.cost.ladder import ladder, rungs_for
     from bench.data.library import DataRequest, cache_path, default_cache, load
     from bench.environment import choose_device
     from bench.render.ladder import ladder_lines
+    from bench.storage import durable
 
     for name in names:
         contestants.check(name, sizes.image_size, sizes.scale)

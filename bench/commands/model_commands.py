@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from bench.commands.arguments import finite_float, png, sample_count
+from bench.commands.output import emit, emit_lines
 from bench.config import RECIPES
 from bench.errors import BadInput
-from bench.commands.output import emit, emit_lines
 
 
 def add_sample(sample: argparse.ArgumentParser) -> None:

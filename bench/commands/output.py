@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from bench.errors import RunFailed
-from bench.text import printable
+from bench.errors import RunFailed, printable
 
 
 class CannotPrint(RunFailed):

@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.storage import durable
-from bench.errors import BadInput
 from bench.commands.output import emit
+from bench.errors import BadInput
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 
 def add_report(report: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def add_overview(overview: argparse.ArgumentParser) -> None:
 def report_command(arguments: argparse.Namespace) -> int:
     """Write the page; 1 if a record had to be left out of it."""
     first, *others = arguments.folders
-    out = arguments.out or (first.parent if others else first) / "report.html"
+    out = arguments.out or ResultsFolder(first.parent if others else first).report
     if out.suffix != ".html" or out.is_dir():
         raise BadInput(f"--out '{out}' is no .html file")
     if arguments.out is not None and not out.absolute().parent.is_dir():
@@ -58,8 +59,8 @@ def shown_command(folders: list[Path]) -> str:
 
 def pictures_command(arguments: argparse.Namespace) -> int:
     """Draw pictures and plots again; 1 if a record could not be read, while what cannot be drawn is only named."""
-    from bench.record import refused
     from bench.inference.redraw import redraw
+    from bench.record import refused
 
     refusals = []
     for folder in arguments.folders:
@@ -67,7 +68,7 @@ def pictures_command(arguments: argparse.Namespace) -> int:
         refusals += unreadable
         for line in missing:
             print(f"{folder.name}: {line}", file=sys.stderr)
-        emit(str(folder / "images"))
+        emit(str(ResultsFolder(folder).images))
     return refused(refusals)
 
 

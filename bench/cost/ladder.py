@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from bench.training.batches import EpochBatches
 from bench.config import MATCHED, RunConfig, Sizes
 from bench.cost.machine import arithmetic
+from bench.cost.out_of_memory import is_out_of_memory
 from bench.cost.trial import trial
 from bench.data.dataset import AvatarSet
 from bench.environment import device_name, has_bf16
-from bench.cost.out_of_memory import is_out_of_memory
+from bench.training.batches import EpochBatches
 from bench.training.trainer import Trainer, synchronise
 
 SCHEMA_VERSION = 1

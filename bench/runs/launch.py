@@ -10,11 +10,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bench import distributed
-from bench.runs import warm
-from bench.storage import durable
-from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.distributed import PEER_LOST, free_port, group_environment
+from bench.runs import warm
+from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.stopping import STOPPED, Stopped, run_and_leave
+from bench.storage import durable
 
 GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
 LOOK = 0.5  # seconds between two looks at the memory that workers hold
@@ -25,7 +25,7 @@ def run_in_processes(job: Job, locked: int) -> None:
 
     A signal to this process stops the first worker, which saves; a second Ctrl+C ends all of them at once.
     """
-    durable.write_text(job.told, json.dumps(asdict(job)))
+    durable.write_text(job.folder.job, json.dumps(asdict(job)))
     before = mark_of(job)
     workers: list[BaseProcess] = []
     try:
@@ -49,7 +49,7 @@ def start(job: Job, locked: int, workers: list[BaseProcess]) -> None:
         environment = os.environ | group_environment(rank, count, port)
         inherited = warm.Inherited(locked), warm.Inherited(2)
         with warm.quiet_start():
-            worker = context.Process(target=work, args=(job.told, environment, *inherited))  # type: ignore[attr-defined]
+            worker = context.Process(target=work, args=(job.folder.job, environment, *inherited))  # type: ignore[attr-defined]
             worker.start()
             workers.append(worker)
 
@@ -110,7 +110,7 @@ def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) ->
 def mark_of(job: Job) -> tuple[int, int] | None:
     """Which file says that the run is done, if one does: another one after the run has said it anew."""
     try:
-        found = (job.folder / "finished.json").stat()
+        found = job.folder.finished.stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns

@@ -6,7 +6,8 @@ from pathlib import Path
 from bench.config import RunConfig, differences
 from bench.environment import training_code
 from bench.errors import BadInput
-from bench.record import Record, read_record, record_path
+from bench.record import Record, read_record
+from bench.storage.folder import ResultsFolder
 
 DECIDED_HERE = ("device", "mixed_precision", "memory_format")  # by the machine and its probe
 
@@ -17,7 +18,7 @@ def kept_records(out: Path, drafts: list[RunConfig], mixed_precision: str | None
     A draft's device, precision and memory layout are not decided yet, so they are not compared, but for a precision
     that was asked for. A failed run has no record that could stand for it.
     """
-    there = {draft: record_path(out, draft) for draft in drafts}
+    there = {draft: ResultsFolder(out).record(draft.name) for draft in drafts}
     records = {draft: read_record(path) for draft, path in there.items() if path.exists()}
     kept = {draft: record for draft, record in records.items() if record.status == "done"}
     for draft, record in kept.items():

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from bench.storage import durable
 from bench.config import RunConfig, differences, recipe_for, run_name
 from bench.cost.estimate import estimate
 from bench.cost.machine import check_arithmetic, machine_peaks
@@ -20,17 +19,19 @@ from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
 from bench.environment import commit, training_code
 from bench.errors import BadInput
-from bench.runs.job import LOGS, Job, note_failure
-from bench.storage.lock import lock
-from bench.runs.only_missing import kept_records
 from bench.quality.classifier import ClassifierConfig
 from bench.quality.features import INCEPTION, extractor_named
 from bench.quality.judge import cached_judge, judge_path
-from bench.record import read_record, record_path
+from bench.record import read_record
 from bench.render.table.row import duration
+from bench.runs.job import Job, note_failure
+from bench.runs.launch import run_in_processes
+from bench.runs.only_missing import kept_records
 from bench.runs.request import RunRequest, check_memory, check_space, checkpoint_bytes, extractors, preflight
 from bench.stopping import reserve_time
-from bench.runs.launch import run_in_processes
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
+from bench.storage.lock import lock
 
 TIME_TO_SAVE, SAVED_PER_SECOND = 5.0, 200e6  # seconds, and bytes: set aside of a time limit
 
@@ -98,15 +99,16 @@ def job_for(
 
 def another_seed_has_pictures(out: Path, config: RunConfig) -> bool:
     """Whether the larger pictures of this contestant are there already: those of one seed are enough."""
-    own = record_path(out, config)
-    others = (path for path in own.parent.glob(f"{run_name(config.contestant, config.recipe.name, '*')}.json"))
+    folder = ResultsFolder(out)
+    own, others = folder.record(config.name), folder.record_files(run_name(config.contestant, config.recipe.name, "*"))
     return any("guidance" in read_record(path).images for path in others if path != own)
 
 
 def sweep(request: RunRequest) -> None:
     """Remove what killed runs have left half-written, but nothing of anybody else's."""
-    for ours in (".work", "records", "images"):
-        durable.sweep(request.out / ours)
+    folder = ResultsFolder(request.out)
+    for ours in (folder.work, folder.records, folder.images):
+        durable.sweep(ours)
     durable.sweep(request.out, deep=False)
     durable.sweep(request.cache, deep=False, older_than=durable.NOBODYS)
 
@@ -129,10 +131,12 @@ def check_enough(parts: Split, batch_size: int) -> None:
 
 def forget(request: RunRequest) -> None:
     """Drop the state of the runs asked for; records stay until new ones replace them."""
+    results = ResultsFolder(request.out)
     for name in request.contestants:
         for seed in request.seeds:
-            for folder in (request.out / ".work", request.out / LOGS):
-                durable.remove_folder(folder / run_name(name, request.recipe, seed))
+            run = results.run(run_name(name, request.recipe, seed))
+            for folder in (run.path, results.logs / run.name):
+                durable.remove_folder(folder)
     probes = read_probes(request.out)
     kept = {name: seconds for name, seconds in probes.seconds.items() if name not in request.contestants}
     write_probes(request.out, Probes(probes.precision if kept else None, kept))
@@ -196,7 +200,7 @@ def configure(request: RunRequest, avatars: AvatarSet, train: AvatarSet, device:
 
 
 def config_path(out: Path, config: RunConfig) -> Path:
-    return out / ".work" / config.name / "config.json"
+    return ResultsFolder(out).run(config.name).config
 
 
 def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
@@ -291,7 +295,8 @@ def begin(request: RunRequest, configs: list[RunConfig]) -> None:
 
 def finished(request: RunRequest, config: RunConfig) -> bool:
     """Whether this run's record is the one that was measured here, with every distance now asked for."""
-    record, mark = record_path(request.out, config), request.out / ".work" / config.name / "finished.json"
+    run = ResultsFolder(request.out).run(config.name)
+    record, mark = run.record, run.finished
     if not (record.exists() and mark.exists() and record.read_bytes() == mark.read_bytes()):
         return False
     if read_record(record).run.sizes.epochs < config.sizes.epochs:

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import distributed, randomness
-from bench.training.batches import MEMORY_FORMATS, Batch, EpochBatches, prepared_ahead, steps_per_epoch
-from bench.storage.checkpoint import COPIES
 from bench.config import Optimisation, RunConfig
+from bench.contestants import MEMORY_FORMATS
 from bench.data.dataset import AvatarSet
-from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.errors import RunFailed
+from bench.sampling.diffusion import noise_schedule, training_loss
+from bench.storage.checkpoint import COPIES
+from bench.training.batches import Batch, EpochBatches, prepared_ahead, steps_per_epoch
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import failures
+from bench import errors as failures
 from bench.commands import output
 from bench.commands.cli import main
-from bench.errors import BadContestant, BadInput, RunFailed
-from bench.text import LONGEST, line_of, printable
+from bench.errors import LONGEST, BadContestant, BadInput, RunFailed, line_of, printable
 from tests.commands.test_cli import ROOT
 
 LINE = "bench: the result cannot be printed, standard output {}; files that were written are whole\n"

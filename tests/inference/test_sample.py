@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bench.commands import cli
-from bench.inference.attributes import attribute_lines, schema_of
-from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.data.schema import Attribute, Schema
 from bench.errors import BadInput, known
+from bench.inference.attributes import attribute_lines, schema_of
+from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.runs.worker import write_asked
 from tests.commands.test_cli import ROOT, bench
 

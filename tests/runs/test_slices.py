@@ -12,11 +12,12 @@ from bench.commands.cli import main
 from bench.config import PRESETS, SOURCE_OPTIMISATION, RunConfig, rehearsal
 from bench.environment import training_code
 from bench.errors import BadInput
+from bench.record import Record
 from bench.runs.only_missing import kept_records
-from bench.record import Record, record_path
 from bench.runs.runner import may_go_on
-from bench.training.trainer import Trainer
+from bench.storage.folder import ResultsFolder
 from bench.training.state import restore, to_checkpoint
+from bench.training.trainer import Trainer
 from tests.commands.test_cli import PLUG_IN, TINY, bench, timeless
 
 
@@ -61,7 +62,7 @@ def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(t
 
 def kept(config: RunConfig, out, **environment):
     record = Record(config.as_dict(), environment, "bench run", "done")
-    path = record_path(out, config)
+    path = ResultsFolder(out).record(config.name)
     path.parent.mkdir(exist_ok=True)
     path.write_text(record.to_json())
     return record
@@ -90,7 +91,7 @@ def test_only_missing_refuses_a_record_of_something_else(config, tmp_path):
 
 def test_a_failed_run_is_no_record_to_keep(config, tmp_path):
     failed = replace(kept(config, tmp_path), status="failed", error="why")
-    record_path(tmp_path, config).write_text(failed.to_json())
+    ResultsFolder(tmp_path).record(config.name).write_text(failed.to_json())
     assert kept_records(tmp_path, [config], None) == {}
 
 
