@@ -136,7 +136,7 @@ def test_an_unforeseen_error_ends_in_a_line_and_shows_its_traceback_if_asked(mon
     def fail(_):
         raise LookupError("of all things")
 
-    monkeypatch.setattr("bench.commands.table_command", fail)
+    monkeypatch.setattr("bench.commands.table.run", fail)
     assert main(["table", "results/laptop"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("bench: LookupError: of all things (test_output.py, line ")
