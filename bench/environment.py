@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import math
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -26,14 +27,14 @@ TRAINING = ("training", "sampling", "data", "randomness.py", "contestants.py", "
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
-def environment(device: str, code: str | None) -> dict[str, Any]:
-    """Versions, device, threads, system and load; `code` is the commit that the run began at."""
+def environment(device: str, code: str | None, load: float | None = None) -> dict[str, Any]:
+    """Versions, device, threads, system; `code` is the commit, `load` other work per core, as the run began."""
     return {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "device": device_name(device),
         "instruction_set": instruction_set(device),
-        "load_average": LOAD_AT_START,
+        "load_average": load,
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
         "commit": code,
@@ -82,8 +83,9 @@ def instruction_set(device: str) -> str | None:
 def load_average() -> float | None:
     """The load of the last minute that is not ours, per core; None where unknown."""
     try:
-        own = psutil.Process()
-        ours = sum(load_by(process) for process in (own, own.parent()) if process is not None)
+        own, starter = psutil.Process(), multiprocessing.parent_process()
+        processes = [own] if starter is None else [own, psutil.Process(starter.pid)]
+        ours = sum(map(load_by, processes))
         return max(0.0, os.getloadavg()[0] - ours) / (os.cpu_count() or 1)
     except (OSError, AttributeError, psutil.Error):
         return None
@@ -147,9 +149,6 @@ def training_code(contestant: str) -> str:
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
-
-
-LOAD_AT_START = load_average()  # of the process: what it does later is no other work
 
 
 def git(*words: str) -> str:

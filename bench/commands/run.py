@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
 def run_request(arguments: argparse.Namespace) -> "RunRequest":
     """What `bench run` was asked: the preset, with what the user put in its place."""
     from bench.data.library import default_cache
-    from bench.runs.runner import RunRequest
+    from bench.runs.request import RunRequest
 
     given = {field.name: getattr(arguments, field.name) for field in fields(Sizes)}
     instead = {name: value for name, value in given.items() if value is not None}
@@ -129,7 +129,8 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         recipe=arguments.recipe,
         seeds=arguments.seeds,
         data=arguments.data,
-        out=arguments.out or LOCAL / arguments.preset,
+        out=arguments.out
+        or LOCAL / (arguments.preset if arguments.max_steps is None else f"{arguments.preset}-rehearsal"),
         cache=arguments.cache or default_cache(),
         device=arguments.device,
         mixed_precision=arguments.mixed_precision,

@@ -27,7 +27,8 @@ def estimate(
 
 def training_steps(sizes: Sizes) -> int:
     """Steps of all epochs; a tenth of the images is held out, and a batch is whole or not done."""
-    return (sizes.images - held_out(sizes)) // sizes.batch_size * sizes.epochs
+    whole = (sizes.images - held_out(sizes)) // sizes.batch_size
+    return min(whole, sizes.max_steps or whole) * sizes.epochs
 
 
 def held_out(sizes: Sizes) -> int:

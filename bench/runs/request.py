@@ -215,3 +215,9 @@ def extractors(request: RunRequest) -> dict[str, str | None]:
     for text in request.extractors:
         extractor_named(text)  # refuses what is not registered
     return dict.fromkeys(request.extractors) | found
+
+
+def asked_distances(request: RunRequest) -> set[str]:
+    """The extractors whose distances the user has asked for by name."""
+    asked = {extractor_named(text) for text in request.extractors}
+    return asked | ({INCEPTION} if request.inception_weights is not None else set())

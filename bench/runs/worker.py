@@ -15,7 +15,7 @@ from bench.cost.out_of_memory import explain, is_out_of_memory
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import read_cache
 from bench.display import Display, display
-from bench.environment import changed_between, environment, start, training_code
+from bench.environment import changed_between, environment, load_average, start, training_code
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Record
@@ -79,8 +79,11 @@ def train_epoch(trainer: Trainer, config: RunConfig, show: Display, saver: Saver
     show.say(f"{name}: loss {trainer.mean_loss():.4f}, {log.epoch_seconds:.1f} s, {speed:.1f} images/s")
 
 
-def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
-    """The whole of a run, taken up from its newest checkpoint; None in all but the first of several processes."""
+def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | None) -> Record | None:
+    """The whole of a run, taken up from its newest checkpoint; None in all but the first of several processes.
+
+    `load` is what others took of the cores as it began.
+    """
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise RunFailed("the data cache is gone: run again")
@@ -92,6 +95,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
             show.phase("timing its steps", 1)
             cost |= step_costs(job.run, parts.train, cost)
         trainer = resumed_trainer(job, parts.train)
+        neighbours.count_in(trainer.log)
         if distributed.rank() == 0:
             write_asked(job.folder.held_out, parts.held_out)
         saver = Saver(job.folder.checkpoints, job.folder.job, stopping, job.checkpoint_seconds)
@@ -123,7 +127,8 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
         say_if_busy(neighbours, show)
     return Record(
         config=job.config,
-        environment=environment(job.run.device, job.commit) | {"training_code": training_code(job.run.contestant)},
+        environment=environment(job.run.device, job.commit, load)
+        | {"training_code": training_code(job.run.contestant)},
         command=job.command,
         status="done",
         data=describe(avatars, parts),
@@ -153,7 +158,7 @@ def sampling_log(main: samples.Drawn) -> dict[str, Any]:
 
 def training_log(log: TrainingLog, config: RunConfig) -> dict[str, Any]:
     """What the record says of training: the log of it when it is over, and what that has cost and may have changed."""
-    unfinished = ("epoch_steps", "epoch_seconds", "epoch_losses")
+    unfinished = ("epoch_steps", "epoch_seconds", "epoch_losses", "watched_seconds", "busy_seconds")
     spent = sum(log.seconds_per_epoch) + log.checkpoint_seconds
     return {name: value for name, value in asdict(log).items() if name not in unfinished} | {
         "checkpoint_share": log.checkpoint_seconds / spent,
@@ -198,10 +203,11 @@ def main(told: Path) -> int:
     """Run the job that a JSON file tells of; its record is the result. HAS_ITS_ROW if it failed."""
     stopping = Stopping()
     stop_with_parent()
+    load = load_average()
     job = Job(**json.loads(told.read_text()))
     try:
         with Neighbours() as neighbours:
-            record = work(job, stopping, neighbours)
+            record = work(job, stopping, neighbours, load)
         if record is not None:
             keep(job, record)
         return 0

@@ -46,6 +46,8 @@ class TrainingLog:
     starts: list[dict[str, Any]] = field(default_factory=list)  # at which step, by what code, on what machine
     checkpoints: int = 0
     checkpoint_seconds: float = 0.0
+    watched_seconds: float = 0.0  # in all processes that have trained it, and of these beside busy neighbours
+    busy_seconds: float = 0.0
     validation: list[dict[str, list[float]]] = field(default_factory=list)  # per epoch: raw and averaged weights
 
 
