@@ -15,9 +15,8 @@ from bench.cost.account import Setting, account, published
 from bench.cost.check import LAYOUTS, compare, config_of
 from bench.cost.estimate import estimate
 from bench.cost.machine import machine_peaks, precisions
-from bench.cost.memory import measured_peak
 from bench.cost.probe import fastest_guided_step, fastest_step
-from bench.cost.trial import trial
+from bench.cost.steps import measured_peak, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.environment import commit, environment, free_memory, has_bf16

@@ -13,7 +13,7 @@ import torch
 from bench.config import MATCHED, RunConfig, Sizes
 from bench.cost.machine import arithmetic
 from bench.cost.out_of_memory import is_out_of_memory
-from bench.cost.trial import trial
+from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet
 from bench.environment import device_name, has_bf16
 from bench.training.batches import EpochBatches

@@ -13,7 +13,7 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
 from bench.config import RunConfig
-from bench.cost.trial import trial
+from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet, split
 from bench.data.library import read_cache
 from bench.training.batches import epoch_batches

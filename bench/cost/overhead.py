@@ -16,8 +16,7 @@ from torch import Tensor
 from bench import contestants
 from bench.config import MATCHED, PRESETS, RunConfig
 from bench.contestants import MEMORY_FORMATS
-from bench.cost.timing import WARM_UP, time_steps
-from bench.cost.trial import trial
+from bench.cost.steps import WARM_UP, time_steps, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
 from bench.sampling.diffusion import noise_schedule, training_loss

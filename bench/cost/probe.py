@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.config import RunConfig
 from bench.contestants import MEMORY_FORMATS
-from bench.cost.trial import trial
+from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet
 from bench.display import display
 from bench.environment import has_bf16

@@ -11,7 +11,7 @@ from bench import contestants
 from bench.config import RunConfig, run_name
 from bench.cost.machine import check_arithmetic, machine_peaks
 from bench.cost.probe import as_record, read_probes
-from bench.cost.trial import release_memory
+from bench.cost.steps import release_memory
 from bench.data.dataset import Split, split
 from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
