@@ -13,13 +13,13 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from bench import contestants
-from bench.training.batches import MEMORY_FORMATS
 from bench.config import MATCHED, Recipe
+from bench.contestants import MEMORY_FORMATS
 from bench.cost.parameters import count_parameters, parameters_by_level, training_bytes
 from bench.cost.terms import finest_first
 from bench.cost.trace import Trace, size, trace_step, without_memory
-from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.errors import BadInput
+from bench.sampling.diffusion import noise_schedule, training_loss
 
 FROM_TRACE = ("activations", "predicted_peak", "flops_per_image", "traffic_bytes_per_step", "levels")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from bench.training.batches import Batch, epoch_batches
 from bench.cost.trace import size
+from bench.training.batches import Batch, epoch_batches
 from bench.training.trainer import Trainer
 
 

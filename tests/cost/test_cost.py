@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.training.batches import MEMORY_FORMATS
+from bench.contestants import MEMORY_FORMATS
 from bench.cost.account import NormsInFloat, Setting, account, one_token
 from bench.cost.check import compare
 from bench.cost.machine import Amounts, machine_peaks, operations, precisions

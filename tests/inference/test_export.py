@@ -11,23 +11,23 @@ import torch
 from huggingface_hub import ModelCard
 
 from bench import contestants, randomness
-from bench.inference import export
-from bench.storage import durable
-from bench.storage.checkpoint import save_checkpoint
 from bench.commands.cli import main
 from bench.config import MATCHED, SOURCE
-from bench.sampling.diffusion import sample
 from bench.errors import CannotWrite
+from bench.inference import export
 from bench.inference.generate import find_run, load_denoiser, newest_checkpoint
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
-from bench.runs.runner import config_path, note_of
-from bench.sampling.draw import draw
-from bench.training.trainer import Trainer
-from bench.training.state import to_checkpoint
+from bench.runs.begun import config_path, note_of
 from bench.runs.worker import write_asked
-from tests.conftest import tiny_config
+from bench.sampling.diffusion import sample
+from bench.sampling.draw import draw
+from bench.storage import durable
+from bench.storage.checkpoint import save_checkpoint
+from bench.training.state import to_checkpoint
+from bench.training.trainer import Trainer
 from tests.commands.test_cli import ROOT, bench
+from tests.conftest import tiny_config
 
 SEED = 5
 NAMES = ("scratch", "diffusers-32")
@@ -57,7 +57,7 @@ def trained(out, config, parts, epochs=0):
         trainer.end_epoch({})
     folder = config_path(out, config).parent
     durable.write_text(folder / "config.json", json.dumps(note_of(config)))
-    write_asked(folder, parts.held_out)
+    write_asked(folder / "held_out.safetensors", parts.held_out)
     save_checkpoint(folder / "checkpoints", epochs, trainer.log.steps_done, to_checkpoint(trainer))
     return trainer.log.steps_done
 

@@ -12,14 +12,14 @@ from bench import contestants
 from bench.commands.cli import main
 from bench.config import run_name
 from bench.inference.generate import load_denoiser, ready
-from bench.runs.job import Job
 from bench.record import read_record
+from bench.runs.job import Job
 from bench.runs.runner import another_seed_has_pictures
 from bench.sampling.draw import draw
-from bench.training.trainer import Trainer
 from bench.training.state import to_checkpoint
-from tests.conftest import awaken
+from bench.training.trainer import Trainer
 from tests.commands.test_cli import TINY, bench
+from tests.conftest import awaken
 
 PROGRESS = re.compile(r"^\S+ .*: \d+\.\d s$")  # a phase that was slow enough to be named
 FIRST, SECOND = (run_name("scratch", "matched", seed) for seed in (0, 1))
