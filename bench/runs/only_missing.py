@@ -42,7 +42,7 @@ def refuse_other(draft: RunConfig, record: Record, mixed_precision: str | None) 
 
 
 def refuse_unscored(request: RunRequest, record: Record) -> None:
-    missing = asked_distances(request) - record.measurements["distance"].keys()
+    missing = asked_distances(request) - record.measurements.get("distance", {}).keys()
     if missing:
         raise BadInput(
             f"--only-missing: the record of {record.run.name} has no distance by {', '.join(sorted(missing))}, and its "
