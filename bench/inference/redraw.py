@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import RunConfig
-from bench.data.dataset import split
+from bench.data.dataset import asked_of, split
 from bench.data.library import read_cache
 from bench.display import display
 from bench.errors import BadInput, RunFailed
@@ -18,7 +18,6 @@ from bench.render.images import gallery
 from bench.render.report.exhibits import shown_records
 from bench.render.table.column import columns
 from bench.render.table.table import drawable, write_table
-from bench.runs.evaluation import asked_of
 from bench.runs.job import Job
 from bench.runs.pictures import STRIP, draw_pictures, show_samples
 from bench.sampling import samples

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import distributed
-from bench.data.dataset import AvatarSet, Split
+from bench.data.dataset import AvatarSet, Split, asked_of
 from bench.display import Display
 from bench.errors import RunFailed
 from bench.quality.classifier import AttributeClassifier
@@ -20,11 +20,6 @@ from bench.sampling import samples
 from bench.sampling.draw import draw
 from bench.training.trainer import Trainer
 from bench.training.validation import validation_losses
-
-
-def asked_of(parts: Split, count: int) -> AvatarSet:
-    """The held-out avatars whose conditions are asked, again from the first where there are too few."""
-    return parts.held_out.subset(torch.arange(count) % len(parts.held_out))
 
 
 def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> tuple[Tensor, dict[str, list[float]]]:

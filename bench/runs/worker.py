@@ -12,7 +12,7 @@ from bench import contestants, distributed
 from bench.config import RunConfig
 from bench.cost.costs import costs, step_costs
 from bench.cost.out_of_memory import explain, is_out_of_memory
-from bench.data.dataset import AvatarSet, Split, split
+from bench.data.dataset import AvatarSet, Split, asked_of, split
 from bench.data.library import read_cache
 from bench.display import Display, display
 from bench.environment import changed_between, environment, load_average, start, training_code
@@ -20,7 +20,7 @@ from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Record
 from bench.render.images import gallery
-from bench.runs.evaluation import asked_of, draw_all, judge_of, look, score
+from bench.runs.evaluation import draw_all, judge_of, look, score
 from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.runs.neighbours import Neighbours
 from bench.runs.pictures import STRIP, draw_pictures, show_samples
