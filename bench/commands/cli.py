@@ -140,6 +140,10 @@ def add_anatomy(anatomy: argparse.ArgumentParser) -> None:
     anatomy.add_argument("--peak", type=rate, metavar="GFLOP/s", help="for the time floor: a number, or 'measured'")
     anatomy.add_argument("--check", action="store_true", help="hold the predicted peak against real, scaled steps")
     anatomy.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the memory by kind and level")
+    anatomy.add_argument(
+        "--walk", type=Path, metavar="FILE.md",
+        help="only this: write every block of scratch and diffusers-32, full size, between the markers of a page",
+    )  # fmt: skip
     anatomy.add_argument("--json", action="store_true")
 
 

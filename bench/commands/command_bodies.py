@@ -143,7 +143,23 @@ def table_command(arguments: argparse.Namespace) -> int:
     return refused([*(refusal for *_, refusals in found for refusal in refusals), *repeated])
 
 
+def walk_command(path: Path) -> int:
+    """Write the walk-through's tables and picture; the page is read first, as the models take seconds."""
+    from bench.render.walk import read_page, write_walk
+
+    page = read_page(path)
+    from bench.cost.account import published
+    from bench.cost.walk import walk
+
+    ours, library = (walk(name, published(batch_size=128)) for name in DEFAULT_CONTESTANTS.split(","))
+    write_walk(path, page, ours, library)
+    emit(str(path))
+    return 0
+
+
 def anatomy_command(arguments: argparse.Namespace) -> int:
+    if arguments.walk is not None:
+        return walk_command(arguments.walk)
     if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
         raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
     if arguments.plot is not None and arguments.plot.suffix != ".png":
