@@ -77,12 +77,10 @@ def our_table(ours: Walk, _library: Walk) -> str:
 
 def library_table(ours: Walk, library: Walk) -> str:
     """The library's blocks beside the numbers of ours that do the same work."""
-    numbers = numbers_of(ours)
-    theirs = {block.place: block for block in joined(library.blocks)}
-    rows = [
-        [numbers.get(place, NONE), *(cells(theirs[place], library) if place in theirs else [NONE] * (1 + len(COLUMNS)))]
-        for place in sorted(numbers.keys() | theirs.keys())
-    ]
+    numbers, theirs = numbers_of(ours), joined(library.blocks)
+    rows = [[numbers.pop(block.place, NONE), *cells(block, library)] for block in theirs]
+    if numbers:
+        rows.append([", ".join(numbers.values()), f"no block of {library.name} does this", *[NONE] * len(COLUMNS)])
     return markdown(["# by hand", f"block of {library.name}", *COLUMNS], [*rows, *ends(library)])
 
 
@@ -140,7 +138,7 @@ def ends(walk: Walk) -> list[list[str]]:
     """The last rows of a table: what is outside of the blocks, and the sum."""
     every = total([*walk.blocks, walk.rest])
     return [
-        ["", "outside of the blocks", "adds up the loss", "", *costs(walk.rest, walk)],
+        ["", "outside of the blocks", "compares the prediction with its target", "", *costs(walk.rest, walk)],
         ["", Markdown("**sum**"), "", "", *costs(every, walk)],
     ]
 
