@@ -1,7 +1,6 @@
 """A walk through a UNet: its blocks in the order of the forward pass, and what each of them costs."""
 
 from collections.abc import Iterator
-from itertools import count, groupby
 from typing import Any
 
 from torch import nn
@@ -46,12 +45,14 @@ def walk(name: str, setting: Setting) -> Walk:
 
 def blocks_of(denoiser: nn.Module, traced: Trace) -> list[Block]:
     """A block for every call of a module that has a role."""
-    number, counted = count(), set[str]()  # modules whose parameters a block has already
-    blocks = []
-    for (role, _), run in groupby(
-        roles_of(denoiser, traced.calls), lambda found: (found[0], None if found[0] in ONE_BLOCK else next(number))
-    ):
-        calls = [call for _, call in run]
+    runs: list[tuple[str, list[Call]]] = []
+    for role, call in roles_of(denoiser, traced.calls):
+        if role in ONE_BLOCK and runs and runs[-1][0] == role:
+            runs[-1][1].append(call)
+        else:
+            runs.append((role, [call]))
+    blocks, counted = [], set[str]()  # modules whose parameters a block has already
+    for role, calls in runs:
         new = {call.name for call in calls} - counted
         parameters = sum(trainable(denoiser.get_submodule(name)) for name in new)
         blocks.append(block_of(role, calls, parameters, traced.attention))
@@ -77,9 +78,12 @@ def block_of(role: str, calls: list[Call], parameters: int, attention: list[dict
     """One block of calls that follow each other."""
     first, last = calls[0], calls[-1]
     modules = tuple(call.name for call in calls)
-    path = PATH_OF_ROLE.get(role) or next(PATH_OF_NAME[way] for way in PATH_OF_NAME if f"unet.{way}" in first.name)
+    path = PATH_OF_ROLE.get(role) or next(
+        PATH_OF_NAME[way] for way in PATH_OF_NAME if first.name.startswith(f"unet.{way}")
+    )
     flops, saved = (after - before for after, before in zip(last.after, first.before, strict=True))
-    inside = tuple(each for each in attention if each["where"].startswith(modules))
+    within = tuple(f"{name}." for name in modules)
+    inside = tuple(each for each in attention if f"{each['where']}.".startswith(within))
     return Block(role, path, modules, first.input[1:], last.output[1:], parameters, flops, saved, inside)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from bench.cost import terms
@@ -109,20 +110,19 @@ def kinds_table(ours: Walk, library: Walk) -> str:
     return markdown(header, rows)
 
 
-def picture(_ours: Walk, _library: Walk) -> str:
-    return image(ALT, PICTURE)
-
-
-SECTIONS = {"drawing": picture, "by-hand": our_table, "library": library_table, "kinds": kinds_table}
+SECTIONS: dict[str, Callable[[Walk, Walk], str]]
+SECTIONS = {
+    "drawing": lambda *_: image(ALT, PICTURE),
+    "by-hand": our_table,
+    "library": library_table,
+    "kinds": kinds_table,
+}
 
 
 def joined(blocks: Iterable[Block]) -> list[Block]:
     """Blocks of the same place as one, in the order of the forward pass."""
-    return [total(list(same)) for _, same in groupby(sorted(blocks, key=place_of), key=place_of)]
-
-
-def place_of(block: Block) -> Place:
-    return block.place
+    place = attrgetter("place")
+    return [total(list(same)) for _, same in groupby(sorted(blocks, key=place), key=place)]
 
 
 def total(blocks: list[Block]) -> Block:
