@@ -1,6 +1,9 @@
 """The terms in which costs are told, for accountants and renderers alike."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 TAU, REST = "tau", "rest"  # the conditioner, and what works at no one resolution: embeddings of time, say
@@ -44,6 +47,25 @@ class Walk:
     batch_size: int
     blocks: tuple[Block, ...]
     rest: Block  # outside of all blocks: joining the skip connections, and the loss
+
+
+def joined(blocks: Iterable[Block]) -> list[Block]:
+    """Blocks of the same place as one, in the order of the forward pass."""
+    place = attrgetter("place")
+    return [total(list(same)) for _, same in groupby(sorted(blocks, key=place), key=place)]
+
+
+def total(blocks: list[Block]) -> Block:
+    """Blocks as one: from the first one's input to the last one's output."""
+    return replace(
+        blocks[0],
+        modules=tuple(name for block in blocks for name in block.modules),
+        output=blocks[-1].output,
+        parameters=sum(block.parameters for block in blocks),
+        forward_flops=sum(block.forward_flops for block in blocks),
+        saved_bytes=sum(block.saved_bytes for block in blocks),
+        attention=tuple(each for block in blocks for each in block.attention),
+    )
 
 
 def square(height: int) -> str:

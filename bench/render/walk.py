@@ -1,13 +1,12 @@
 """The walk through the UNets in Markdown: tables written between the markers of a page that people write."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 from bench.cost import terms
-from bench.cost.terms import Block, Place, Walk
+from bench.cost.terms import Block, Place, Walk, joined, total
 from bench.errors import BadInput
 from bench.render.markdown import Markdown, escape, image, markdown
 from bench.storage import durable
@@ -117,21 +116,6 @@ SECTIONS = {
     "library": library_table,
     "kinds": kinds_table,
 }
-
-
-def joined(blocks: Iterable[Block]) -> list[Block]:
-    """Blocks of the same place as one, in the order of the forward pass."""
-    place = attrgetter("place")
-    return [total(list(same)) for _, same in groupby(sorted(blocks, key=place), key=place)]
-
-
-def total(blocks: list[Block]) -> Block:
-    """Blocks as one: from the first one's input to the last one's output."""
-    first, last = blocks[0], blocks[-1]
-    parameters, flops, saved = (sum(map(read, blocks)) for read in COSTS.values())
-    names = tuple(name for block in blocks for name in block.modules)
-    attention = tuple(each for block in blocks for each in block.attention)
-    return Block(first.role, first.path, names, first.input, last.output, parameters, flops, saved, attention)
 
 
 def ends(walk: Walk) -> list[list[str]]:

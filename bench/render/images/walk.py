@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 from bench.cost import terms
-from bench.cost.terms import Block, Place, Walk
+from bench.cost.terms import Block, Place, Walk, joined
 from bench.render.images.figures import blank, look, rendered
-from bench.render.walk import COSTS, NONE, joined, numbers_of
+from bench.render.walk import COSTS, NONE, numbers_of
 
 Positions = dict[Place, int]  # from the left
 HALF = 0.33  # of a box's height; levels are 1 apart
