@@ -9,8 +9,8 @@ from bench.commands.arguments import (
     positive_int,
     rate,
 )
-from bench.commands.output import emit_json, emit_lines, emit_rich
-from bench.config import contestant_names
+from bench.commands.output import emit, emit_json, emit_lines, emit_rich
+from bench.config import DEFAULT_CONTESTANTS, contestant_names
 from bench.errors import BadInput
 
 
@@ -27,10 +27,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peak", type=rate, metavar="GFLOP/s", help="for the time floor: a number, or 'measured'")
     parser.add_argument("--check", action="store_true", help="hold the predicted peak against real, scaled steps")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the memory by kind and level")
+    parser.add_argument(
+        "--walk", type=Path, metavar="FILE.md",
+        help="only this: write every block of scratch and diffusers-32, full size, between the markers of a page",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.walk is not None:
+        return write_walk_through(arguments.walk)
     if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
         raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
     if arguments.plot is not None and arguments.plot.suffix != ".png":
@@ -59,4 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
         emit_lines(f"- {note}" for note in notes(document))
     if arguments.plot is not None:
         draw_anatomy(document, arguments.plot)
+    return 0
+
+
+def write_walk_through(path: Path) -> int:
+    """Write the walk-through's tables and picture; the page is read first, as the models take seconds."""
+    from bench.render.walk import read_page, write_walk
+
+    page = read_page(path)
+    from bench.cost.account import published
+    from bench.cost.walk import walk
+
+    ours, library = (walk(name, published(batch_size=128)) for name in DEFAULT_CONTESTANTS.split(","))
+    write_walk(path, page, ours, library)
+    emit(str(path))
     return 0
