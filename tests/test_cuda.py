@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.storage.checkpoint import load_newest
 from bench.cost.check import check_predictions
-from bench.sampling.diffusion import sample
 from bench.errors import RunFailed
-from bench.training.trainer import Trainer
+from bench.sampling.diffusion import sample
+from bench.storage.checkpoint import load_newest
 from bench.training.state import restore, to_checkpoint
-from tests.conftest import CONTESTANTS, awaken
+from bench.training.trainer import Trainer
 from tests.commands.test_cli import TINY, bench
+from tests.conftest import CONTESTANTS, awaken
 
 pytestmark = [
     pytest.mark.cuda,

@@ -19,7 +19,8 @@ from bench.render.card import Exported, model_card
 from bench.sampling.diffusion import sampler
 from bench.storage import durable
 from bench.storage.checkpoint import Checkpoint
-from bench.storage.records import read_record, record_path
+from bench.storage.folder import ResultsFolder
+from bench.storage.records import read_record
 
 EXAMPLES = 64
 
@@ -94,7 +95,7 @@ def described(run: Path, config: RunConfig, schema: Schema, checkpoint: Checkpoi
 
 def record_of(run: Path, config: RunConfig, checkpoint: Checkpoint) -> tuple[Record | None, str]:
     """The record of these very weights, or why there is none: committed records may be of a run made elsewhere."""
-    kept, row = run / ".work" / config.name / "finished.json", record_path(run, config)
+    kept, row = (folder := ResultsFolder(run).run(config.name)).finished, folder.record
     if kept.exists():
         record = read_record(kept)
         training = record.measurements.training

@@ -26,8 +26,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.utils import create_feature_extractor
 
 from bench.contract import no_exit
-from bench.errors import BadInput
-from bench.failures import words_of
+from bench.errors import BadInput, words_of
 from bench.record.quality import EFFICIENTNET, INCEPTION
 from bench.storage import cache
 

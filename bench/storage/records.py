@@ -9,19 +9,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from bench.config import RunConfig
-from bench.errors import BadInput, CannotWrite
+from bench.errors import BadInput, CannotWrite, printable
 from bench.record import SCHEMA_VERSION, Record
 from bench.storage import durable
-from bench.text import printable
+from bench.storage.folder import ResultsFolder
 
 LARGEST_FILE = 16 * 2**20  # bytes; the largest honest record has 60 kB
 SHOWN, LONGEST_NAME = 60, 200  # characters of a value that is refused, and of its field
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's words for a field that is not declared
 KEY = "[key]"  # … and for the key of a mapping
-
-
-def record_path(out: Path, run: RunConfig) -> Path:
-    return out / "records" / f"{run.name}.json"
 
 
 def read_record(path: Path) -> Record:
@@ -87,7 +83,7 @@ def readable_records(out: Path) -> tuple[list[Record], list[str]]:
     BadInput if none can be read.
     """
     found, refusals = [], []
-    for path in sorted((out / "records").glob("*.json")):
+    for path in ResultsFolder(out).record_files():
         try:
             found.append((path.name, read_record(path)))
         except BadInput as refusal:

@@ -6,6 +6,7 @@ feature extractor sees smaller pictures.
 """
 
 import errno
+import functools
 import json
 import mmap
 import os
@@ -120,7 +121,7 @@ class Forked:
                 told = os.read(reading, 4096).decode()
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 end_with(reading)
-                leave(lambda: worker.main(Path(told)) if told else 0)
+                leave(functools.partial(worker.main, Path(told)) if told else lambda: 0)
             os.close(reading)
             made.sentinel = os.pidfd_open(made.pid)
             cls.idle.append(made)

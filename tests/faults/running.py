@@ -8,8 +8,8 @@ import time
 import psutil
 import pytest
 
-from bench.storage.checkpoint import load_newest
 from bench.runs.warm import PRELOAD
+from bench.storage.checkpoint import load_newest
 from tests.commands.test_cli import PLUG_IN, ROOT, TINY
 
 LONG = [*TINY, "--epochs=100000", "--contestants=tests.plug_in:build", "--mixed-precision=no"]

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.faults.killing import KILL, MOMENT, REFUSE
 from tests.commands.test_cli import ROOT
+from tests.faults.killing import KILL, MOMENT, REFUSE
 
 
 def cut(folder, how, spec):

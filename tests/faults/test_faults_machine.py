@@ -18,20 +18,20 @@ import pytest
 import torch
 
 from bench import distributed
-from bench.runs import launch, worker
-from bench.storage import durable
-from bench.storage import lock as locking
-from bench.storage.checkpoint import load_newest
 from bench.cost import machine
 from bench.cost.account import Setting, account
 from bench.errors import BadInput, CannotWrite, RunFailed
+from bench.runs import launch, worker
+from bench.runs.begun import begin, config_path, refuse_changed
 from bench.runs.job import Job
-from bench.storage.lock import lock
 from bench.runs.request import check_memory, check_space, checkpoint_bytes, memory_needed
-from bench.runs.runner import begin, config_path, refuse_changed
 from bench.sampling.draw import refuse_unless_pixels
-from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
+from bench.storage import durable
+from bench.storage import lock as locking
+from bench.storage.checkpoint import load_newest
+from bench.storage.lock import lock
 from tests.commands.test_cli import PLUG_IN, ROOT, TINY, bench
+from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
 
 
 def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_ends_at_once(started, tmp_path):

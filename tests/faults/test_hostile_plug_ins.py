@@ -17,7 +17,7 @@ from bench.runs import launch
 from bench.runs.job import Job
 from bench.runs.request import preflight
 from bench.stopping import Stopped
-from bench.storage.records import record_path
+from bench.storage.folder import ResultsFolder
 from tests.commands.test_cli import TINY, bench
 
 HERE = "tests.hostile_plug_in"
@@ -115,7 +115,7 @@ def test_a_process_that_ends_well_before_its_run_is_done_gets_a_row(config, tmp_
     launch.note_end(job, [0], done=True)
     assert not (tmp_path / "records").exists()
     launch.note_end(job, [0], done=False)
-    failed = json.loads(record_path(tmp_path, config).read_text())
+    failed = json.loads(ResultsFolder(tmp_path).record(config.name).read_text())
     assert failed["error"] == "its process ended by itself before it was done, as by os._exit"
 
 

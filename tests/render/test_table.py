@@ -13,7 +13,8 @@ from bench.record.quality import EFFICIENTNET
 from bench.render.table.column import WIDEST
 from bench.render.table.table import columns, table, write_table
 from bench.render.table.verdict import ALONE, AT_CHANCE, EQUAL, OTHERS_AT_CHANCE, Score, attribute_measure, clearness
-from bench.storage.records import read_record, read_records, record_path
+from bench.storage.folder import ResultsFolder
+from bench.storage.records import read_record, read_records
 from tests.made_up import around, complete_record, edited, put
 
 GOLDEN = Path(__file__).parent / "golden_table.md"
@@ -244,7 +245,7 @@ def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
 
 
 def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
-    path = record_path(tmp_path, record().run)
+    path = ResultsFolder(tmp_path).record(record().run.name)
     path.parent.mkdir()
     path.write_text(record().to_json())
     assert read_record(path).to_dict() == json.loads(record().to_json())

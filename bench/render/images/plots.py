@@ -12,6 +12,7 @@ from bench.render.images.figures import SALT, Figure, blank, draw_line, look, po
 from bench.render.table.column import Column
 from bench.render.table.numbers import artefact
 from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 AXES: tuple[tuple[Callable[[CurvePoint], float | None], float, str], ...] = (
     (lambda point: point.images, 1e3, "thousand images seen"),
@@ -69,12 +70,12 @@ def write_plots(out: Path, made: list[Column]) -> list[str]:
         if not able:
             missing.append(plot.name)
             for kind in KINDS_OF_FILE:  # one that lies there is of other records
-                durable.remove_file(out / "images" / f"{plot.name}.{kind}")
+                durable.remove_file(ResultsFolder(out).images / f"{plot.name}.{kind}")
             continue
         with matplotlib.rc_context(SALT):
             figure = plot.draw(able)
             for kind in KINDS_OF_FILE:
-                durable.write_bytes(out / "images" / f"{plot.name}.{kind}", rendered(figure, kind))
+                durable.write_bytes(ResultsFolder(out).images / f"{plot.name}.{kind}", rendered(figure, kind))
     return missing
 
 

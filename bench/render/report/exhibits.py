@@ -9,6 +9,7 @@ from bench.render.images.plots import PLOTS
 from bench.render.report.embedded import NOT_THERE, Picture, Shelf
 from bench.render.table.column import Column
 from bench.render.table.numbers import MAIN_NUMBERS
+from bench.storage.folder import ResultsFolder
 
 
 class Single(NamedTuple):
@@ -186,7 +187,7 @@ def plots(shelf: Shelf) -> list[Exhibit]:
     """The plots that lie in a results folder: SVG where there is one, else PNG."""
     found = []
     for plot in PLOTS:
-        suffix = ".svg" if (shelf.folder / "images" / f"{plot.name}.svg").is_file() else ".png"
+        suffix = ".svg" if (ResultsFolder(shelf.folder).images / f"{plot.name}.svg").is_file() else ".png"
         picture = shelf.take(f"images/{plot.name}{suffix}", f"the plot “{plot.title}”", "", plot.alt)
         if picture is not None:
             found.append(Exhibit(plot.title, picture, "chart"))

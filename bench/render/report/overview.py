@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.errors import BadInput
+from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
 from bench.render.images.plots import PLOTS
@@ -16,8 +16,8 @@ from bench.render.report.exhibits import SINGLE, shown_records
 from bench.render.table.column import Column, columns
 from bench.render.table.table import table
 from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 from bench.storage.records import readable_records
-from bench.text import line_of
 
 # What a damaged document may raise: one beside the records has no schema.
 ODD = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
@@ -26,6 +26,7 @@ INTRODUCTION = """# Results
 
 Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
 from the records and pictures beside it. What a number means stands in the README under
+from bench.storage.folder import ResultsFolder
 [How to read the numbers](../README.md#how-to-read-the-numbers)."""
 
 
@@ -68,7 +69,7 @@ def anchor(title: str) -> str:
 
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     """The records of a folder, if it has any."""
-    if any((folder / "records").glob("*.json")):
+    if ResultsFolder(folder).record_files():
         records, refused = readable_records(folder)
         refusals += refused
         left_out = [f"**Left out:** {escape(why)}." for why in refused]
@@ -131,7 +132,7 @@ def plots(folder: Path) -> list[str]:
     return [
         f"![{plot.alt}]({folder.name}/images/{plot.name}.png)"
         for plot in PLOTS
-        if (folder / "images" / f"{plot.name}.png").exists()
+        if (ResultsFolder(folder).images / f"{plot.name}.png").exists()
     ]
 
 

@@ -11,6 +11,7 @@ from bench.render.table.comparability import comparability_notes
 from bench.render.table.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.table.row import MISSING
 from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 
 def write_quality(out: Path, records: list[Record]) -> None:
@@ -19,7 +20,7 @@ def write_quality(out: Path, records: list[Record]) -> None:
     missing = write_plots(out, done)
     made = [column for column in done if column.records[0].measurements.curve]
     if made:
-        durable.write_text(out / "quality.md", page(made, missing))
+        durable.write_text(ResultsFolder(out).quality, page(made, missing))
 
 
 def page(made: list[Column], missing: list[str]) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from bench.errors import printable
 from bench.record import Record
 from bench.render.markdown import Markdown, escape, markdown
 from bench.render.report.quality import write_quality
@@ -18,7 +19,8 @@ from bench.render.table.legend import legend, warnings
 from bench.render.table.row import MISSING, Row, Section
 from bench.render.table.rows import EXAMPLE, rows_of
 from bench.storage import durable
-from bench.text import printable
+from bench.storage.folder import ResultsFolder
+from bench.storage.records import read_records
 
 SCHEMA_VERSION = 1
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}  # which way is better
@@ -118,12 +120,15 @@ class Table:
         return markdown(header, [[row.label + ARROWS[row.better], *(c.text for c in self.cells(row))] for row in rows])
 
     def to_csv(self) -> str:
+        return self.to_frame().to_csv()
+
+    def to_frame(self) -> pd.DataFrame:
+        """The values behind the cells, raw: a line a row with its unit, and a column a contestant."""
         units = {"unit": [row.unit for row in self.rows]}
-        frame = pd.DataFrame(
+        return pd.DataFrame(
             units | {column.title: [cell(row, column).value for row in self.rows] for column in self.columns},
             index=pd.Index([row.label for row in self.rows], name="measure"),
         )
-        return frame.to_csv()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -171,9 +176,14 @@ def table(records: list[Record]) -> Table:
     return Table(rows_of(made), made, warnings(made), legend(made))
 
 
+def table_of(folder: str | Path) -> pd.DataFrame:
+    """The table of a results folder as a data frame; BadInput if a record of it cannot be read."""
+    return table(read_records(Path(folder))).to_frame()
+
+
 def write_table(out: Path, records: list[Record]) -> Table:
     """Draw `table.md` of a results folder from its records, and `quality.md` beside it."""
     made = table(records)
-    durable.write_text(out / "table.md", made.to_markdown())
+    durable.write_text(ResultsFolder(out).table, made.to_markdown())
     write_quality(out, records)
     return made
