@@ -12,13 +12,14 @@ from bench.config import PRESETS
 from bench.cost.account import Setting, account
 from bench.cost.check import compare
 from bench.environment import environment, start
-from bench.errors import BadInput
+from bench.errors import BadInput, RunFailed
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.curve import curve
 from bench.quality.score import Extraction, Scorer
 from bench.record import Data, Environment, Measurements, Record
 from bench.record.cost import Cost, PeakMemory, Training
 from bench.record.quality import EFFICIENTNET
+from bench.runs.worker import declared as declared_by_worker
 from bench.runs.worker import describe, training_log
 from bench.storage.records import read_record
 from bench.training.trainer import TrainingLog
@@ -99,6 +100,12 @@ def test_what_is_noted_of_training_and_of_the_machine_is_declared(config):
 def test_a_producers_misspelt_field_is_an_error(config):
     with pytest.raises(ValueError, match="bussy_share"):
         Training(**training_log(TrainingLog(seconds_per_epoch=[1.0]), config), bussy_share=0.5)
+
+
+def test_a_number_that_a_record_does_not_take_fails_the_run_by_name():
+    wrong = {"sampling": {"seconds": float("nan"), "images": 1}}
+    with pytest.raises(RunFailed, match=r"its measurements have sampling\.seconds = NaN \(should be a finite number\)"):
+        declared_by_worker(wrong)
 
 
 def test_no_table_reads_a_record_by_string_paths():

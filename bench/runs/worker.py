@@ -6,13 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from bench import contestants, distributed
 from bench.config import RunConfig
 from bench.cost.costs import costs, step_costs
 from bench.cost.out_of_memory import explain, is_out_of_memory
-from bench.data.dataset import AvatarSet, Split, split
+from bench.data.dataset import AvatarSet, Split, asked_of, split
 from bench.data.library import read_cache
 from bench.display import Display, display
 from bench.environment import changed_between, environment, load_average, start, training_code
@@ -20,7 +21,7 @@ from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
 from bench.render.images import gallery
-from bench.runs.evaluation import asked_of, draw_all, judge_of, look, score
+from bench.runs.evaluation import draw_all, judge_of, look, score
 from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.runs.neighbours import Neighbours
 from bench.runs.pictures import STRIP, draw_pictures, show_samples
@@ -29,6 +30,7 @@ from bench.stopping import Stopped, Stopping, stop_with_parent
 from bench.storage import cache, durable
 from bench.storage.checkpoint import load_newest, remove_damaged
 from bench.storage.folder import ResultsFolder
+from bench.storage.records import what_is_wrong
 from bench.training.saving import Each, Saver
 from bench.training.state import restore
 from bench.training.tracking import Tracking
@@ -119,7 +121,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
         with trainer.averaged() as denoiser:
             device, layout = trainer.accelerator.device, trainer.memory_format
             ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.held_out, device, layout)
-            found = Measurements(**cost, **measured_before(job), **spent, **quality, ignores_condition=ignores)
+            found = declared(cost | measured_before(job) | spent | quality | {"ignores_condition": ignores})
             if job.pictures:
                 images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, judge_of(job, parts), found, show)
         show.end_phase()
@@ -147,6 +149,14 @@ def say_if_busy(neighbours: Neighbours, show: Display) -> None:
 def measured_before(job: Job) -> dict[str, Any]:
     """What was measured once for all runs, before any of them."""
     return {"probe_seconds_per_step": job.probe, "machine_peak": job.machine_peak or None}
+
+
+def declared(found: dict[str, Any]) -> Measurements:
+    """What was measured, as a record declares it; RunFailed names what a record does not take: NaN, say."""
+    try:
+        return Measurements(**found)
+    except ValidationError as error:
+        raise RunFailed(f"its measurements have {what_is_wrong(error)}") from error
 
 
 def sampling_log(main: samples.Drawn) -> dict[str, Any]:

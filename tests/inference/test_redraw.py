@@ -12,7 +12,6 @@ from bench import contestants
 from bench.commands.cli import main
 from bench.config import run_name
 from bench.inference.generate import load_denoiser, ready
-from bench.record import read_record
 from bench.runs.job import Job
 from bench.runs.runner import another_seed_has_pictures
 from bench.sampling.draw import draw

@@ -7,14 +7,13 @@ import torch
 from PIL import Image, ImageSequence
 
 from bench import contestants
-from bench.data.dataset import to_pixels
+from bench.data.dataset import asked_of, to_pixels
 from bench.display import display
 from bench.quality.classifier import AttributeClassifier
 from bench.record import Measurements
 from bench.render.images.confusions import draw_confusions, most_confused
 from bench.render.images.gallery import BAND, SHOWN, to_pictures
 from bench.runs import pictures
-from bench.runs.evaluation import asked_of
 from bench.runs.job import Job
 from bench.sampling import samples
 from bench.sampling.diffusion import noise_schedule, sample

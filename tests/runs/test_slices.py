@@ -15,7 +15,6 @@ from bench.environment import training_code
 from bench.errors import BadInput
 from bench.runs.begun import may_go_on
 from bench.runs.only_missing import kept_records
-from bench.runs.runner import may_go_on
 from bench.storage.folder import ResultsFolder
 from bench.training.state import restore, to_checkpoint
 from bench.training.trainer import Trainer
