@@ -11,23 +11,23 @@ import torch
 from huggingface_hub import ModelCard
 
 from bench import contestants, randomness
-from bench.inference import export
-from bench.storage import durable
-from bench.storage.checkpoint import save_checkpoint
 from bench.commands.cli import main
 from bench.config import MATCHED, SOURCE
-from bench.sampling.diffusion import sample
 from bench.errors import CannotWrite
+from bench.inference import export
 from bench.inference.generate import find_run, load_denoiser, newest_checkpoint
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
 from bench.runs.runner import config_path, note_of
-from bench.sampling.draw import draw
-from bench.training.trainer import Trainer
-from bench.training.state import to_checkpoint
 from bench.runs.worker import write_asked
+from bench.sampling.diffusion import sample
+from bench.sampling.draw import draw
+from bench.storage import durable
+from bench.storage.checkpoint import save_checkpoint
+from bench.training.state import to_checkpoint
+from bench.training.trainer import Trainer
 from tests.conftest import tiny_config
-from tests.commands.test_cli import ROOT, bench
+from tests.invoking import ROOT, bench
 
 SEED = 5
 NAMES = ("scratch", "diffusers-32")

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from bench.commands import cli
-from bench.inference.attributes import attribute_lines, schema_of
-from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.data.schema import Attribute, Schema
 from bench.errors import BadInput, known
+from bench.inference.attributes import attribute_lines, schema_of
+from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.runs.worker import write_asked
-from tests.commands.test_cli import ROOT, bench
+from tests.invoking import ROOT, bench
 
 LAPTOP = ROOT / "results" / "laptop"
 

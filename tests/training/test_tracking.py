@@ -12,15 +12,15 @@ import pytest
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, TensorBoardTracker
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from bench.runs import worker
-from bench.training import tracking
 from bench.display import display
 from bench.errors import BadInput
+from bench.runs import worker
 from bench.runs.job import Job
 from bench.runs.runner import forget
+from bench.training import tracking
 from bench.training.saving import Saver
 from bench.training.tracking import Tracking, check_trackers
-from tests.commands.test_cli import PLUG_IN, TINY, bench, measured, timeless
+from tests.invoking import PLUG_IN, TINY, bench, measured, timeless
 
 
 def events(folder):
