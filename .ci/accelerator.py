@@ -130,7 +130,8 @@ def train(arguments: argparse.Namespace, seconds: float) -> list[object]:
         "--batch-size", arguments.batch_size, "--learning-rate", arguments.learning_rate,
         "--mixed-precision", arguments.mixed_precision, "--images", arguments.images,
         "--epochs", epochs_within(arguments, seconds), "--samples", arguments.samples, "--curve-samples", CURVE,
-        "--sweep-samples", arguments.sweep_samples, "--judge-steps", 1500, "--checkpoint-seconds", 100_000,
+        "--sweep-samples", arguments.sweep_samples,
+        "--full-samples", arguments.sweep_samples, "--judge-steps", 1500, "--checkpoint-seconds", 100_000,
         "--out", arguments.results,
     ]  # fmt: skip
 

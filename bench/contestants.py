@@ -13,14 +13,13 @@ import diffusers_unet
 import scratch_unet
 from bench.config import contestant_names
 from bench.contract import broken_contract, no_exit
-from bench.errors import BadContestant, BadInput
-from bench.failures import lacks_memory, words_of
-from bench.text import printable
+from bench.errors import BadContestant, BadInput, lacks_memory, printable, words_of
 
 Builder = Callable[[int, int, float], nn.Module]  # (condition_width, image_size, scale)
 
 PUBLISHED_CONDITION_WIDTH = 217  # Cartoon Set's; the published totals are for it
 PUBLISHED_IMAGE_SIZE = 64
+MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 @dataclass(frozen=True)

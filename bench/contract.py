@@ -7,9 +7,8 @@ from typing import NoReturn
 
 from torch import Tensor
 
-from bench.errors import BadContestant
+from bench.errors import BadContestant, line_of, place_of
 from bench.stopping import Stopped
-from bench.text import line_of, place_of
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]  # (noisy, timestep, condition) -> prediction
 

@@ -8,7 +8,6 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather, pad_across_processes
@@ -36,20 +35,10 @@ def launched(asked: int | None) -> tuple[int, int]:
         raise BadInput("several machines cannot share a run: launch on one of them")
     number = int(world)
     if number == 1 and "MASTER_PORT" in said and "ACCELERATE_USE_CPU" in os.environ and asked is None:
-        number = asked_of_accelerate()
+        raise BadInput("on a CPU accelerate starts one process, whatever it is asked: name their number by --processes")
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
         del os.environ[name]  # the harness decides over device, precision and everything else
     return int(said.get("RANK", 0)), asked or number
-
-
-def asked_of_accelerate() -> int:
-    """N of `accelerate launch --num_processes N`: without a GPU it starts one process, whatever N is."""
-    launcher = psutil.Process().parent()
-    words = [] if launcher is None else " ".join(launcher.cmdline()).replace("=", " ").replace("-", "_").split()
-    try:
-        return int(words[words.index("__num_processes") + 1])
-    except (ValueError, IndexError):
-        raise BadInput("accelerate started one process of several: name their number by --processes") from None
 
 
 def patience(checkpoint_bytes: int) -> timedelta:
@@ -136,6 +125,6 @@ def repeated(images: Tensor) -> int:
 
 
 def lost_peer(error: BaseException) -> bool:
-    """Whether a process fails because another one of its group is gone or hangs."""
+    """Whether a process fails because another one of its group is gone or hangs; gloo has no error class for that."""
     about = ("closed by peer", "reset by peer", "Broken pipe", "Timed out waiting", "Watchdog caught collective")
     return count() > 1 and isinstance(error, RuntimeError) and any(words in str(error) for words in about)

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import math
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -21,31 +22,19 @@ from bench.config import differences
 from bench.errors import BadInput
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
-TRAINING = (
-    *(
-        "train.py",
-        "training_state.py",
-        "batches.py",
-        "diffusion.py",
-        "randomness.py",
-        "contestants.py",
-        "contract.py",
-        "processes.py",
-        "sampling.py",
-    ),
-    *("data/dataset.py", "data/schema.py", "quality/validation.py"),
-)
+# What decides what a contestant learns, beside the model packages: rooms and files of the harness.
+TRAINING = ("training", "sampling", "data", "randomness.py", "contestants.py", "contract.py", "distributed.py")
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
-def environment(device: str, code: str | None) -> dict[str, Any]:
-    """Versions, device, threads, system and load; `code` is the commit that the run began at."""
+def environment(device: str, code: str | None, load: float | None = None) -> dict[str, Any]:
+    """Versions, device, threads, system; `code` is the commit, `load` other work per core, as the run began."""
     return {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "device": device_name(device),
         "instruction_set": instruction_set(device),
-        "load_average": LOAD_AT_START,
+        "load_average": load,
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
         "commit": code,
@@ -94,8 +83,9 @@ def instruction_set(device: str) -> str | None:
 def load_average() -> float | None:
     """The load of the last minute that is not ours, per core; None where unknown."""
     try:
-        own = psutil.Process()
-        ours = sum(load_by(process) for process in (own, own.parent()) if process is not None)
+        own, starter = psutil.Process(), multiprocessing.parent_process()
+        processes = [own] if starter is None else [own, psutil.Process(starter.pid)]
+        ours = sum(map(load_by, processes))
         return max(0.0, os.getloadavg()[0] - ours) / (os.cpu_count() or 1)
     except (OSError, AttributeError, psutil.Error):
         return None
@@ -149,9 +139,10 @@ def commit() -> str | None:
 
 def training_code(contestant: str) -> str:
     """A digest of the source that decides what a contestant learns: its own, both model packages, and the harness'."""
-    files = [Path(__file__).parent / name for name in TRAINING]
-    for package in (scratch_unet, diffusers_unet):  # ours use each other's parts, such as Tau and the check of sizes
-        files += sorted(Path(inspect.getfile(package)).parent.glob("*.py"))
+    here = Path(__file__).parent
+    rooms = [here / name for name in TRAINING]
+    rooms += [Path(inspect.getfile(package)).parent for package in (scratch_unet, diffusers_unet)]
+    files = [file for room in rooms for file in (sorted(room.glob("*.py")) or [room])]
     if contestant not in contestants.OURS:
         files.append(Path(inspect.getfile(contestants.contestant(contestant).build)))
     digest = hashlib.sha256()
@@ -160,13 +151,15 @@ def training_code(contestant: str) -> str:
     return digest.hexdigest()[:12]
 
 
-LOAD_AT_START = load_average()  # of the process: what it does later is no other work
-
-
 def git(*words: str) -> str:
     root = Path(__file__).parent.parent
     done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
+
+
+def free_memory(device: str) -> int:
+    """Bytes that can still be had on a device; of a Mac's GPU, which shares the CPU's memory, that."""
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
 
 
 def choose_device(asked: str) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from bench.storage import durable
 from bench.config import RunConfig
-from bench.errors import BadInput, CannotWrite
-from bench.text import printable
+from bench.errors import BadInput, CannotWrite, printable
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 SCHEMA_VERSION = 2
 
@@ -44,10 +44,6 @@ class Record:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
-
-
-def record_path(out: Path, run: RunConfig) -> Path:
-    return out / "records" / f"{run.name}.json"
 
 
 def read_record(path: Path) -> Record:
@@ -158,7 +154,7 @@ def readable_records(out: Path, read: Callable[[Path], Record] = read_record) ->
     BadInput if none can be read.
     """
     found, refusals = [], []
-    for path in sorted((out / "records").glob("*.json")):
+    for path in ResultsFolder(out).record_files():
         try:
             found.append((path.name, read(path)))
         except BadInput as refusal:

@@ -8,8 +8,7 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
-from scratch_unet.tau import Tau
-from scratch_unet.unet import check_size
+from scratch_unet.tau import Tau, check_size
 
 CHANNELS = (128, 256, 512)
 GROUPS = 32

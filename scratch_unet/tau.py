@@ -1,4 +1,4 @@
-"""Tau: from a binarised attribute vector to the tokens that cross attention reads."""
+"""Tau: from a binarised attribute vector to the tokens that cross attention reads; what every UNet beside it needs."""
 
 from einops import rearrange
 from torch import Tensor, nn
@@ -17,3 +17,11 @@ class Tau(nn.Module):
 
     def forward(self, condition: Tensor) -> Tensor:
         return rearrange(self.projections(condition), "b (n c) -> b n c", n=self.tokens)  # (B, N, C)
+
+
+def check_size(image_size: int, scale: float, halvings: int, groups: int) -> None:
+    """Raise ValueError unless the levels divide the image and the scale leaves whole groups of channels."""
+    if image_size <= 0 or image_size % 2**halvings:
+        raise ValueError(f"image size {image_size} is not a multiple of {2**halvings}, as {halvings + 1} levels need")
+    if scale <= 0 or (groups * scale) % 1:
+        raise ValueError(f"scale {scale} leaves no whole number of channel groups; take a multiple of 1/{groups}")

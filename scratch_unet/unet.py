@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scratch_unet.blocks import CrossAttention, Downsample, ResNetBlock, TimeEmbedding, Upsample
-from scratch_unet.tau import Tau
+from scratch_unet.tau import Tau, check_size
 
 CHANNELS = (128, 256, 512, 1024)
 ATTENTION_LEVELS = (2, 3)
@@ -147,14 +147,6 @@ class ScratchDenoiser(ModelMixin, ConfigMixin):
 
     def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         return self.unet(noisy, timestep, self.tau(condition))
-
-
-def check_size(image_size: int, scale: float, halvings: int, groups: int) -> None:
-    """Raise ValueError unless the levels divide the image and the scale leaves whole groups of channels."""
-    if image_size <= 0 or image_size % 2**halvings:
-        raise ValueError(f"image size {image_size} is not a multiple of {2**halvings}, as {halvings + 1} levels need")
-    if scale <= 0 or (groups * scale) % 1:
-        raise ValueError(f"scale {scale} leaves no whole number of channel groups; take a multiple of 1/{groups}")
 
 
 def build(condition_width: int, image_size: int, scale: float) -> ScratchDenoiser:

@@ -7,16 +7,17 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from bench.cost import machine, probe, timing
-from bench.quality import interval
+from bench.cost import machine, probe, steps
+from bench.quality import distance, interval
 from bench.quality.features import EfficientNetLite0
 
 LESS: list[tuple[Any, str, Any]] = [
     (interval.resampled, "__defaults__", (20, None)),  # resamples of an interval
+    (distance, "RESAMPLES", 10),
     (machine, "TIMES", 1),  # that a peak is measured
     (probe, "ROUNDS", {"cpu": 1}),
-    (timing, "FEWEST", 1),
-    (timing, "MOST", 2),  # steps that are timed
+    (steps, "FEWEST", 1),
+    (steps, "MOST", 2),  # steps that are timed
     (EfficientNetLite0, "SIDE", 32),  # of the pictures that the features are of
 ]
 

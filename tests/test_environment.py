@@ -1,8 +1,10 @@
 """What a record says of the machine, and which code decides what a contestant learns."""
 
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -47,6 +49,8 @@ def test_only_the_load_of_others_counts(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0, 0))
     monkeypatch.setattr(here, "load_by", lambda process: 0.25 if process == psutil.Process() else 0.75)
+    assert here.load_average() == (3.5 - 0.25) / 2
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(pid=1))  # in a worker
     assert here.load_average() == 1.25
     monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0, 0))
     assert here.load_average() == 0
@@ -56,7 +60,7 @@ def test_only_the_load_of_others_counts(monkeypatch):
 
     monkeypatch.setattr(os, "getloadavg", unknown)
     assert here.load_average() is None
-    assert here.environment("cpu", None)["load_average"] == here.LOAD_AT_START
+    assert here.environment("cpu", None, 0.5)["load_average"] == 0.5
 
 
 @pytest.fixture
@@ -73,10 +77,10 @@ def code(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [*CONTESTANTS, "tests.plug_in:build"])
 def test_the_code_that_trains_covers_tau_the_check_of_sizes_and_the_schema(name, code):
     before = here.training_code(name)
-    for file in ("scratch_unet/tau.py", "scratch_unet/unet.py", "bench/data/schema.py", "bench/train.py"):
+    for file in ("scratch_unet/tau.py", "scratch_unet/unet.py", "bench/data/schema.py", "bench/training/trainer.py"):
         (code / file).write_text((code / file).read_text() + "# changed\n")
         after = here.training_code(name)
         assert after != before, file
         before = after
-    (code / "bench" / "cli.py").write_text("# no matter\n")
+    (code / "bench" / "commands" / "cli.py").write_text("# no matter\n")
     assert here.training_code(name) == before

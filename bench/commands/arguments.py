@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.errors import BadInput
 from bench.commands.output import emit
+from bench.errors import BadInput
 
 MOST_SAMPLES = 1024  # in one picture
 
@@ -119,3 +119,11 @@ def integers(text: str) -> list[int]:
     if not re.fullmatch(r"\d+(,\d+)*", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers like 0,1,2")
     return list(dict.fromkeys(int(part) for part in text.split(",")))
+
+
+def check_data(source: str) -> None:
+    """Refuse a data path that cannot be a Cartoon Set before anything heavy is imported."""
+    from bench.data.files import members
+
+    if source != "avataaars":
+        next(members(Path(source)), None)

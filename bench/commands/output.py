@@ -1,13 +1,13 @@
 """Standard output, for results alone: one function prints there, and whatever else prints goes to standard error."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from bench.errors import RunFailed
-from bench.text import printable
+from bench.errors import RunFailed, printable
 
 
 class CannotPrint(RunFailed):
@@ -84,3 +84,8 @@ def emit_rich(renderable: Any, width: int = 140) -> None:
 def emit_lines(lines: Iterable[str]) -> None:
     """Print lines for a person: what a terminal would obey, such as an escape sequence, is taken out."""
     emit("\n".join(map(printable, lines)))
+
+
+def emit_json(document: Any) -> None:
+    """Print one JSON document."""
+    emit(json.dumps(document, indent=1, allow_nan=False))

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,13 +14,12 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from bench import contestants
-from bench.training.batches import MEMORY_FORMATS
 from bench.config import MATCHED, Recipe
-from bench.cost.parameters import count_parameters, parameters_by_level, training_bytes
+from bench.contestants import MEMORY_FORMATS
 from bench.cost.terms import finest_first
 from bench.cost.trace import Trace, size, trace_step, without_memory
-from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.errors import BadInput
+from bench.sampling.diffusion import noise_schedule, training_loss
 
 FROM_TRACE = ("activations", "predicted_peak", "flops_per_image", "traffic_bytes_per_step", "levels")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -136,3 +136,37 @@ def from_trace(traced: Trace, denoiser: nn.Module, setting: Setting, kept: int) 
 def one_token(attention: list[dict[str, Any]]) -> list[str]:
     """Where cross attention has a single token to attend to: its softmax is 1 whatever the query, heads or not."""
     return [here["where"] for here in attention if here["kind"] == "cross" and here["context_tokens"] == 1]
+
+
+def count_parameters(denoiser: nn.Module) -> dict[str, int | None]:
+    """Trainable parameters in all, of `tau` and of the rest; a model without a `tau` has no such parts to tell."""
+    total = trainable(denoiser)
+    tau = getattr(denoiser, "tau", None)
+    if not isinstance(tau, nn.Module):
+        return {"total": total, "unet": None, "tau": None}
+    return {"total": total, "unet": total - trainable(tau), "tau": trainable(tau)}
+
+
+def trainable(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def parameters_by_level(denoiser: nn.Module, levels: dict[str, str]) -> dict[str, int]:
+    """Trainable parameters of every level; `levels` gives each module's by its name."""
+    found: Counter[str] = Counter()
+    for name, parameter in denoiser.named_parameters():
+        if parameter.requires_grad:
+            found[levels[name.rpartition(".")[0]]] += parameter.numel()
+    return dict(found)
+
+
+def training_bytes(denoiser: nn.Module, averaged: bool) -> dict[str, int]:
+    """Bytes of the weights, of Adam's two moments, of the gradients, and of the averaged weights if they are kept."""
+    weights = sum(p.numel() * p.element_size() for p in denoiser.parameters())
+    gradients = sum(p.numel() * p.element_size() for p in denoiser.parameters() if p.requires_grad)
+    return {
+        "weights_bytes": weights,
+        "adam_bytes": 2 * gradients,
+        "gradients_bytes": gradients,
+        "ema_bytes": weights if averaged else 0,
+    }

@@ -5,8 +5,7 @@ from typing import Any
 
 from bench.config import MATCHED, PRESETS, RunConfig
 from bench.cost.account import Setting, account, checkpoint_gradients
-from bench.cost.memory import measured_peak
-from bench.cost.trial import trial
+from bench.cost.steps import measured_peak, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.environment import choose_device

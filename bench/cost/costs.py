@@ -8,9 +8,7 @@ from bench import contestants
 from bench.config import PRESETS, RunConfig
 from bench.cost.account import Setting, account, published
 from bench.cost.check import compare
-from bench.cost.memory import measured_peak
-from bench.cost.timing import WARM_UP, time_steps
-from bench.cost.trial import trial
+from bench.cost.steps import WARM_UP, measured_peak, time_steps, trial
 from bench.data.dataset import AvatarSet
 from bench.errors import BadInput
 

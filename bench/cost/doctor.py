@@ -10,20 +10,18 @@ from typing import Any
 import psutil
 import torch
 
-from bench.storage.checkpoint import COPIES, KEPT
 from bench.config import MATCHED, PRESETS, Sizes
 from bench.cost.account import Setting, account, published
 from bench.cost.check import LAYOUTS, compare, config_of
 from bench.cost.estimate import estimate
 from bench.cost.machine import machine_peaks, precisions
-from bench.cost.memory import measured_peak
 from bench.cost.probe import fastest_guided_step, fastest_step
-from bench.cost.trial import trial
+from bench.cost.steps import measured_peak, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
-from bench.environment import commit, environment, has_bf16
+from bench.environment import commit, environment, free_memory, has_bf16
 from bench.quality.features import cached_inception_weights
-from bench.runs.request import free_memory
+from bench.storage.checkpoint import COPIES, KEPT
 
 SCHEMA_VERSION = 1
 BATCH = 16  # of the steps that are timed

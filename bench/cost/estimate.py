@@ -2,9 +2,8 @@
 
 from bench.config import Recipe, RunConfig, Sizes
 from bench.data.dataset import HELD_OUT_SHARE
-from bench.runs.pictures import SWEEP, moving
+from bench.sampling.samples import GUIDANCES, SWEEP, moving, series_of
 from bench.training.validation import LEVELS
-from bench.sampling.samples import GUIDANCES, series_of
 
 
 def estimate(
@@ -28,7 +27,8 @@ def estimate(
 
 def training_steps(sizes: Sizes) -> int:
     """Steps of all epochs; a tenth of the images is held out, and a batch is whole or not done."""
-    return (sizes.images - held_out(sizes)) // sizes.batch_size * sizes.epochs
+    whole = (sizes.images - held_out(sizes)) // sizes.batch_size
+    return min(whole, sizes.max_steps or whole) * sizes.epochs
 
 
 def held_out(sizes: Sizes) -> int:
@@ -39,7 +39,7 @@ def guided_predictions(sizes: Sizes, recipe: Recipe) -> float:
     """Predictions of single images with guidance; one without, as at guidance 0 or 1, counts half."""
     # Of this configuration only sizes and recipe are asked.
     config = RunConfig("scratch", 0, "", sizes.applied_to(recipe), sizes, "", "", "cpu", "no", "channels_last")
-    steps, few = config.recipe.sampling_steps, moving(config)
+    steps, few = config.recipe.sampling_steps, moving(sizes)
     series = sum(each.count * each.recipe.sampling_steps * weight(each.guidance) for each in series_of(config))
     epochs = sizes.epochs * sizes.curve_samples * steps * weight(recipe.guidance)
     known = {*GUIDANCES, recipe.guidance}

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from bench.training.batches import EpochBatches
 from bench.config import MATCHED, RunConfig, Sizes
 from bench.cost.machine import arithmetic
-from bench.cost.trial import trial
+from bench.cost.out_of_memory import is_out_of_memory
+from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet
 from bench.environment import device_name, has_bf16
-from bench.cost.out_of_memory import is_out_of_memory
+from bench.training.batches import EpochBatches
 from bench.training.trainer import Trainer, synchronise
 
 SCHEMA_VERSION = 1
@@ -53,10 +53,9 @@ def rungs_for(device: str, compiled: bool) -> list[Rung]:
     rungs = [rung for rung in RUNGS if compiled or not rung.compiled]
     if not has_bf16(device):
         rungs = [replace(rung, mixed_precision="no", name=rung.name.replace("bf16", "fp32")) for rung in rungs]
-    if device == "cuda":
-        return rungs
-    plain = [replace(rung, tf32=False, name=rung.name.replace("TF32", "fp32")) for rung in rungs]
-    return list({rung.name: rung for rung in plain}.values())
+    if device != "cuda":
+        rungs = [replace(rung, tf32=False, name=rung.name.replace("TF32", "fp32")) for rung in rungs]
+    return [rung for at, rung in enumerate(rungs) if rung.name not in [each.name for each in rungs[:at]]]
 
 
 def ladder(

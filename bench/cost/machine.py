@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.training.batches import MEMORY_FORMATS
+from bench.contestants import MEMORY_FORMATS
 from bench.cost.account import AUTOCAST
 from bench.environment import has_bf16
 from bench.errors import BadInput, RunFailed

@@ -1,5 +1,7 @@
 """Where a forward pass is: the module being run, the bytes that modules put out, and each module's level."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -64,3 +66,48 @@ class ModuleWatch:
         if len(heights) == 1:
             return square(*heights)
         return REST if height is None or height not in self.heights[""] else square(height)
+
+
+@dataclass
+class Call:
+    """One call of a module in a forward pass; the meter is read where the call begins and where it ends."""
+
+    name: str
+    input: tuple[int, ...]  # the shape of its first tensor
+    before: tuple[int, ...]
+    output: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+
+class CallWatch:
+    """Notes every call of a denoiser's modules, in the order of their beginning, while it is entered as a context."""
+
+    def __init__(self, denoiser: nn.Module, meter: Callable[[], tuple[int, ...]]) -> None:
+        self.modules = dict(denoiser.named_modules())
+        self.meter = meter
+        self.calls: list[Call] = []
+        self.open: list[Call] = []
+        self.hooks: list[Any] = []
+
+    def __enter__(self) -> "CallWatch":
+        for name, module in self.modules.items():
+            self.hooks.append(module.register_forward_pre_hook(lambda _, inputs, name=name: self.begin(name, inputs)))
+            self.hooks.append(module.register_forward_hook(self.end))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def begin(self, name: str, inputs: Any) -> None:
+        self.calls.append(Call(name, shape_of(inputs), self.meter()))
+        self.open.append(self.calls[-1])
+
+    def end(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        call = self.open.pop()
+        call.output, call.after = shape_of(output), self.meter()
+
+
+def shape_of(values: Any) -> tuple[int, ...]:
+    """The shape of the first tensor among a module's inputs or outputs; empty if there is none."""
+    return next((tuple(leaf.shape) for leaf in tree_leaves(values) if isinstance(leaf, Tensor)), ())

@@ -12,21 +12,20 @@ from typing import Any
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
-from bench.training.batches import epoch_batches
 from bench.config import RunConfig
-from bench.cost.trial import trial
+from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet, split
 from bench.data.library import read_cache
-from bench.runs.job import Job
+from bench.training.batches import epoch_batches
 
 
-def explain(job: Job) -> tuple[str, dict[str, Any]]:
+def explain(run: RunConfig, avatars: Path) -> tuple[str, dict[str, Any]]:
     """What a run that ran out of memory had taken, in a few words for its row, and in numbers."""
-    peak = peak_bytes(job.run.device)
+    peak = peak_bytes(run.device)
     gc.collect()
-    asked, largest = job.run.sizes.batch_size, None
+    asked, largest = run.sizes.batch_size, None
     with contextlib.suppress(Exception):  # it is said if it can be found out; the row must not depend on it
-        largest = largest_batch_that_fits(job)
+        largest = largest_batch_that_fits(run, avatars)
     why = f"out of memory at a peak of {peak / 2**30:.2f} GiB in batches of {asked}{advice(largest, asked)}"
     return why, {"out_of_memory": {"peak_bytes": peak, "largest_batch_that_fits": largest}}
 
@@ -54,16 +53,16 @@ def peak_bytes(device: str) -> int:
     return held if sys.platform == "darwin" else held * 1024
 
 
-def largest_batch_that_fits(job: Job) -> int | None:
+def largest_batch_that_fits(run: RunConfig, cached: Path) -> int | None:
     """The largest batch, up to the one that was asked for, of which a real step fits here; None if none was tried.
 
     It is only said: the batch is never changed, for that would change the comparison.
     """
-    avatars = read_cache(Path(job.avatars))
-    if avatars is None or job.run.processes > 1:
+    avatars = read_cache(cached)
+    if avatars is None or run.processes > 1:
         return None
-    train, asked = split(avatars).train, job.run.sizes.batch_size
-    return bisect.bisect_left(range(1, asked + 1), True, key=lambda size: not fits(job.run, train, size))
+    train, asked = split(avatars).train, run.sizes.batch_size
+    return bisect.bisect_left(range(1, asked + 1), True, key=lambda size: not fits(run, train, size))
 
 
 def fits(run: RunConfig, train: AvatarSet, batch_size: int) -> bool:

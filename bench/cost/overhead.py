@@ -14,13 +14,13 @@ from scipy.stats import quantile_test
 from torch import Tensor
 
 from bench import contestants
-from bench.training.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import MATCHED, PRESETS, RunConfig
-from bench.cost.timing import WARM_UP, time_steps
-from bench.cost.trial import trial
+from bench.contestants import MEMORY_FORMATS
+from bench.cost.steps import WARM_UP, time_steps, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
 from bench.sampling.diffusion import noise_schedule, training_loss
+from bench.training.batches import epoch_batches
 from bench.training.trainer import OPTIMIZERS, Trainer, learning_rate_schedule, synchronise
 
 SCHEMA_VERSION = 1

@@ -13,14 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.storage import durable
-from bench.training.batches import MEMORY_FORMATS, epoch_batches
 from bench.config import RunConfig
-from bench.cost.trial import trial
+from bench.contestants import MEMORY_FORMATS
+from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet
-from bench.sampling.diffusion import guided
 from bench.display import display
 from bench.environment import has_bf16
+from bench.sampling.diffusion import guided
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
+from bench.training.batches import epoch_batches
 from bench.training.trainer import Trainer, synchronise
 
 ROUNDS = {"cpu": 2}  # a CPU is shared; elsewhere:
@@ -129,13 +131,13 @@ class Probes:
 
 def read_probes(out: Path) -> Probes:
     try:
-        return Probes(**json.loads((out / ".work" / "probe.json").read_text()))
+        return Probes(**json.loads(ResultsFolder(out).probe.read_text()))
     except (OSError, ValueError, TypeError):  # none yet, or damaged: timed again, and runs keep what they began with
         return Probes()
 
 
 def write_probes(out: Path, probes: Probes) -> None:
-    durable.write_text(out / ".work" / "probe.json", json.dumps(asdict(probes)))
+    durable.write_text(ResultsFolder(out).probe, json.dumps(asdict(probes)))
 
 
 def settle(out: Path, asked: str | None, drafts: list[RunConfig], train: AvatarSet) -> tuple[str, dict[str, str]]:

@@ -1,10 +1,71 @@
 """The terms in which costs are told, for accountants and renderers alike."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 TAU, REST = "tau", "rest"  # the conditioner, and what works at no one resolution: embeddings of time, say
 KEPT = ("weights", "gradients", "adam", "ema")  # bytes that come with each parameter
 PARTS = ("data", "forward", "backward", "optimiser", "ema", "else")  # of a training step
+
+# Of a walk through a UNet.
+TIME, INPUT, RESNET, ATTENTION, OUTPUT = "time embedding", "input", "ResNet block", "attention", "output"
+DOWNSAMPLE, UPSAMPLE = "downsample", "upsample"
+ROLES = (TAU, TIME, INPUT, DOWNSAMPLE, UPSAMPLE, RESNET, ATTENTION, OUTPUT)  # in their order at any one resolution
+PATHS = ("start", "down", "middle", "up", "end")
+Place = tuple[int, int, int]  # by path, resolution and role
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a walk through a UNet: where it is, and what it costs a training step of a whole batch."""
+
+    role: str  # one of `ROLES`, or `REST`
+    path: str  # one of `PATHS`
+    modules: tuple[str, ...]  # by name, in the order of the forward pass
+    input: tuple[int, ...]  # shapes of the first one's input and of the last one's output, without the batch
+    output: tuple[int, ...]
+    parameters: int
+    forward_flops: int
+    saved_bytes: int  # that no block before it had saved: a tensor is counted once
+    attention: tuple[dict[str, Any], ...] = ()  # as in an account
+
+    @property
+    def place(self) -> Place:
+        """Equal for blocks of two models that do the same work; sorted, the order of the forward pass."""
+        height = {"down": -1, "up": 1}.get(self.path, 0) * self.output[-1]
+        return PATHS.index(self.path), height, ROLES.index(self.role)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A model's blocks in the order of the forward pass, what is left between them, and the batch they were given."""
+
+    name: str
+    batch_size: int
+    blocks: tuple[Block, ...]
+    rest: Block  # outside of all blocks: joining the skip connections, and the loss
+
+
+def joined(blocks: Iterable[Block]) -> list[Block]:
+    """Blocks of the same place as one, in the order of the forward pass."""
+    place = attrgetter("place")
+    return [total(list(same)) for _, same in groupby(sorted(blocks, key=place), key=place)]
+
+
+def total(blocks: list[Block]) -> Block:
+    """Blocks as one: from the first one's input to the last one's output."""
+    return replace(
+        blocks[0],
+        modules=tuple(name for block in blocks for name in block.modules),
+        output=blocks[-1].output,
+        parameters=sum(block.parameters for block in blocks),
+        forward_flops=sum(block.forward_flops for block in blocks),
+        saved_bytes=sum(block.saved_bytes for block in blocks),
+        attention=tuple(each for block in blocks for each in block.attention),
+    )
 
 
 def square(height: int) -> str:

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from bench.cost.modules import ModuleWatch, Place
+from bench.cost.modules import Call, CallWatch, ModuleWatch, Place
 
 aten = torch.ops.aten
 # The formulas for attention on a CPU are missing up to torch 2.14; they are those of a GPU.
@@ -62,6 +62,7 @@ class Trace:
     traffic_bytes: int  # what the operations read and wrote
     peak: Peak
     attention: list[dict[str, Any]]
+    calls: list[Call]  # of modules in the forward pass; their meter reads FLOPs and saved bytes so far
 
 
 class Bytes(TorchDispatchMode):
@@ -201,8 +202,9 @@ def trace_step(
         saved[watch.place(tensor)] += memory.turn(tensor, "saved")
         return tensor
 
+    calls = CallWatch(denoiser, lambda: (memory.flops.total(), saved.total()))
     with noted_gradients(denoiser, memory), memory:
-        with watch, attentions, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        with watch, calls, attentions, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             value = loss()
         forward = Counter(memory.flops)
         value.backward()
@@ -218,6 +220,7 @@ def trace_step(
         traffic_bytes=memory.traffic,
         peak=memory.peak,
         attention=attentions.found,
+        calls=calls.calls,
     )
 
 

@@ -19,8 +19,7 @@ import numpy as np
 from bench.data.files import members
 from bench.data.picture import decode
 from bench.data.schema import Attribute, Schema
-from bench.errors import BadInput
-from bench.text import printable
+from bench.errors import BadInput, printable
 
 SCHEMA_FILE = "schema.json"  # ours, beside exported sets: the names that Cartoon Set's CSV has no place for
 CHUNK = 512

@@ -90,3 +90,8 @@ def from_arrays(images: np.ndarray, codes: np.ndarray, schema: Schema, source: s
     """Images (N, H, W, 3) and codes (N, A), as the readers make them, to a set."""
     planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     return AvatarSet(planes, torch.from_numpy(codes), schema, source, skipped)
+
+
+def asked_of(parts: Split, count: int) -> AvatarSet:
+    """The held-out avatars whose conditions are asked, again from the first where there are too few."""
+    return parts.held_out.subset(torch.arange(count) % len(parts.held_out))

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Self
 
-from bench.errors import BadInput
-from bench.text import printable
+from bench.errors import BadInput, printable
 
 ARCHIVES = (".tgz", ".tar.gz", ".tar")
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from bench import randomness
-from bench.storage import cache
 from bench.data import avataaars, cartoonset, files
 from bench.data.dataset import AvatarSet, from_arrays
 from bench.data.schema import Schema
 from bench.display import display
 from bench.errors import BadInput
+from bench.storage import cache
 
 AVATAAARS = "avataaars"
 FORMAT = 3  # of the cache file, and of how pictures are read

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from bench.storage import durable
 from bench.data import avataaars, cartoonset
 from bench.data.dataset import AvatarSet
 from bench.data.files import is_archive
 from bench.data.library import AVATAAARS, DataRequest, over_all_cores, read, render
 from bench.display import display
-from bench.storage.durable import check_writable
 from bench.errors import BadInput
+from bench.storage import durable
+from bench.storage.durable import check_writable
 
 EXPORT_SIDE = 500
 LABEL_HEIGHT = 12  # pixels a line of a label takes

@@ -1,0 +1,1 @@
+"""What uses a trained model: load, sample by name, export, draw its pictures again."""

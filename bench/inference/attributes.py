@@ -13,8 +13,7 @@ from bench.config import run_name
 from bench.data.schema import Schema
 from bench.errors import BadInput
 from bench.record import read_record
-
-ASKED = "held_out.safetensors"  # in a run's folder: the held-out conditions, with the schema as their metadata
+from bench.storage.folder import ResultsFolder
 
 
 def schema_of(out: Path, contestant: str | None, recipe: str) -> Schema:
@@ -37,16 +36,19 @@ def schema_of(out: Path, contestant: str | None, recipe: str) -> Schema:
 
 
 def begun_schemas(out: Path, name: str) -> Iterator[list[dict[str, Any]]]:
-    for path in sorted(out.glob(f".work/{name}/{ASKED}")):
+    for run in ResultsFolder(out).begun_runs(name):
+        path = run.held_out
+        if not path.exists():  # it has not begun to train
+            continue
         try:
             with safe_open(path, "numpy") as file:
                 yield json.loads((file.metadata() or {})["schema"])
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise BadInput(f"'{path.parent.name}/{ASKED}' cannot be read ({error}): run again") from error
+            raise BadInput(f"'{path.parent.name}/{path.name}' cannot be read ({error}): run again") from error
 
 
 def recorded_schemas(out: Path, name: str) -> Iterator[list[dict[str, Any]]]:
-    for path in sorted(out.glob(f"records/{name}.json")):
+    for path in ResultsFolder(out).record_files(name):
         schema = read_record(path).data.get("schema")
         if schema is not None:  # a failed run may have none
             yield schema

@@ -10,16 +10,17 @@ from safetensors import SafetensorError
 from torch import nn
 
 from bench import contestants
-from bench.storage import durable
-from bench.storage.checkpoint import Checkpoint
 from bench.config import RunConfig
 from bench.data.schema import Schema
-from bench.sampling.diffusion import sampler
 from bench.errors import BadInput, CannotWrite
 from bench.inference.generate import find_run, held_out_codes, load_denoiser, newest_checkpoint
 from bench.inference.pipeline import AvatarPipeline
-from bench.record import Record, read_record, record_path
+from bench.record import Record, read_record
 from bench.render.card import Exported, model_card
+from bench.sampling.diffusion import sampler
+from bench.storage import durable
+from bench.storage.checkpoint import Checkpoint
+from bench.storage.folder import ResultsFolder
 
 EXAMPLES = 64
 
@@ -94,7 +95,7 @@ def described(run: Path, config: RunConfig, schema: Schema, checkpoint: Checkpoi
 
 def record_of(run: Path, config: RunConfig, checkpoint: Checkpoint) -> tuple[Record | None, str]:
     """The record of these very weights, or why there is none: committed records may be of a run made elsewhere."""
-    kept, row = run / ".work" / config.name / "finished.json", record_path(run, config)
+    kept, row = (folder := ResultsFolder(run).run(config.name)).finished, folder.record
     if kept.exists():
         record = read_record(kept)
         if record.measurements["training"]["steps_done"] == checkpoint.state["log"]["steps_done"]:

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from bench import contestants
-from bench.storage import cache, durable
-from bench.inference.attributes import ASKED
-from bench.training.batches import MEMORY_FORMATS
-from bench.storage.checkpoint import Checkpoint, load_newest
-from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.config import RunConfig, run_name
+from bench.contestants import MEMORY_FORMATS
 from bench.data.schema import Schema
 from bench.environment import choose_device
 from bench.errors import BadInput
+from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.render.images.gallery import write_strip
 from bench.sampling.draw import draw
+from bench.storage import cache, durable
+from bench.storage.checkpoint import Checkpoint, load_newest
+from bench.storage.folder import ResultsFolder
 from bench.training.trainer import accelerator_for
 
 
@@ -29,14 +29,15 @@ def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -
     BadInput if there is none.
     """
     name = run_name(contestant, recipe, "*" if seed is None else seed)
-    found = sorted((out / ".work").glob(f"{name}/config.json"), key=lambda path: (len(path.parent.name), path))
+    folder = ResultsFolder(out)
+    found = list(folder.begun_runs(name))
     if not found:
         which = recipe if seed is None else f"{recipe}, seed {seed}"
-        here = ", ".join(sorted(path.parent.name for path in (out / ".work").glob("*/config.json")))
+        here = ", ".join(run.name for run in folder.begun_runs())
         remedy = f"it has {here}" if here else "they are not committed: run again, with an --out of its own"
         raise BadInput(f"'{out}' holds no checkpoint of {contestant} ({which}): {remedy}")
     try:
-        begun = json.loads(found[0].read_text())
+        begun = json.loads(found[0].config.read_text())
         return RunConfig.from_dict({name: value for name, value in begun.items() if name != "code"})
     except (ValueError, TypeError, KeyError) as error:
         raise BadInput(f"'{out}' was trained by another version of this code ({error}): train it again") from error
@@ -44,7 +45,7 @@ def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -
 
 def held_out_codes(out: Path, config: RunConfig) -> tuple[Schema, Tensor]:
     """The schema of a run's data, and the codes (N, A) of the avatars that it held out."""
-    kept = cache.read(out / ".work" / config.name / ASKED)
+    kept = cache.read(ResultsFolder(out).run(config.name).held_out)
     if kept is None:
         raise BadInput(f"{config.name} has not begun to train: let its run finish an epoch first")
     return Schema.from_json(json.loads(kept[1]["schema"])), kept[0]["codes"]
@@ -52,7 +53,7 @@ def held_out_codes(out: Path, config: RunConfig) -> tuple[Schema, Tensor]:
 
 def newest_checkpoint(out: Path, config: RunConfig) -> Checkpoint:
     """A run's newest checkpoint; BadInput if it has none yet."""
-    checkpoint = load_newest(out / ".work" / config.name / "checkpoints")
+    checkpoint = load_newest(ResultsFolder(out).run(config.name).checkpoints)
     if checkpoint is None:
         raise BadInput(f"{config.name} has no checkpoint yet: let its run finish an epoch first")
     return checkpoint

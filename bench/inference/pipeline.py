@@ -9,12 +9,12 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
 from bench import contestants  # noqa: F401 - diffusers loads a component only from a module that is imported already
-from bench.training.batches import MEMORY_FORMATS
-from bench.inference.conditions import chosen_codes
+from bench.contestants import MEMORY_FORMATS
 from bench.data.dataset import to_pixels
 from bench.data.schema import Schema
-from bench.sampling.diffusion import sample_steps
 from bench.errors import BadInput
+from bench.inference.conditions import chosen_codes
+from bench.sampling.diffusion import sample_steps
 
 Generators = list[torch.Generator] | torch.Generator | None
 Attributes = str | dict[str, str]  # "top=curly,eyes=wink", or the same as a dict

@@ -6,25 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.sampling import samples
-from bench.storage import durable
-from bench.storage.checkpoint import Checkpoint
 from bench.config import RunConfig
-from bench.data.dataset import split
+from bench.data.dataset import asked_of, split
 from bench.data.library import read_cache
 from bench.display import display
 from bench.errors import BadInput, RunFailed
-from bench.runs.evaluation import asked_of
 from bench.inference.generate import load_denoiser, newest_checkpoint, ready
-from bench.runs.job import Job
-from bench.storage.lock import lock
-from bench.runs.pictures import STRIP, draw_pictures, show_samples
 from bench.quality.judge import load_judge
-from bench.record import Record, readable_records, record_path
+from bench.record import Record, readable_records
 from bench.render.images import gallery
-from bench.render.table.column import columns
 from bench.render.report.exhibits import shown_records
+from bench.render.table.column import columns
 from bench.render.table.table import drawable, write_table
+from bench.runs.job import Job
+from bench.runs.pictures import STRIP, draw_pictures, show_samples
+from bench.sampling import samples
+from bench.storage import durable
+from bench.storage.checkpoint import Checkpoint
+from bench.storage.folder import ResultsFolder
+from bench.storage.lock import lock
 
 
 def redraw(out: Path) -> tuple[list[str], list[str]]:
@@ -33,7 +33,7 @@ def redraw(out: Path) -> tuple[list[str], list[str]]:
     The first seed of a contestant gets all of its pictures, the others their samples. Nothing measured is touched.
     """
     missing: list[str] = []
-    with lock(out) if (out / ".work").is_dir() else contextlib.nullcontext():
+    with lock(out) if ResultsFolder(out).work.is_dir() else contextlib.nullcontext():
         records, refusals = readable_records(out, drawable)
         for column in columns([record for record in records if record.status == "done"]):
             first = shown_records(column)[0]
@@ -66,19 +66,19 @@ def redraw_run(out: Path, record: Record, larger: bool) -> tuple[dict[str, Any],
         for series in samples.series_of(config):
             show.phase(f"sampling, {series.name}", series.count)
             drawn[series.name] = samples.kept_samples(
-                job.samples, series, denoiser, config, asked.conditions, device, show.advance
+                job.folder.samples, series, denoiser, config, asked.conditions, device, show.advance
             )
-        images = record.images | show_epochs(job) | show_samples(job, drawn[samples.MAIN].images, asked)
+        images = record.images | show_epochs(job) | show_samples(job.folder, job.run, drawn[samples.MAIN].images, asked)
         if larger:
-            images |= draw_pictures(job, denoiser, asked, drawn, judge, record.measurements, show)
+            images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, judge, record.measurements, show)
     lost = ["confusions are not drawn: the judge is no longer cached"] if larger and judge is None else []
     return images, lost
 
 
 def measured_checkpoint(out: Path, record: Record) -> Checkpoint:
     """The checkpoint of the very weights that a record tells of; BadInput if there is another one, or none."""
-    mark = out / ".work" / record.run.name / "finished.json"
-    if not mark.exists() or mark.read_bytes() != record_path(out, record.run).read_bytes():
+    mark = ResultsFolder(out).run(record.run.name).finished
+    if not mark.exists() or mark.read_bytes() != ResultsFolder(out).record(record.run.name).read_bytes():
         raise BadInput("the run in .work is not the one that was recorded: let it finish")
     checkpoint = newest_checkpoint(out, record.run)
     if checkpoint.state["log"]["steps_done"] != record.measurements["training"]["steps_done"]:
@@ -88,7 +88,7 @@ def measured_checkpoint(out: Path, record: Record) -> Checkpoint:
 
 def job_of(out: Path, config: RunConfig) -> Job:
     """What the run's worker was told, wherever the folder lies now; BadInput if that is gone."""
-    path = out / ".work" / config.name / "job.json"
+    path = ResultsFolder(out).run(config.name).job
     try:
         return replace(Job(**json.loads(path.read_text())), out=str(out))
     except OSError as error:
@@ -99,9 +99,9 @@ def job_of(out: Path, config: RunConfig) -> Job:
 
 def show_epochs(job: Job) -> dict[str, list[str]]:
     """The strip of every epoch whose samples are kept."""
-    paths = [job.image(f"epoch-{epoch:02d}") for epoch in range(1, job.run.sizes.epochs + 1)]
+    paths = [job.folder.image(f"epoch-{epoch:02d}") for epoch in range(1, job.run.sizes.epochs + 1)]
     for epoch, path in enumerate(paths, start=1):
-        kept = samples.epoch_samples(job.samples, epoch)
+        kept = samples.epoch_samples(job.folder.samples, epoch)
         if kept is not None and len(kept) >= STRIP:
             gallery.write_strip(Path(job.out) / path, kept[:STRIP])
     return {"epochs": [path for path in paths if (Path(job.out) / path).exists()]}
@@ -110,5 +110,6 @@ def show_epochs(job: Job) -> dict[str, list[str]]:
 def replace_images(out: Path, record: Record, images: dict[str, Any]) -> None:
     """Name other pictures in a record; a finished run stays one."""
     text = replace(record, images=images).to_json()
-    durable.write_text(record_path(out, record.run), text)
-    durable.write_text(out / ".work" / record.run.name / "finished.json", text)
+    run = ResultsFolder(out).run(record.run.name)
+    durable.write_text(run.record, text)
+    durable.write_text(run.finished, text)

@@ -25,10 +25,9 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.utils import create_feature_extractor
 
-from bench.storage import cache
 from bench.contract import no_exit
-from bench.errors import BadInput
-from bench.failures import words_of
+from bench.errors import BadInput, words_of
+from bench.storage import cache
 
 EFFICIENTNET = "efficientnet-lite0"
 INCEPTION = "inception-v3-compat"  # torch-fidelity's own name

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from bench.storage import cache
 from bench.data.dataset import Split
 from bench.data.schema import Schema
 from bench.quality.classifier import AttributeClassifier, ClassifierConfig, train_classifier
+from bench.storage import cache
 
 
 def judge_path(split: Split, config: ClassifierConfig, folder: Path) -> Path:

@@ -8,10 +8,10 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from bench.config import RunConfig
 from bench.data.schema import Schema
 from bench.record import Record
+from bench.render.markdown import escape, markdown
 from bench.render.table.column import Column
 from bench.render.table.distance_rows import distance_rows
 from bench.render.table.legend import data_note, environment_note, scoring_note, training_note
-from bench.render.markdown import escape, markdown
 from bench.render.table.quality_rows import ATTRIBUTE_ROWS
 from bench.render.table.row import MISSING, at
 from bench.render.table.table import ARROWS, cell

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
-from bench.storage import durable
 from bench.render.images.figures import rendered
 from bench.render.images.gallery import to_pictures
 from bench.render.markdown import markdown
 from bench.render.table.row import MISSING, decimals, share
+from bench.storage import durable
 
 Document = dict[str, Any]
 CAPTIONS = {  # which measures stand beside each picture

@@ -7,7 +7,7 @@ import re
 from typing import Self
 from urllib.parse import quote
 
-from bench.text import printable
+from bench.errors import printable
 
 CODE = re.compile(r"(`[^`]+`)")
 MARKUP = re.compile(r"([\\`|<>\[\]])")

@@ -1,0 +1,1 @@
+"""From a request to records: one process a run; launching, resuming, failing."""

@@ -7,24 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from bench import distributed
-from bench.sampling import samples
-from bench.data.dataset import AvatarSet, Split
+from bench.data.dataset import AvatarSet, Split, asked_of
 from bench.display import Display
 from bench.errors import RunFailed
-from bench.runs.job import Job
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.curve import curve
 from bench.quality.features import extractor_named
 from bench.quality.judge import load_judge
 from bench.quality.score import Extraction, Scorer
-from bench.training.validation import validation_losses
+from bench.runs.job import Job
+from bench.sampling import samples
 from bench.sampling.draw import draw
 from bench.training.trainer import Trainer
-
-
-def asked_of(parts: Split, count: int) -> AvatarSet:
-    """The held-out avatars whose conditions are asked, again from the first where there are too few."""
-    return parts.held_out.subset(torch.arange(count) % len(parts.held_out))
+from bench.training.validation import validation_losses
 
 
 def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> tuple[Tensor, dict[str, list[float]]]:
@@ -45,7 +40,7 @@ def look(trainer: Trainer, job: Job, parts: Split, show: Display) -> tuple[Tenso
         show.phase(f"samples after epoch {epoch}", sizes.curve_samples)
         images = draw(denoiser, job.run, asked_of(parts, sizes.curve_samples).conditions, device, advance=show.advance)
     if distributed.rank() == 0:
-        samples.keep_epoch(job.samples, epoch, images)
+        samples.keep_epoch(job.folder.samples, epoch, images)
     return images, losses
 
 
@@ -57,7 +52,7 @@ def draw_all(trainer: Trainer, job: Job, asked: AvatarSet, show: Display) -> dic
         for series in samples.series_of(job.run):
             show.phase(f"sampling, {series.name}", series.count)
             drawn[series.name] = samples.kept_samples(
-                job.samples, series, denoiser, job.run, asked.conditions, device, show.advance, weights
+                job.folder.samples, series, denoiser, job.run, asked.conditions, device, show.advance, weights
             )
     return drawn
 
@@ -73,7 +68,7 @@ def score(
     """What the samples of the trained denoiser are worth, and, in brief, those after every epoch."""
     sizes = job.run.sizes
     scorer = scorer_for(job, parts, asked_of(parts, max(sizes.samples, sizes.curve_samples)), show)
-    epochs = [samples.epoch_samples(job.samples, epoch + 1) for epoch in range(sizes.epochs)]
+    epochs = [samples.epoch_samples(job.folder.samples, epoch + 1) for epoch in range(sizes.epochs)]
     main, full = drawn[samples.MAIN].images, drawn.get(samples.FULL)
     images = [*(each.images for each in drawn.values()), *(each for each in epochs if each is not None)]
     show.phase("scoring", sum(map(len, images)))

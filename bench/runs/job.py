@@ -7,10 +7,10 @@ from typing import Any
 
 from bench.config import RunConfig
 from bench.environment import environment
-from bench.record import Record, record_path, write_unless_measured
+from bench.record import Record, write_unless_measured
+from bench.storage.folder import ResultsFolder, RunFolder
 
 HAS_ITS_ROW = 4  # a worker's exit status when its run failed and the record says why; 1 may come from anywhere
-LOGS = Path(".work") / "logs"  # below the results folder, with a folder for each run
 
 
 @dataclass(frozen=True)
@@ -36,32 +36,8 @@ class Job:
         return RunConfig.from_dict(self.config)
 
     @property
-    def folder(self) -> Path:
-        """Where the state to resume from lies."""
-        return Path(self.out) / ".work" / self.run.name
-
-    @property
-    def told(self) -> Path:
-        """The file that says all this."""
-        return self.folder / "job.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    @property
-    def samples(self) -> Path:
-        """Where the samples wait that are to be scored."""
-        return self.folder / "samples"
-
-    @property
-    def logs(self) -> Path:
-        """Where trackers keep their files."""
-        return Path(self.out) / LOGS
-
-    def image(self, name: str) -> str:
-        """A picture's path below the results folder."""
-        return f"images/{self.run.name}/{name}.png"
+    def folder(self) -> RunFolder:
+        return ResultsFolder(Path(self.out)).run(self.run.name)
 
 
 def failed_record(job: Job, why: str, measured: dict[str, Any] | None = None) -> Record:
@@ -72,4 +48,4 @@ def failed_record(job: Job, why: str, measured: dict[str, Any] | None = None) ->
 def note_failure(job: Job, why: str, measured: dict[str, Any] | None = None) -> None:
     """Say why a run failed, and give it its row."""
     print(f"{job.run.name} failed: {why}", file=sys.stderr)
-    write_unless_measured(record_path(Path(job.out), job.run), failed_record(job, why, measured))
+    write_unless_measured(job.folder.record, failed_record(job, why, measured))

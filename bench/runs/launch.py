@@ -4,19 +4,21 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bench import distributed
-from bench.runs import warm
-from bench.storage import durable
-from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.distributed import PEER_LOST, free_port, group_environment
+from bench.runs import warm
+from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.stopping import STOPPED, Stopped, run_and_leave
+from bench.storage import durable
 
 GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
+UNKNOWN = 255  # how multiprocessing says that the process which workers are forked from is gone; they may live on
 LOOK = 0.5  # seconds between two looks at the memory that workers hold
 
 
@@ -25,14 +27,15 @@ def run_in_processes(job: Job, locked: int) -> None:
 
     A signal to this process stops the first worker, which saves; a second Ctrl+C ends all of them at once.
     """
-    durable.write_text(job.told, json.dumps(asdict(job)))
+    durable.write_text(job.folder.job, json.dumps(asdict(job)))
     before = mark_of(job)
     workers: list[BaseProcess] = []
     try:
         start(job, locked, workers)
         statuses, held = wait(workers)
     except (KeyboardInterrupt, SystemExit):
-        if workers:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is stopping; only a second Ctrl+C is quicker
+        if workers and workers[0].pid is not None:
             workers[0].terminate()
             workers[0].join()
         raise
@@ -49,17 +52,21 @@ def start(job: Job, locked: int, workers: list[BaseProcess]) -> None:
         environment = os.environ | group_environment(rank, count, port)
         inherited = warm.Inherited(locked), warm.Inherited(2)
         with warm.quiet_start():
-            worker = context.Process(target=work, args=(job.told, environment, *inherited))  # type: ignore[attr-defined]
-            worker.start()
+            worker = context.Process(target=work, args=(job.folder.job, environment, *inherited))  # type: ignore[attr-defined]
             workers.append(worker)
+            worker.start()
 
 
 def work(told: Path, environment: dict[str, str], locked: int, stderr: int) -> None:
     """What a worker's process does, from its first moment to its last."""
     warm.begin_worker(stderr, environment)
 
+    import torch
+
     from bench.runs import worker
 
+    if (threads := environment.get("OMP_NUM_THREADS", "")).isdigit():
+        torch.set_num_threads(int(threads))  # the environment came too late: torch is loaded already
     run_and_leave(lambda: worker.main(told))
 
 
@@ -83,8 +90,13 @@ def wait(workers: list[BaseProcess]) -> tuple[list[int], int]:
 def clear_away(workers: list[BaseProcess]) -> None:
     """End what still runs, at once, and leave no zombie."""
     for worker in workers:
+        if worker.pid is None:  # it was not started
+            continue
         worker.kill()
         worker.join()
+        if worker.exitcode == UNKNOWN:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
 
 
 def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) -> None:
@@ -110,7 +122,7 @@ def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) ->
 def mark_of(job: Job) -> tuple[int, int] | None:
     """Which file says that the run is done, if one does: another one after the run has said it anew."""
     try:
-        found = (job.folder / "finished.json").stat()
+        found = job.folder.finished.stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns

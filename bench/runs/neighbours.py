@@ -12,6 +12,8 @@ from types import TracebackType
 import psutil
 import torch
 
+from bench.training.trainer import TrainingLog
+
 INTERVAL = 1.0  # seconds between two looks
 BUSY = 0.25  # cores that others use beyond what our threads leave over: from here on they wait for each other
 QUIET_LOOKS = 5  # in a row, after which our threads spin again
@@ -42,7 +44,7 @@ class Neighbours:
 
     def __init__(self, interval: float = INTERVAL) -> None:
         self.interval = interval
-        self.seconds = self.busy_seconds = 0.0  # watched, and of these beside busy neighbours
+        self.log = TrainingLog()
         self.yielding: YieldingThreads | None = None
         self.quiet = 0
         self.ending = threading.Event()
@@ -70,8 +72,8 @@ class Neighbours:
     def look(self, cores: float, seconds: float) -> None:
         """Have our threads yield, or spin again, after `seconds` in which others used so many cores."""
         busy = cores > max(0, psutil.cpu_count() - torch.get_num_threads()) + BUSY
-        self.seconds += seconds
-        self.busy_seconds += seconds if busy else 0.0
+        self.log.watched_seconds += seconds
+        self.log.busy_seconds += seconds if busy else 0.0
         self.quiet = 0 if busy else self.quiet + 1
         if busy and self.yielding is None:
             self.yielding = YieldingThreads()
@@ -79,9 +81,15 @@ class Neighbours:
             self.yielding.close()
             self.yielding = None
 
+    def count_in(self, log: TrainingLog) -> None:
+        """Count in a training log from now on, which goes on where the run was stopped."""
+        log.watched_seconds += self.log.watched_seconds
+        log.busy_seconds += self.log.busy_seconds
+        self.log = log
+
     def busy_share(self) -> float:
         """The share of the time watched in which others wanted the cores: times measured then are too long."""
-        return self.busy_seconds / self.seconds if self.seconds else 0.0
+        return self.log.busy_seconds / self.log.watched_seconds if self.log.watched_seconds else 0.0
 
 
 def reading() -> tuple[float, float, float]:

@@ -1,27 +1,29 @@
 """`bench run --only-missing`: runs whose records are there already, from other days or machines, are not done again."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from bench.config import RunConfig, differences
 from bench.environment import training_code
 from bench.errors import BadInput
-from bench.record import Record, read_record, record_path
+from bench.record import Record, read_record
+from bench.runs.request import RunRequest, asked_distances
+from bench.storage.folder import ResultsFolder
 
 DECIDED_HERE = ("device", "mixed_precision", "memory_format")  # by the machine and its probe
 
 
-def kept_records(out: Path, drafts: list[RunConfig], mixed_precision: str | None) -> dict[RunConfig, Record]:
+def kept_records(request: RunRequest, drafts: list[RunConfig]) -> dict[RunConfig, Record]:
     """The records that stand for drafts; BadInput for one that another configuration or other code has made.
 
     A draft's device, precision and memory layout are not decided yet, so they are not compared, but for a precision
     that was asked for. A failed run has no record that could stand for it.
     """
-    there = {draft: record_path(out, draft) for draft in drafts}
+    there = {draft: ResultsFolder(request.out).record(draft.name) for draft in drafts}
     records = {draft: read_record(path) for draft, path in there.items() if path.exists()}
     kept = {draft: record for draft, record in records.items() if record.status == "done"}
     for draft, record in kept.items():
-        refuse_other(draft, record, mixed_precision)
+        refuse_other(draft, record, request.mixed_precision)
+        refuse_unscored(request, record)
     return kept
 
 
@@ -37,3 +39,12 @@ def refuse_other(draft: RunConfig, record: Record, mixed_precision: str | None) 
     if made_by != code:
         raise BadInput(f"--only-missing: the record of {draft.name} was made by other training code "
                        f"({made_by or 'not recorded'}, not {code}): {remedy}")  # fmt: skip
+
+
+def refuse_unscored(request: RunRequest, record: Record) -> None:
+    missing = asked_distances(request) - record.measurements.get("distance", {}).keys()
+    if missing:
+        raise BadInput(
+            f"--only-missing: the record of {record.run.name} has no distance by {', '.join(sorted(missing))}, and its "
+            "samples may be elsewhere: do not ask for that, or leave out --only-missing"
+        )

@@ -1,7 +1,6 @@
 """The pictures of a trained denoiser: its samples by guidance scale, in motion, and where they go wrong."""
 
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,33 +8,28 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bench import randomness
-from bench.sampling import samples
-from bench.training.batches import MEMORY_FORMATS
 from bench.config import Recipe, RunConfig
+from bench.contestants import MEMORY_FORMATS
 from bench.data.dataset import AvatarSet, to_model_space, to_pixels
-from bench.sampling.diffusion import noise_schedule, sample_steps, sampler
 from bench.display import Display
-from bench.runs.job import Job
 from bench.quality.attributes import scorable
 from bench.quality.classifier import AttributeClassifier
 from bench.render.images import gallery
 from bench.render.images.confusions import draw_confusions, most_confused
+from bench.sampling import samples
+from bench.sampling.diffusion import noise_schedule, sample_steps, sampler
+from bench.storage.folder import RunFolder
 
 STRIP = 16  # samples in a strip, always of the same conditions
 SHOWN = 32  # of the scored samples, each row above the real images of the same conditions
-SWEEP = range(10)  # guidance scales of the moving picture
 DENOISING_GUIDANCE = 7.0  # the source's
 FRAMES = 24  # of the moving picture of denoising, at most
 NOISING = 10  # pictures of the forward process
 
 
-def moving(config: RunConfig) -> int:
-    """How many samples move: few, so that a moving picture is small and soon drawn."""
-    return min(8, config.sizes.sweep_samples // 2) or 1
-
-
 def draw_pictures(
-    job: Job,
+    folder: RunFolder,
+    run: RunConfig,
     denoiser: nn.Module,
     asked: AvatarSet,
     drawn: dict[str, samples.Drawn],
@@ -44,92 +38,91 @@ def draw_pictures(
     show: Display,
 ) -> dict[str, Any]:
     """Draw what one seed of a contestant is enough for: guidance, denoising, noising, confusions; their paths."""
-    device = torch.device(job.run.device)
     show.phase("pictures", 4)
-    found: dict[str, Any] = {"guidance": show_guidance(job, drawn)}
+    found: dict[str, Any] = {"guidance": show_guidance(folder, run, drawn)}
     show.advance(1)
-    found["guidance_sweep"] = show_sweep(job, denoiser, asked, drawn, device)
+    found["guidance_sweep"] = show_sweep(folder, run, denoiser, asked, drawn)
     show.advance(1)
-    found["denoising"] = show_denoising(job, denoiser, asked, device)
+    found["denoising"] = show_denoising(folder, run, denoiser, asked)
     show.advance(1)
-    found["noising"] = show_noising(job, asked)
+    found["noising"] = show_noising(folder, run, asked)
     if judge is None:
         return found
-    return found | show_confusions(job, drawn[samples.MAIN].images, asked, judge, quality)
+    return found | show_confusions(folder, drawn[samples.MAIN].images, asked, judge, quality)
 
 
-def show_samples(job: Job, generated: Tensor, asked: AvatarSet) -> dict[str, Any]:
+def show_samples(folder: RunFolder, run: RunConfig, generated: Tensor, asked: AvatarSet) -> dict[str, Any]:
     """Rows of samples, each above the real images of the same conditions, and the table's example."""
-    path = job.image("samples")
+    path = folder.image("samples")
     rows = []
     for start in range(0, min(SHOWN, len(generated)), STRIP):
         here = slice(start, min(start + STRIP, len(generated)))
-        rows += [(f"drawn by {job.run.contestant}", generated[here]), ("real, as asked", asked.images[here])]
-    gallery.write_captioned(Path(job.out) / path, rows)
-    gallery.write_strip(Path(job.out) / job.image("example"), generated[:1])
-    return {"samples": path, "example": job.image("example")}
+        rows += [(f"drawn by {run.contestant}", generated[here]), ("real, as asked", asked.images[here])]
+    gallery.write_captioned(folder.out / path, rows)
+    gallery.write_strip(folder.out / folder.image("example"), generated[:1])
+    return {"samples": path, "example": folder.image("example")}
 
 
-def show_guidance(job: Job, drawn: dict[str, samples.Drawn]) -> dict[str, str]:
+def show_guidance(folder: RunFolder, run: RunConfig, drawn: dict[str, samples.Drawn]) -> dict[str, str]:
     """A strip a guidance scale, of the same conditions and latents."""
     found = {}
-    for scale, images in samples.by_guidance(job.run, drawn):
-        found[f"{scale:g}"] = job.image(samples.guidance_name(scale))
-        gallery.write_strip(Path(job.out) / found[f"{scale:g}"], images[:STRIP])
+    for scale, images in samples.by_guidance(run, drawn):
+        found[f"{scale:g}"] = folder.image(samples.guidance_name(scale))
+        gallery.write_strip(folder.out / found[f"{scale:g}"], images[:STRIP])
     return found
 
 
 def show_sweep(
-    job: Job, denoiser: nn.Module, asked: AvatarSet, drawn: dict[str, samples.Drawn], device: torch.device
+    folder: RunFolder, run: RunConfig, denoiser: nn.Module, asked: AvatarSet, drawn: dict[str, samples.Drawn]
 ) -> str:
     """The same samples while the guidance scale rises from 0 to 9, in motion."""
-    config, count = job.run, moving(job.run)
-    known = dict(samples.by_guidance(config, drawn))
+    count = samples.moving(run.sizes)
+    known = dict(samples.by_guidance(run, drawn))
     weights = samples.weights_digest(denoiser)
     frames = []
-    for scale in map(float, SWEEP):
-        series = samples.Series(samples.guidance_name(scale), count, scale, config.recipe)
+    for scale in map(float, samples.SWEEP):
+        series = samples.Series(samples.guidance_name(scale), count, scale, run.recipe)
         images = known.get(scale)
         if images is None:
             images = samples.kept_samples(
-                job.samples, series, denoiser, config, asked.conditions, device, weights=weights
+                folder.samples, series, denoiser, run, asked.conditions, torch.device(run.device), weights=weights
             ).images
         frames.append(gallery.captioned(gallery.strip(images[:count]), f"guidance {scale:g}"))
-    return write_moving(job, "guidance-sweep", frames, seconds=0.5)
+    return write_moving(folder, "guidance-sweep", frames, seconds=0.5)
 
 
-def write_moving(job: Job, name: str, frames: list[Image.Image], seconds: float) -> str:
-    path = str(Path(job.image(name)).with_suffix(".gif"))
-    gallery.write_gif(Path(job.out) / path, frames, seconds, held=2.0)
+def write_moving(folder: RunFolder, name: str, frames: list[Image.Image], seconds: float) -> str:
+    path = folder.image(name, "gif")
+    gallery.write_gif(folder.out / path, frames, seconds, held=2.0)
     return path
 
 
-def show_denoising(job: Job, denoiser: nn.Module, asked: AvatarSet, device: torch.device) -> str:
+def show_denoising(folder: RunFolder, run: RunConfig, denoiser: nn.Module, asked: AvatarSet) -> str:
     """A few samples on their way from noise to picture, in motion."""
-    config, count = job.run, moving(job.run)
-    steps = config.recipe.sampling_steps
+    count = samples.moving(run.sizes)
+    steps = run.recipe.sampling_steps
     every = -(-steps // FRAMES)
     states = sample_steps(
         denoiser,
-        sampler(config.recipe),
-        asked.conditions[:count].to(device),
-        config.sizes.image_size,
-        randomness.generators(config.seed, "sample", range(count)),  # those of the samples
+        sampler(run.recipe),
+        asked.conditions[:count].to(run.device),
+        run.sizes.image_size,
+        randomness.generators(run.seed, "sample", range(count)),  # those of the samples
         DENOISING_GUIDANCE,
-        MEMORY_FORMATS[config.memory_format],
+        MEMORY_FORMATS[run.memory_format],
     )
     shown = islice(enumerate(states, start=1), (steps - 1) % every, None, every)  # the last one among them
     frames = [
         gallery.captioned(gallery.strip(to_pixels(state).cpu()), f"step {number} of {steps}, guidance 7")
         for number, state in shown
     ]
-    return write_moving(job, "denoising", frames, seconds=0.2)
+    return write_moving(folder, "denoising", frames, seconds=0.2)
 
 
-def show_noising(job: Job, asked: AvatarSet) -> str:
+def show_noising(folder: RunFolder, run: RunConfig, asked: AvatarSet) -> str:
     """A real image at timesteps of the forward process, with the share of its variance that is left."""
-    schedule, path = noise_schedule(job.run.recipe), job.image("noising")
-    timesteps = noising_timesteps(job.run.recipe)
+    schedule, path = noise_schedule(run.recipe), folder.image("noising")
+    timesteps = noising_timesteps(run.recipe)
     image = to_model_space(asked.images[:1]).expand(len(timesteps), -1, -1, -1)
     noise = torch.randn(image.shape[1:], generator=randomness.generator(0, "noising")).expand_as(image)
     noisy = to_pixels(schedule.add_noise(image, noise, timesteps))
@@ -137,7 +130,7 @@ def show_noising(job: Job, asked: AvatarSet) -> str:
         gallery.captioned(picture, f"t = {t}", f"ᾱ {float(schedule.alphas_cumprod[t]):.3f}")
         for t, picture in zip(timesteps.tolist(), gallery.to_pictures(noisy, gallery.SHOWN), strict=True)
     ]
-    gallery.write_row(Path(job.out) / path, tiles)
+    gallery.write_row(folder.out / path, tiles)
     return path
 
 
@@ -147,7 +140,7 @@ def noising_timesteps(recipe: Recipe) -> Tensor:
 
 
 def show_confusions(
-    job: Job, generated: Tensor, asked: AvatarSet, judge: AttributeClassifier, quality: dict[str, Any]
+    folder: RunFolder, generated: Tensor, asked: AvatarSet, judge: AttributeClassifier, quality: dict[str, Any]
 ) -> dict[str, str]:
     """What is seen where what was asked, of the attribute that is shown worst, with a sample in every place."""
     confusion = quality["attributes"]["confusion"]
@@ -165,5 +158,5 @@ def show_confusions(
         asked.codes[counted, column],
         seen[counted],
     )
-    gallery.write_png(Path(job.out) / job.image("confusions"), picture)
-    return {"confusions": job.image("confusions")}
+    gallery.write_png(folder.out / folder.image("confusions"), picture)
+    return {"confusions": folder.image("confusions")}

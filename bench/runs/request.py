@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from bench import contestants
-from bench.storage import durable
-from bench.storage.checkpoint import COPIES, KEPT
 from bench.config import RECIPES, RunConfig, Sizes, recipe_for
 from bench.cost.account import Setting, account
-from bench.environment import choose_device
+from bench.environment import choose_device, free_memory
 from bench.errors import BadContestant, BadInput
 from bench.quality.features import (
     DOWNLOADED,
@@ -29,6 +26,9 @@ from bench.quality.features import (
 )
 from bench.record import read_records
 from bench.render.table.table import drawable
+from bench.storage import durable
+from bench.storage.checkpoint import COPIES, KEPT
+from bench.storage.folder import ResultsFolder
 from bench.training.tracking import check_trackers
 
 MARGIN = 0.1  # of the predicted peak: workspaces of kernels, and what an allocator leaves unused
@@ -104,7 +104,7 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
     attempt(lambda: check_trackers(request.report_to))
     for folder in (request.out, request.cache):
         attempt(functools.partial(durable.check_writable, folder))
-    if any((request.out / "records").glob("*.json")):
+    if ResultsFolder(request.out).record_files():
         attempt(lambda: read_records(request.out, drawable))  # a damaged one would spoil the table at the end
     if problems:
         raise BadInput("; ".join(problems))
@@ -194,14 +194,9 @@ def memory_needed(config: RunConfig, condition_width: int, precision: str) -> fl
     return sharing * (peak * (1 + MARGIN) + LIBRARIES)
 
 
-def free_memory(device: str) -> int:
-    """Bytes that can still be had on a device; of a Mac's GPU, which shares the CPU's memory, that."""
-    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
-
-
 def kept_bytes(out: Path, config: RunConfig) -> int:
     """What a run's checkpoints take already."""
-    return sum(file.stat().st_size for file in (out / ".work" / config.name / "checkpoints").rglob("*.*"))
+    return sum(file.stat().st_size for file in ResultsFolder(out).run(config.name).checkpoints.rglob("*.*"))
 
 
 def checkpoint_bytes(config: RunConfig, condition_width: int) -> int:
@@ -220,3 +215,9 @@ def extractors(request: RunRequest) -> dict[str, str | None]:
     for text in request.extractors:
         extractor_named(text)  # refuses what is not registered
     return dict.fromkeys(request.extractors) | found
+
+
+def asked_distances(request: RunRequest) -> set[str]:
+    """The extractors whose distances the user has asked for by name."""
+    asked = {extractor_named(text) for text in request.extractors}
+    return asked | ({INCEPTION} if request.inception_weights is not None else set())

@@ -9,32 +9,31 @@ from typing import Any
 from torch import Tensor
 
 from bench import contestants, distributed
-from bench.sampling import samples
-from bench.storage import cache, durable
-from bench.inference.attributes import ASKED
-from bench.storage.checkpoint import load_newest, remove_damaged
 from bench.config import RunConfig
 from bench.cost.costs import costs, step_costs
-from bench.data.dataset import AvatarSet, Split, split
+from bench.cost.out_of_memory import explain, is_out_of_memory
+from bench.data.dataset import AvatarSet, Split, asked_of, split
 from bench.data.library import read_cache
 from bench.display import Display, display
-from bench.environment import changed_between, environment, start, training_code
-from bench.errors import CannotWrite, RunFailed
-from bench.runs.evaluation import asked_of, draw_all, judge_of, look, score
-from bench.failures import show_traceback, words_of
+from bench.environment import changed_between, environment, load_average, start, training_code
+from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
+from bench.quality.condition import ignores_condition
+from bench.record import Record
+from bench.render.images import gallery
+from bench.runs.evaluation import draw_all, judge_of, look, score
 from bench.runs.job import HAS_ITS_ROW, Job, note_failure
 from bench.runs.neighbours import Neighbours
-from bench.cost.out_of_memory import explain, is_out_of_memory
 from bench.runs.pictures import STRIP, draw_pictures, show_samples
-from bench.quality.condition import ignores_condition
-from bench.training.validation import validation_timesteps
-from bench.record import Record, record_path
-from bench.render.images import gallery
-from bench.training.saving import Each, Saver
+from bench.sampling import samples
 from bench.stopping import Stopped, Stopping, stop_with_parent
+from bench.storage import cache, durable
+from bench.storage.checkpoint import load_newest, remove_damaged
+from bench.storage.folder import ResultsFolder
+from bench.training.saving import Each, Saver
+from bench.training.state import restore
 from bench.training.tracking import Tracking
 from bench.training.trainer import Trainer, TrainingLog
-from bench.training.state import restore
+from bench.training.validation import validation_timesteps
 
 BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on it is said
 
@@ -42,7 +41,7 @@ BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on it is
 def train(trainer: Trainer, job: Job, parts: Split, show: Display, saver: Saver, tracking: Tracking) -> list[str]:
     """Train to the last epoch, with samples and validation losses after each; the strips' paths."""
     epochs, stopping = job.run.sizes.epochs, saver.stopping
-    strips = [job.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
+    strips = [job.folder.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
     while trainer.log.epochs_done < epochs:
         try:
             with stopping.waiting():
@@ -80,8 +79,11 @@ def train_epoch(trainer: Trainer, config: RunConfig, show: Display, saver: Saver
     show.say(f"{name}: loss {trainer.mean_loss():.4f}, {log.epoch_seconds:.1f} s, {speed:.1f} images/s")
 
 
-def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
-    """The whole of a run, taken up from its newest checkpoint; None in all but the first of several processes."""
+def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | None) -> Record | None:
+    """The whole of a run, taken up from its newest checkpoint; None in all but the first of several processes.
+
+    `load` is what others took of the cores as it began.
+    """
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise RunFailed("the data cache is gone: run again")
@@ -93,10 +95,18 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
             show.phase("timing its steps", 1)
             cost |= step_costs(job.run, parts.train, cost)
         trainer = resumed_trainer(job, parts.train)
+        neighbours.count_in(trainer.log)
         if distributed.rank() == 0:
-            write_asked(job.folder, parts.held_out)
-        saver = Saver(job.checkpoints, job.told, stopping, job.checkpoint_seconds)
-        strips = train(trainer, job, parts, show, saver, Tracking(trainer, job, show.say))
+            write_asked(job.folder.held_out, parts.held_out)
+        saver = Saver(job.folder.checkpoints, job.folder.job, stopping, job.checkpoint_seconds)
+        strips = train(
+            trainer,
+            job,
+            parts,
+            show,
+            saver,
+            Tracking(trainer, job.report_to, ResultsFolder(Path(job.out)).logs, show.say),
+        )
         asked = asked_of(parts, job.run.sizes.samples)
         drawn = draw_all(trainer, job, asked, show)
         if not distributed.is_alone_now(trainer.accelerator):
@@ -104,18 +114,21 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours) -> Record | None:
         log = training_log(trainer.log, job.run) | {"busy_share": neighbours.busy_share()}
         flop = (cost["cost"]["flops_per_image"] or {}).get("training")
         quality = score(job, drawn, parts, log, flop, show)
-        images = show_samples(job, drawn[samples.MAIN].images, asked)
+        images = show_samples(job.folder, job.run, drawn[samples.MAIN].images, asked)
         with trainer.averaged() as denoiser:
             device, layout = trainer.accelerator.device, trainer.memory_format
             ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.held_out, device, layout)
             if job.pictures:
-                images |= draw_pictures(job, denoiser, asked, drawn, judge_of(job, parts), quality, show)
+                images |= draw_pictures(
+                    job.folder, job.run, denoiser, asked, drawn, judge_of(job, parts), quality, show
+                )
         show.end_phase()
         show.say(show.summary())
         say_if_busy(neighbours, show)
     return Record(
         config=job.config,
-        environment=environment(job.run.device, job.commit) | {"training_code": training_code(job.run.contestant)},
+        environment=environment(job.run.device, job.commit, load)
+        | {"training_code": training_code(job.run.contestant)},
         command=job.command,
         status="done",
         data=describe(avatars, parts),
@@ -145,7 +158,7 @@ def sampling_log(main: samples.Drawn) -> dict[str, Any]:
 
 def training_log(log: TrainingLog, config: RunConfig) -> dict[str, Any]:
     """What the record says of training: the log of it when it is over, and what that has cost and may have changed."""
-    unfinished = ("epoch_steps", "epoch_seconds", "epoch_losses")
+    unfinished = ("epoch_steps", "epoch_seconds", "epoch_losses", "watched_seconds", "busy_seconds")
     spent = sum(log.seconds_per_epoch) + log.checkpoint_seconds
     return {name: value for name, value in asdict(log).items() if name not in unfinished} | {
         "checkpoint_share": log.checkpoint_seconds / spent,
@@ -155,10 +168,10 @@ def training_log(log: TrainingLog, config: RunConfig) -> dict[str, Any]:
     }
 
 
-def write_asked(folder: Path, held_out: AvatarSet) -> None:
+def write_asked(path: Path, held_out: AvatarSet) -> None:
     """Keep the held-out conditions beside the checkpoints: `bench sample` begins from real ones."""
     schema = json.dumps(held_out.schema.to_json())
-    cache.write(folder / ASKED, {"codes": held_out.codes}, {"schema": schema})
+    cache.write(path, {"codes": held_out.codes}, {"schema": schema})
 
 
 def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
@@ -166,12 +179,12 @@ def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
     run, sizes = job.run, job.run.sizes
     denoiser = contestants.build(run.contestant, train.schema.width, sizes.image_size, sizes.scale, run.seed)
     trainer = Trainer(denoiser, run, train)
-    checkpoint = load_newest(job.checkpoints)
+    checkpoint = load_newest(job.folder.checkpoints)
     trainer.accelerator.wait_for_everyone()  # all have read the same before the first one changes anything
     if checkpoint is not None:
         restore(trainer, checkpoint)
         if distributed.rank() == 0:
-            remove_damaged(job.checkpoints)
+            remove_damaged(job.folder.checkpoints)
     trainer.log.starts.append(start(run.device, job.commit, trainer.log.steps_done))
     return trainer
 
@@ -190,10 +203,11 @@ def main(told: Path) -> int:
     """Run the job that a JSON file tells of; its record is the result. HAS_ITS_ROW if it failed."""
     stopping = Stopping()
     stop_with_parent()
+    load = load_average()
     job = Job(**json.loads(told.read_text()))
     try:
         with Neighbours() as neighbours:
-            record = work(job, stopping, neighbours)
+            record = work(job, stopping, neighbours, load)
         if record is not None:
             keep(job, record)
         return 0
@@ -206,7 +220,7 @@ def main(told: Path) -> int:
         why, measured = words_of(error), dict[str, Any]()
         failed = error.with_traceback(None)  # which would keep the model and all it held
     if is_out_of_memory(failed):
-        why, measured = explain(job)
+        why, measured = explain(job.run, Path(job.avatars))
     note_failure(job, why, measured)
     return HAS_ITS_ROW
 
@@ -214,8 +228,8 @@ def main(told: Path) -> int:
 def keep(job: Job, record: Record) -> None:
     """Write a record to where it belongs; where the disk refuses it, print it, so that nothing measured is lost."""
     try:
-        durable.write_text(record_path(Path(job.out), job.run), record.to_json())
-        durable.write_text(job.folder / "finished.json", record.to_json())
+        durable.write_text(job.folder.record, record.to_json())
+        durable.write_text(job.folder.finished, record.to_json())
     except CannotWrite:
         print(f"the record of {job.run.name}:\n{record.to_json()}", file=sys.stderr)
         raise

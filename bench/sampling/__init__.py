@@ -1,0 +1,1 @@
+"""The diffusion mathematics, drawing, and the samples that are scored."""

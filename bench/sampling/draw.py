@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from bench import distributed
-from bench.training.batches import MEMORY_FORMATS
 from bench.config import Recipe, RunConfig
+from bench.contestants import MEMORY_FORMATS
 from bench.data.dataset import to_pixels
-from bench.sampling.diffusion import sample
 from bench.errors import RunFailed
+from bench.sampling.diffusion import sample
 
 CPU_BATCH = 32  # fits its caches
 LARGE_BATCH = 256

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from bench import distributed
-from bench.storage import cache
-from bench.config import Recipe, RunConfig
+from bench.config import Recipe, RunConfig, Sizes
 from bench.sampling.draw import draw
+from bench.storage import cache
 
 GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)  # the source's sweep
+SWEEP = range(10)  # guidance scales of the moving picture
 MAIN, FULL = "main", "full-sampler"
 ALGORITHM = 1  # raise when the same weights and settings would give other images
 Advance = Callable[[int], None]
@@ -28,6 +29,11 @@ class Series:
     count: int
     guidance: float
     recipe: Recipe
+
+
+def moving(sizes: Sizes) -> int:
+    """How many samples move: few, so that a moving picture is small and soon drawn."""
+    return min(8, sizes.sweep_samples // 2) or 1
 
 
 def guidance_name(guidance: float) -> str:

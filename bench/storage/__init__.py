@@ -1,0 +1,1 @@
+"""The results folder: its paths, durable writes, checkpoints, the lock."""

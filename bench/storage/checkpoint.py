@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bench.storage import durable
 from bench.errors import BadInput, CannotWrite
+from bench.storage import durable
 
 TENSORS, STATE, MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 SCHEMA_VERSION = 1

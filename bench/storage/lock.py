@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from bench.errors import BadInput
+from bench.storage.folder import ResultsFolder
 
 BEAT = 10.0  # seconds between two signs of life
 SILENT = 25.0  # seconds without one, after which an owner on another machine counts as dead
@@ -28,7 +29,7 @@ def lock(out: Path) -> Iterator[int]:
     does not reach over a network's file system, the owner's signs of life do. A dead owner's lock is taken over with
     a word about it; BadInput names an owner that lives.
     """
-    path = out / ".work" / "lock"
+    path = ResultsFolder(out).lock
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")

@@ -1,0 +1,1 @@
+"""The trainer and its parts: batches, state, saving, tracking, validation."""

@@ -12,7 +12,6 @@ from bench import distributed, randomness
 from bench.config import RunConfig
 from bench.data.dataset import AvatarSet, to_model_space
 
-MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 THREADS = 4  # that prepare batches for an accelerator, which takes them faster than one thread makes noise
 AHEAD = 8  # batches that are prepared, or being prepared, while one is trained on
 

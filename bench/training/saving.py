@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 
 from bench import distributed
-from bench.storage.checkpoint import save_checkpoint
 from bench.errors import CannotWrite, RunFailed
 from bench.stopping import Stopped, Stopping
-from bench.training.trainer import Maintenance, Trainer
+from bench.storage.checkpoint import save_checkpoint
 from bench.training.state import to_checkpoint
+from bench.training.trainer import Maintenance, Trainer
 
 INTERVAL = 120.0  # seconds of training between two checkpoints, unless they take too much of it
 LARGEST_SHARE = 0.02  # of the time, that checkpoints at the default interval may take

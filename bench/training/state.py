@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.storage.checkpoint import Checkpoint
 from bench.errors import BadInput
+from bench.storage.checkpoint import Checkpoint
 from bench.training.trainer import Trainer, TrainingLog
 
 SCHEDULE = ("last_epoch", "_step_count", "base_lrs", "_last_lr")

@@ -1,6 +1,7 @@
 """Trackers of the user's choice (TensorBoard, Weights & Biases, …), through accelerate: told, and never in the way."""
 
 from collections.abc import Callable
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -9,9 +10,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_availa
 from accelerate.utils import LoggerType
 from torch import Tensor
 
-from bench.errors import BadInput, known
-from bench.runs.job import Job
-from bench.text import line_of
+from bench.errors import BadInput, known, line_of
 from bench.training.trainer import Trainer
 
 PROJECT = "unet-by-hand"  # to trackers that sort runs into projects
@@ -94,11 +93,11 @@ class Tracking:
     Only the first of several processes does: accelerate gives the others no trackers.
     """
 
-    def __init__(self, trainer: Trainer, job: Job, say: Callable[[str], None]) -> None:
+    def __init__(self, trainer: Trainer, names: list[str], logs: Path, say: Callable[[str], None]) -> None:
         self.trainer, self.accelerator = trainer, trainer.accelerator
         self.noted: dict[str, float] = {}  # of the last step, and not written yet
-        first = first_untold(trainer)
-        self.accelerator.log_with = [Surviving(tracker(name, job, first), say) for name in job.report_to]
+        run, first = trainer.config.name, first_untold(trainer)
+        self.accelerator.log_with = [Surviving(tracker(name, run, logs, first), say) for name in names]
         self.accelerator.init_trackers(PROJECT)
 
     def note(self, loss: float, images_per_second: float) -> None:
@@ -138,10 +137,10 @@ def first_untold(trainer: Trainer) -> int:
     return log.steps_done if epoch_is_told_again else log.steps_done + 1
 
 
-def tracker(name: str, job: Job, first: int) -> GeneralTracker:
+def tracker(name: str, run: str, logs: Path, first: int) -> GeneralTracker:
     """One of accelerate's trackers; where it keeps files, they go on from those of the same run."""
     kind = LOGGER_TYPE_TO_CLASS[name]
     if kind.requires_logging_directory:
         options = {"purge_step": first} if name == "tensorboard" else {}  # readers then drop what is repeated
-        return kind(job.run.name, job.logs, **options)
-    return kind(PROJECT, **({RUN_IS_CALLED[name]: job.run.name} if name in RUN_IS_CALLED else {}))
+        return kind(run, logs, **options)
+    return kind(PROJECT, **({RUN_IS_CALLED[name]: run} if name in RUN_IS_CALLED else {}))

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import distributed, randomness
-from bench.training.batches import MEMORY_FORMATS, Batch, EpochBatches, prepared_ahead, steps_per_epoch
-from bench.storage.checkpoint import COPIES
 from bench.config import Optimisation, RunConfig
+from bench.contestants import MEMORY_FORMATS
 from bench.data.dataset import AvatarSet
-from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.errors import RunFailed
+from bench.sampling.diffusion import noise_schedule, training_loss
+from bench.storage.checkpoint import COPIES
+from bench.training.batches import Batch, EpochBatches, prepared_ahead, steps_per_epoch
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
 
@@ -45,6 +46,8 @@ class TrainingLog:
     starts: list[dict[str, Any]] = field(default_factory=list)  # at which step, by what code, on what machine
     checkpoints: int = 0
     checkpoint_seconds: float = 0.0
+    watched_seconds: float = 0.0  # in all processes that have trained it, and of these beside busy neighbours
+    busy_seconds: float = 0.0
     validation: list[dict[str, list[float]]] = field(default_factory=list)  # per epoch: raw and averaged weights
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.commands.cli import main, parser
-from bench.commands.command_bodies import run_request, shown_command
+from bench.commands.run import run_request, shown_command
 from bench.record import read_records
 from bench.render.table.column import columns
 from bench.render.table.runs_table import runs_table

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import failures
+from bench import errors as failures
 from bench.commands import output
 from bench.commands.cli import main
-from bench.errors import BadContestant, BadInput, RunFailed
-from bench.text import LONGEST, line_of, printable
+from bench.errors import LONGEST, BadContestant, BadInput, RunFailed, line_of, printable
 from tests.invoking import ROOT
 
 LINE = "bench: the result cannot be printed, standard output {}; files that were written are whole\n"
@@ -137,7 +136,7 @@ def test_an_unforeseen_error_ends_in_a_line_and_shows_its_traceback_if_asked(mon
     def fail(_):
         raise LookupError("of all things")
 
-    monkeypatch.setattr("bench.commands.command_bodies.table_command", fail)
+    monkeypatch.setattr("bench.commands.table.run", fail)
     assert main(["table", "results/laptop"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("bench: LookupError: of all things (test_output.py, line ")

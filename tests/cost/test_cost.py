@@ -8,16 +8,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.training.batches import MEMORY_FORMATS
-from bench.cost.account import NormsInFloat, Setting, account, one_token
+from bench.contestants import MEMORY_FORMATS
+from bench.cost.account import (
+    NormsInFloat,
+    Setting,
+    account,
+    count_parameters,
+    one_token,
+    parameters_by_level,
+    training_bytes,
+)
 from bench.cost.check import compare
 from bench.cost.machine import Amounts, machine_peaks, operations, precisions
-from bench.cost.memory import measured_peak
-from bench.cost.parameters import count_parameters, parameters_by_level, training_bytes
 from bench.cost.probe import choose, probe
+from bench.cost.steps import measured_peak, trial
 from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
-from bench.cost.trial import trial
 from bench.errors import BadInput
 from tests.conftest import CONTESTANTS, TINY
 from tests.plug_in import Attentive

@@ -6,6 +6,7 @@ feature extractor sees smaller pictures.
 """
 
 import errno
+import functools
 import json
 import mmap
 import os
@@ -24,13 +25,13 @@ from typing import ClassVar
 import torch
 
 from bench.commands import cli
-from bench.runs import warm, worker
-from bench.storage import cache, checkpoint, durable
 from bench.cost import machine, probe
 from bench.quality import interval
 from bench.quality.features import EFFICIENTNET, EfficientNetLite0, load_extractor
 from bench.record import Record, read_records
 from bench.render.table.table import table
+from bench.runs import warm, worker
+from bench.storage import cache, checkpoint, durable
 
 ARGUMENTS = [
     "run", "--image-size=16", "--scale=0.03125", "--images=24", "--epochs=2", "--batch-size=8", "--samples=2",
@@ -119,7 +120,7 @@ class Forked:
                 told = os.read(reading, 4096).decode()
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 end_with(reading)
-                leave(lambda: worker.main(Path(told)) if told else 0)
+                leave(functools.partial(worker.main, Path(told)) if told else lambda: 0)
             os.close(reading)
             made.sentinel = os.pidfd_open(made.pid)
             cls.idle.append(made)

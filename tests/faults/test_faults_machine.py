@@ -22,9 +22,9 @@ from bench.cost import machine
 from bench.cost.account import Setting, account
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.runs import launch, worker
+from bench.runs.begun import begin, config_path, refuse_changed
 from bench.runs.job import Job
 from bench.runs.request import check_memory, check_space, checkpoint_bytes, memory_needed
-from bench.runs.runner import begin, config_path, refuse_changed
 from bench.sampling.draw import refuse_unless_pixels
 from bench.storage import durable
 from bench.storage import lock as locking

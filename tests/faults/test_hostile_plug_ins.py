@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from bench.commands.run import run_request
 
 from bench import contestants
-from bench.commands.command_bodies import run_request
 from bench.contract import no_exit, predict
 from bench.cost.account import Setting, account
 from bench.errors import BadContestant, BadInput
-from bench.record import record_path
 from bench.runs import launch
 from bench.runs.job import Job
 from bench.runs.request import preflight
 from bench.stopping import Stopped
+from bench.storage.folder import ResultsFolder
 from tests.invoking import TINY, WHOLE, bench, bench_process
 
 HERE = "tests.hostile_plug_in"
@@ -115,7 +115,7 @@ def test_a_process_that_ends_well_before_its_run_is_done_gets_a_row(config, tmp_
     launch.note_end(job, [0], done=True)
     assert not (tmp_path / "records").exists()
     launch.note_end(job, [0], done=False)
-    failed = json.loads(record_path(tmp_path, config).read_text())
+    failed = json.loads(ResultsFolder(tmp_path).record(config.name).read_text())
     assert failed["error"] == "its process ended by itself before it was done, as by os._exit"
 
 

@@ -18,7 +18,7 @@ from bench.inference import export
 from bench.inference.generate import find_run, load_denoiser, newest_checkpoint
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
-from bench.runs.runner import config_path, note_of
+from bench.runs.begun import config_path, note_of
 from bench.runs.worker import write_asked
 from bench.sampling.diffusion import sample
 from bench.sampling.draw import draw
@@ -57,7 +57,7 @@ def trained(out, config, parts, epochs=0):
         trainer.end_epoch({})
     folder = config_path(out, config).parent
     durable.write_text(folder / "config.json", json.dumps(note_of(config)))
-    write_asked(folder, parts.held_out)
+    write_asked(folder / "held_out.safetensors", parts.held_out)
     save_checkpoint(folder / "checkpoints", epochs, trainer.log.steps_done, to_checkpoint(trainer))
     return trainer.log.steps_done
 

@@ -14,6 +14,7 @@ from bench.errors import BadInput, known
 from bench.inference.attributes import attribute_lines, schema_of
 from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.runs.worker import write_asked
+from bench.storage.folder import ResultsFolder
 from tests.invoking import ROOT, bench
 
 LAPTOP = ROOT / "results" / "laptop"
@@ -116,7 +117,7 @@ def test_what_a_run_began_with_goes_before_its_record(tmp_path, avatars):
     record.write_text(json.dumps(fields))
     with pytest.raises(BadInput, match="runs on different data: name one by --contestant"):
         schema_of(tmp_path, None, "matched")
-    write_asked(tmp_path / ".work" / "scratch-matched-seed0", avatars)
+    write_asked(ResultsFolder(tmp_path).run("scratch-matched-seed0").held_out, avatars)
     assert schema_of(tmp_path, None, "matched") == schema_of(tmp_path, "scratch", "matched") == avatars.schema
 
 

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from bench import contestants
-from bench.sampling.diffusion import noise_schedule
 from bench.quality.condition import ignores_condition
 from bench.record import Record
 from bench.render.table.column import columns
 from bench.render.table.legend import legend
+from bench.sampling.diffusion import noise_schedule
 from tests.conftest import TINY, awaken
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from bench.cost.terms import PARTS
 from bench.errors import BadInput
-from bench.record import SCHEMA_VERSION, Record, read_record, read_records, record_path
+from bench.record import SCHEMA_VERSION, Record, read_record, read_records
 from bench.render.table.column import WIDEST
 from bench.render.table.table import columns, table, write_table
 from bench.render.table.verdict import ALONE, AT_CHANCE, EQUAL, OTHERS_AT_CHANCE, Score, attribute_measure, clearness
+from bench.storage.folder import ResultsFolder
 
 ENVIRONMENT = {
     "device": "a CPU, 2 cores, AVX2", "instruction_set": "AVX2", "threads": 2, "versions": {"torch": "2.15.0"},
@@ -357,7 +358,7 @@ def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
 
 
 def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
-    path = record_path(tmp_path, record().run)
+    path = ResultsFolder(tmp_path).record(record().run.name)
     path.parent.mkdir()
     path.write_text(record().to_json())
     assert asdict(read_record(path)) == json.loads(record().to_json())

@@ -7,16 +7,15 @@ import torch
 from PIL import Image, ImageSequence
 
 from bench import contestants
-from bench.runs import pictures
-from bench.sampling import samples
-from bench.data.dataset import to_pixels
-from bench.sampling.diffusion import noise_schedule, sample
+from bench.data.dataset import asked_of, to_pixels
 from bench.display import display
-from bench.runs.evaluation import asked_of
-from bench.runs.job import Job
 from bench.quality.classifier import AttributeClassifier
 from bench.render.images.confusions import draw_confusions, most_confused
 from bench.render.images.gallery import BAND, SHOWN, to_pictures
+from bench.runs import pictures
+from bench.runs.job import Job
+from bench.sampling import samples
+from bench.sampling.diffusion import noise_schedule, sample
 from tests.conftest import awaken
 
 CPU = torch.device("cpu")
@@ -45,7 +44,7 @@ def asked(parts, config):
 @pytest.fixture
 def drawn(config, job, denoiser, asked):
     plan = [series for series in samples.series_of(config) if series.name != samples.FULL]
-    return {s.name: samples.kept_samples(job.samples, s, denoiser, config, asked.conditions, CPU) for s in plan}
+    return {s.name: samples.kept_samples(job.folder.samples, s, denoiser, config, asked.conditions, CPU) for s in plan}
 
 
 def tile(picture, column, row=0):
@@ -67,7 +66,7 @@ def open_picture(job, path):
 
 
 def test_samples_stand_above_the_real_images_of_the_same_conditions(job, asked, drawn):
-    found = pictures.show_samples(job, drawn[samples.MAIN].images, asked)
+    found = pictures.show_samples(job.folder, job.run, drawn[samples.MAIN].images, asked)
     generated = drawn[samples.MAIN].images
     with open_picture(job, found["samples"]) as picture:
         assert picture.size == (16 * SHOWN, 4 * (SHOWN + BAND))  # 16 and 4 samples, each above real ones
@@ -82,30 +81,30 @@ def test_samples_stand_above_the_real_images_of_the_same_conditions(job, asked, 
 
 
 def test_every_guidance_scale_has_its_strip_and_the_moving_one_goes_through_all(config, job, denoiser, asked, drawn):
-    found = pictures.show_guidance(job, drawn)
+    found = pictures.show_guidance(job.folder, job.run, drawn)
     assert list(found) == ["0", "1", "2", "3", "5", "7", "9"]
     for scale, images in samples.by_guidance(config, drawn):
         with open_picture(job, found[f"{scale:g}"]) as picture:
             assert picture.size == (4 * SHOWN, SHOWN)
             assert torch.equal(tile(picture, 3), images[3])
-    path = pictures.show_sweep(job, denoiser, asked, drawn, CPU)
+    path = pictures.show_sweep(job.folder, job.run, denoiser, asked, drawn)
     with open_picture(job, path) as picture:
         frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(picture)]
     assert len(frames) == 10
     for scale in (0.0, 9.0):
         known = dict(samples.by_guidance(config, drawn))[scale]
         assert likeness(tile(frames[int(scale)], 1), known[1]) > 0.95 > likeness(tile(frames[4], 1), known[1])
-    assert (job.samples / "guidance-4.safetensors").exists()  # drawn once
+    assert (job.folder.samples / "guidance-4.safetensors").exists()  # drawn once
 
 
 def test_denoising_ends_with_the_sample_at_guidance_7(config, job, denoiser, asked):
-    path = pictures.show_denoising(job, denoiser, asked, CPU)
+    path = pictures.show_denoising(job.folder, job.run, denoiser, asked)
     with open_picture(job, path) as picture:
         assert picture.info["loop"] == 0
         frames = [(frame.convert("RGB"), frame.info["duration"]) for frame in ImageSequence.Iterator(picture)]
     assert 10 <= len(frames) <= pictures.FRAMES
     assert frames[-1][1] > 5 * frames[0][1]  # held at the end
-    count = pictures.moving(config)
+    count = samples.moving(config.sizes)
     last = sample(denoiser, config.recipe, asked.conditions[:count], 16, config.seed, range(count), 7.0)
     assert (
         likeness(tile(frames[-1][0], 0), to_pixels(last)[0])
@@ -122,7 +121,7 @@ def test_of_any_number_of_steps_the_last_is_shown_and_not_too_many(config, job, 
     monkeypatch.setattr(pictures.gallery, "captioned", lambda _picture, words: words)
     recipe = replace(config.recipe, sampling_steps=steps)
     job = replace(job, config=replace(config, recipe=recipe).as_dict())
-    pictures.show_denoising(job, denoiser, asked, CPU)
+    pictures.show_denoising(job.folder, job.run, denoiser, asked)
     assert seen[-1] == f"step {steps} of {steps}, guidance 7"
     assert len(seen) == min(steps, len(seen)) <= pictures.FRAMES
     assert len(seen) > pictures.FRAMES / 2 or steps < pictures.FRAMES
@@ -132,7 +131,7 @@ def test_noising_begins_with_a_real_image_and_says_what_is_left_of_it(config, jo
     schedule = noise_schedule(config.recipe)
     timesteps = pictures.noising_timesteps(config.recipe)
     assert (timesteps[0], timesteps[-1]) == (0, config.recipe.timesteps - 1)
-    with open_picture(job, pictures.show_noising(job, asked)) as picture:
+    with open_picture(job, pictures.show_noising(job.folder, job.run, asked)) as picture:
         assert picture.size == (pictures.NOISING * SHOWN, SHOWN + 2 * BAND)
         shown = torch.stack([tile(picture, column) for column in range(pictures.NOISING)])
         bands = [
@@ -176,7 +175,7 @@ def test_a_finished_run_has_them_all(job, denoiser, asked, drawn):
     }  # fmt: skip
     quality = {"attributes": {"confusion": confusion}, "judge": {"untrained": {}}}
     with display("test") as show:
-        found = pictures.draw_pictures(job, denoiser, asked, drawn, judge, quality, show)
+        found = pictures.draw_pictures(job.folder, job.run, denoiser, asked, drawn, judge, quality, show)
     assert set(found) == {"guidance", "guidance_sweep", "denoising", "noising", "confusions"}
     for path in [*found.pop("guidance").values(), *found.values()]:
         with open_picture(job, path) as picture:

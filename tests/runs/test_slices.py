@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,9 +13,10 @@ from bench.commands.cli import main
 from bench.config import PRESETS, SOURCE_OPTIMISATION, RunConfig, rehearsal
 from bench.environment import training_code
 from bench.errors import BadInput
-from bench.record import Record, record_path
+from bench.record import Record
+from bench.runs.begun import may_go_on
 from bench.runs.only_missing import kept_records
-from bench.runs.runner import may_go_on
+from bench.storage.folder import ResultsFolder
 from bench.training.state import restore, to_checkpoint
 from bench.training.trainer import Trainer
 from tests.invoking import PLUG_IN, WHOLE, bench, bench_process, timeless
@@ -61,37 +63,47 @@ def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(t
 
 def kept(config: RunConfig, out, **environment):
     record = Record(config.as_dict(), environment, "bench run", "done")
-    path = record_path(out, config)
+    path = ResultsFolder(out).record(config.name)
     path.parent.mkdir(exist_ok=True)
     path.write_text(record.to_json())
     return record
 
 
+def asked(out, **more):
+    return SimpleNamespace(**{"out": out, "mixed_precision": None, "extractors": [], "inception_weights": None} | more)
+
+
 def test_only_missing_keeps_a_record_of_this_configuration_and_this_code_from_any_machine(config, tmp_path):
     elsewhere = replace(config, device="cuda", mixed_precision="bf16", memory_format="contiguous")
     record = kept(elsewhere, tmp_path, training_code=training_code("scratch"))
-    assert kept_records(tmp_path, [config, replace(config, seed=1)], None) == {config: record}
+    assert kept_records(asked(tmp_path), [config, replace(config, seed=1)]) == {config: record}
 
 
 def test_only_missing_refuses_a_record_of_something_else(config, tmp_path):
     kept(config, tmp_path, training_code="0123456789ab")
     with pytest.raises(BadInput, match=r"made by other training code \(0123456789ab, not [0-9a-f]{12}\): use another"):
-        kept_records(tmp_path, [config], None)
+        kept_records(asked(tmp_path), [config])
     kept(config, tmp_path)
     with pytest.raises(BadInput, match="other training code \\(not recorded"):
-        kept_records(tmp_path, [config], None)
+        kept_records(asked(tmp_path), [config])
     kept(config, tmp_path, training_code=training_code("scratch"))
     longer = replace(config, sizes=replace(config.sizes, epochs=9))
     with pytest.raises(BadInput, match="another configuration \\(sizes.epochs: 3 -> 9\\)"):
-        kept_records(tmp_path, [longer], None)
+        kept_records(asked(tmp_path), [longer])
     with pytest.raises(BadInput, match="mixed_precision: no -> bf16"):
-        kept_records(tmp_path, [config], "bf16")
+        kept_records(asked(tmp_path, mixed_precision="bf16"), [config])
+
+
+def test_only_missing_refuses_a_record_that_lacks_a_distance(config, tmp_path):
+    kept(config, tmp_path, training_code=training_code("scratch"))
+    with pytest.raises(BadInput, match="has no distance by inception"):
+        kept_records(asked(tmp_path, inception_weights=tmp_path), [config])
 
 
 def test_a_failed_run_is_no_record_to_keep(config, tmp_path):
     failed = replace(kept(config, tmp_path), status="failed", error="why")
-    record_path(tmp_path, config).write_text(failed.to_json())
-    assert kept_records(tmp_path, [config], None) == {}
+    ResultsFolder(tmp_path).record(config.name).write_text(failed.to_json())
+    assert kept_records(asked(tmp_path), [config]) == {}
 
 
 def test_only_missing_and_fresh_contradict_each_other(tmp_path, capsys):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.sampling import samples
 from bench.config import SOURCE
-from bench.sampling.diffusion import noise_schedule
 from bench.quality.curve import curve
 from bench.quality.score import real_side, within
+from bench.sampling import samples
+from bench.sampling.diffusion import noise_schedule
 from bench.training.validation import LEVELS, validation_losses, validation_timesteps
 from tests.conftest import awaken
 

@@ -17,6 +17,7 @@ from bench.errors import BadInput
 from bench.runs import worker
 from bench.runs.job import Job
 from bench.runs.runner import forget
+from bench.storage.folder import ResultsFolder
 from bench.training import tracking
 from bench.training.saving import Saver
 from bench.training.tracking import Tracking, check_trackers
@@ -152,10 +153,10 @@ class Killed(BaseException):
 def train(job, parts, save_at=None, die_at=None):
     """Train to the end, from the newest checkpoint; saved once after one step, and dead after another was told."""
     trainer = worker.resumed_trainer(job, parts.train)
-    saver = Saver(job.checkpoints, Path(job.out), NeverAsked())
+    saver = Saver(job.folder.checkpoints, Path(job.out), NeverAsked())
     saver.due = lambda: trainer.log.steps_done == save_at and saver.saved_at is None
     with display("run") as show:
-        telling = Tracking(trainer, job, show.say)
+        telling = Tracking(trainer, job.report_to, logs_of(job), show.say)
         write = telling.save
 
         def write_and_die(trainer):
@@ -169,8 +170,12 @@ def train(job, parts, save_at=None, die_at=None):
     return trainer
 
 
+def logs_of(job):
+    return ResultsFolder(Path(job.out)).logs
+
+
 def told_of(job):
-    return scalars(job.logs / job.run.name)
+    return scalars(logs_of(job) / job.run.name)
 
 
 @pytest.mark.parametrize("saved", [None, 6, 8, 12])  # never, after an epoch's last step and within an epoch
@@ -188,8 +193,8 @@ def test_what_is_repeated_after_a_kill_is_told_once(saved, job, parts, tmp_path)
     for name in ("step/loss", "step/learning_rate", "epoch/loss", "validation/raw", "validation/averaged"):
         assert found[name] == expected[name]
     assert [step for step, _ in found["epoch/images_per_second"]] == [6, 12, 18]
-    assert [each.step for each in events(job.logs / job.run.name).Images("samples")] == [6, 12, 18]
-    assert len(list((job.logs / job.run.name).iterdir())) == 2  # files, one for each start
+    assert [each.step for each in events(logs_of(job) / job.run.name).Images("samples")] == [6, 12, 18]
+    assert len(list((logs_of(job) / job.run.name).iterdir())) == 2  # files, one for each start
 
 
 def test_a_tracker_that_fails_is_said_once_and_survived(job, parts, monkeypatch, capsys):
@@ -210,8 +215,8 @@ def test_a_tracker_that_fails_is_said_once_and_survived(job, parts, monkeypatch,
 
 
 def test_a_tracker_that_cannot_begin_is_survived(job, parts, capsys):
-    job.logs.parent.mkdir()
-    job.logs.write_text("a file where the folder should be")
+    logs_of(job).parent.mkdir()
+    logs_of(job).write_text("a file where the folder should be")
     assert train(job, parts).log.epochs_done == 3
     assert capsys.readouterr().err.count("tensorboard failed (") == 1
 
@@ -264,7 +269,7 @@ def test_writing_to_a_tracker_is_outside_of_an_epochs_seconds(job, parts, monkey
 
 def test_starting_over_forgets_what_was_told(job, tmp_path):
     request = SimpleNamespace(out=tmp_path, contestants=["tests.plug_in:build"], recipe="matched", seeds=[0])
-    ours, others = job.logs / job.run.name, job.logs / "another"
+    ours, others = logs_of(job) / job.run.name, logs_of(job) / "another"
     for folder in (ours, others):
         folder.mkdir(parents=True)
     forget(request)

@@ -10,6 +10,9 @@ import pytest
 import torch
 
 from bench import contestants
+from bench.config import RECIPES, RunConfig, differences, recipe_for
+from bench.environment import changed_between
+from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.storage.checkpoint import (
     MANIFEST,
     STATE,
@@ -20,12 +23,9 @@ from bench.storage.checkpoint import (
     save_checkpoint,
     saved,
 )
-from bench.config import RECIPES, RunConfig, differences, recipe_for
-from bench.environment import changed_between
-from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.training.saving import INTERVAL, LARGEST_SHARE, Saver
-from bench.training.trainer import Trainer
 from bench.training.state import restore, to_checkpoint
+from bench.training.trainer import Trainer
 from tests.conftest import CONTESTANTS
 
 

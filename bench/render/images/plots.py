@@ -5,11 +5,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from bench.storage import durable
 from bench.record import Record
-from bench.render.table.column import Column
 from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
+from bench.render.table.column import Column
 from bench.render.table.row import at, walk
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 AXES = (("images", 1e3, "thousand images seen"), ("seconds", 60, "minutes of training"),
         ("training_flop", 1e15, "PFLOP of training"))  # fmt: skip
@@ -51,12 +52,12 @@ def write_plots(out: Path, made: list[Column]) -> list[str]:
         if not able:
             missing.append(plot.name)
             for kind in KINDS_OF_FILE:  # one that lies there is of other records
-                durable.remove_file(out / "images" / f"{plot.name}.{kind}")
+                durable.remove_file(ResultsFolder(out).images / f"{plot.name}.{kind}")
             continue
         with matplotlib.rc_context(SALT):
             figure = plot.draw(able)
             for kind in KINDS_OF_FILE:
-                durable.write_bytes(out / "images" / f"{plot.name}.{kind}", rendered(figure, kind))
+                durable.write_bytes(ResultsFolder(out).images / f"{plot.name}.{kind}", rendered(figure, kind))
     return missing
 
 

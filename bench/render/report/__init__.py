@@ -1,0 +1,1 @@
+"""The page and the Markdown files of a results folder."""

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.record import Record
-from bench.render.table.column import Column
-from bench.render.report.embedded import NOT_THERE, Picture, Shelf
-from bench.render.table.numbers import GUIDANCE_COLUMNS, number
 from bench.render.images.plots import PLOTS
+from bench.render.report.embedded import NOT_THERE, Picture, Shelf
+from bench.render.table.column import Column
+from bench.render.table.numbers import GUIDANCE_COLUMNS, number
 from bench.render.table.row import at, walk
+from bench.storage.folder import ResultsFolder
 
 SINGLE = (
     ("samples", "samples above real ones", "Samples, each row above the real avatars of the same conditions",
@@ -180,7 +181,7 @@ def plots(shelf: Shelf) -> list[Exhibit]:
     """The plots that lie in a results folder: SVG where there is one, else PNG."""
     found = []
     for plot in PLOTS:
-        suffix = ".svg" if (shelf.folder / "images" / f"{plot.name}.svg").is_file() else ".png"
+        suffix = ".svg" if (ResultsFolder(shelf.folder).images / f"{plot.name}.svg").is_file() else ".png"
         picture = shelf.take(f"images/{plot.name}{suffix}", f"the plot “{plot.title}”", "", plot.alt)
         if picture is not None:
             found.append(Exhibit(plot.title, picture, "chart"))

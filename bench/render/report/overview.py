@@ -4,24 +4,25 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.storage import durable
-from bench.errors import BadInput
+from bench.errors import BadInput, line_of
 from bench.record import Record, readable_records
 from bench.render.anatomy import anatomy_lines, setting_of
-from bench.render.table.column import Column, columns
-from bench.render.report.exhibits import SINGLE, scales_of, shown_records
+from bench.render.images.plots import PLOTS
 from bench.render.judges import defect_lines
 from bench.render.ladder import ladder_lines
 from bench.render.markdown import escape, image
 from bench.render.overhead import overhead_lines
-from bench.render.images.plots import PLOTS
+from bench.render.report.exhibits import SINGLE, scales_of, shown_records
+from bench.render.table.column import Column, columns
 from bench.render.table.table import ODD, drawable, table
-from bench.text import line_of
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 INTRODUCTION = """# Results
 
 Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
 from the records and pictures beside it. What a number means stands in the README under
+from bench.storage.folder import ResultsFolder
 [How to read the numbers](../README.md#how-to-read-the-numbers)."""
 
 
@@ -64,7 +65,7 @@ def anchor(title: str) -> str:
 
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     """The records of a folder, if it has any."""
-    if any((folder / "records").glob("*.json")):
+    if ResultsFolder(folder).record_files():
         records, refused = readable_records(folder, drawable)
         refusals += refused
         left_out = [f"**Left out:** {escape(why)}." for why in refused]
@@ -127,7 +128,7 @@ def plots(folder: Path) -> list[str]:
     return [
         f"![{plot.alt}]({folder.name}/images/{plot.name}.png)"
         for plot in PLOTS
-        if (folder / "images" / f"{plot.name}.png").exists()
+        if (ResultsFolder(folder).images / f"{plot.name}.png").exists()
     ]
 
 

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from bench.storage import durable
 from bench.record import Record
+from bench.render.images.plots import PLOTS, write_plots
+from bench.render.markdown import escape, markdown
 from bench.render.table.column import Column, columns
 from bench.render.table.comparability import comparability_notes
-from bench.render.markdown import escape, markdown
 from bench.render.table.numbers import Numbers, confusion_numbers, guidance_numbers
-from bench.render.images.plots import PLOTS, write_plots
 from bench.render.table.row import MISSING, at
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 
 def write_quality(out: Path, records: list[Record]) -> None:
@@ -18,7 +19,7 @@ def write_quality(out: Path, records: list[Record]) -> None:
     missing = write_plots(out, done)
     made = [column for column in done if at("curve")(column.records[0])]
     if made:
-        durable.write_text(out / "quality.md", page(made, missing))
+        durable.write_text(ResultsFolder(out).quality, page(made, missing))
 
 
 def page(made: list[Column], missing: list[str]) -> str:

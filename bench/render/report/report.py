@@ -10,17 +10,16 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bench.errors import BadInput
+from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.report import exhibits, setting
-from bench.render.table.column import Column
 from bench.render.report.embedded import Picture, Shelf
 from bench.render.report.exhibits import Choice, Exhibit, Gallery, Sweep
+from bench.render.table.column import Column
 from bench.render.table.numbers import Numbers, confusion_numbers, guidance_numbers
 from bench.render.table.row import Row
 from bench.render.table.runs_table import Runs, runs_table
 from bench.render.table.table import ARROWS, ODD, Cell, Table, drawable, table
-from bench.text import line_of
 
 LIMIT = 8_000_000  # bytes of a page: what goes through a mail
 CHOICES = (

@@ -1,10 +1,10 @@
 """What the report says around its tables: the setting, how to read the curves, what stands in a record."""
 
 from bench.record import Record
+from bench.render.report.quality import few
 from bench.render.table.column import Column
 from bench.render.table.comparability import machine_name
 from bench.render.table.legend import precision_of
-from bench.render.report.quality import few
 from bench.render.table.row import MISSING, at
 
 RECORD_KEYS = (

@@ -1,0 +1,1 @@
+"""The comparison table: rows, columns, verdicts and what may stand together."""

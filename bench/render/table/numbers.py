@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.render.table.column import Column
 from bench.render.images.figures import Point
+from bench.render.table.column import Column
 from bench.render.table.row import MISSING, at, decimals, share, walk
 
 

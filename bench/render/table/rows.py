@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.record import Record
+from bench.render.markdown import image
 from bench.render.table.column import Column
 from bench.render.table.cost_rows import MEMORY_ROWS, SPEED_ROWS, median_epoch
-from bench.render.markdown import image
 from bench.render.table.quality_rows import quality_rows
 from bench.render.table.row import Row, at, both, decimals, duration, millions
 from bench.render.table.verdict import verdict_rows

@@ -9,17 +9,17 @@ import pandas as pd
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.storage import durable
-from bench.errors import BadInput
+from bench.errors import BadInput, line_of, printable
 from bench.record import Record, read_record
+from bench.render.markdown import Markdown, escape, markdown
+from bench.render.report.quality import write_quality
 from bench.render.table.column import Column, columns, seeds_of
 from bench.render.table.comparability import grouped, mark, reference_of
 from bench.render.table.legend import legend, warnings
-from bench.render.markdown import Markdown, escape, markdown
-from bench.render.report.quality import write_quality
 from bench.render.table.row import MISSING, Row
 from bench.render.table.rows import Section, sections_of
-from bench.text import line_of, printable
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
 
 SCHEMA_VERSION = 1
 # What a record of another's making may raise where a number is a text, or a field is missing.
@@ -189,6 +189,6 @@ def table(records: list[Record]) -> Table:
 def write_table(out: Path, records: list[Record]) -> Table:
     """Draw `table.md` of a results folder from its records, and `quality.md` beside it."""
     made = table(records)
-    durable.write_text(out / "table.md", made.to_markdown())
+    durable.write_text(ResultsFolder(out).table, made.to_markdown())
     write_quality(out, records)
     return made

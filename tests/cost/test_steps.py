@@ -6,15 +6,14 @@ import pytest
 import torch
 
 from bench import contestants
+from bench.cost.steps import WARM_UP, Laps, time_steps, trial
 from bench.cost.terms import PARTS
-from bench.cost.timing import WARM_UP, Laps, time_steps
-from bench.cost.trial import trial
 from bench.training.trainer import Trainer
 
 
 def test_laps_add_up_to_the_time_between_them(monkeypatch):
     seconds = iter([100.0, 102.0, 103.0, 107.0, 107.5])
-    monkeypatch.setattr("bench.cost.timing.time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    monkeypatch.setattr("bench.cost.steps.time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     laps = Laps(torch.device("cpu"))
     laps("data")
     laps("forward")

@@ -1,0 +1,169 @@
+"""`bench run`: train, measure and compare."""
+
+import argparse
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.commands.arguments import (
+    check_data,
+    duration,
+    integers,
+    names,
+    positive_float,
+    positive_int,
+)
+from bench.commands.output import emit, emit_json, emit_rich
+from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Sizes, contestant_names, rehearsal
+from bench.errors import RunFailed, known
+from bench.storage.folder import ResultsFolder
+
+if TYPE_CHECKING:
+    from bench.runs.request import RunRequest
+
+LOCAL = Path("results") / "local"  # a user's own runs: git ignores them
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=run)
+    parser.add_argument("--preset", default="smoke", help=f"one of {', '.join(PRESETS)} (default smoke)")
+    parser.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
+    parser.add_argument("--recipe", default="matched", help=f"one of {', '.join(RECIPES)} (default matched)")
+    parser.add_argument("--seeds", default="0", type=integers, help="for example 0,1,2 (default 0)")
+    parser.add_argument("--data", default="avataaars", help="'avataaars', or a Cartoon Set folder or .tgz")
+    parser.add_argument("--out", type=Path, help="results folder (default results/local/<preset>, which git ignores)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: chosen by a timed probe")
+    parser.add_argument(
+        "--inception-weights", type=Path, metavar="FILE",
+        help="torch-fidelity's weights file, or 'auto' to download it: adds the usual FID",
+    )  # fmt: skip
+    parser.add_argument("--extractors", default=[], type=names, help="module:EXTRACTOR of your own: adds its distances")
+    parser.add_argument(
+        "--report-to", default=[], type=names, metavar="TRACKERS",
+        help="tell these of training: tensorboard, wandb, mlflow or others of accelerate's (default none)",
+    )  # fmt: skip
+    parser.add_argument("--fresh", action="store_true", help="start over instead of resuming")
+    parser.add_argument(
+        "--only-missing", action="store_true",
+        help="keep records that this configuration and this code have made, on any machine",
+    )  # fmt: skip
+    parser.add_argument("--time-limit", type=duration, metavar="9m", help="stop in time, saved, with exit status 130")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out damaged images of a Cartoon Set, and say how many"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+    parser.add_argument(
+        "--all-rows", action="store_true", help="print every row of the table, not the first ones alone"
+    )
+    parser.add_argument(
+        "--checkpoint-seconds", type=positive_float, metavar="N",
+        help="between two checkpoints (default 120, or more where that would take over 2 %% of the time)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--processes", type=positive_int, metavar="N", help="that share each batch (default: a launcher's)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="data cache (default $UNET_BENCH_CACHE, else the user's cache folder)"
+    )
+    sizes = parser.add_argument_group("instead of the preset's")
+    for field in fields(Sizes):
+        kind = positive_float if field.type == "float" or field.type is float else positive_int
+        sizes.add_argument(f"--{field.name.replace('_', '-')}", type=kind, metavar="N")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    known(arguments.preset, tuple(PRESETS), "preset")
+    known(arguments.recipe, tuple(RECIPES), "recipe")
+    from bench import distributed
+
+    rank, arguments.processes = distributed.launched(arguments.processes)
+    if rank > 0:  # of a launcher's: the first one starts whatever is needed
+        return 0
+    check_data(arguments.data)
+    from bench.runs import warm
+
+    if arguments.device in ("auto", "cpu"):
+        warm.start_importing()
+
+    from bench.record import read_records
+    from bench.render.table.table import write_table
+    from bench.runs.runner import run
+    from bench.stopping import time_limit
+
+    request = run_request(arguments)
+    with time_limit(arguments.time_limit):
+        undone = run(request)
+    if undone and not ResultsFolder(request.out).record_files():
+        raise RunFailed(f"{', '.join(undone)} failed, and the disk took no row of it")
+    records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
+    made = write_table(request.out, records)
+    if arguments.json:
+        emit_json(
+            {"schema_version": 1, "done": not undone, "table": made.to_json(), "records": [vars(r) for r in records]}
+        )
+    else:
+        emit_rich(made.to_rich(arguments.all_rows))
+        emit("".join(f"- {line}\n" for line in made.warnings), end="")
+        emit(f"{ResultsFolder(request.out).table} has all rows (here: --all-rows), the legend and pictures.")
+    for name in undone:
+        print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
+    return 1 if undone else 0
+
+
+def run_request(arguments: argparse.Namespace) -> "RunRequest":
+    """What `bench run` was asked: the preset, with what the user put in its place."""
+    from bench.data.library import default_cache
+    from bench.runs.request import RunRequest
+
+    given = {field.name: getattr(arguments, field.name) for field in fields(Sizes)}
+    instead = {name: value for name, value in given.items() if value is not None}
+    preset = PRESETS[arguments.preset]
+    if arguments.max_steps is not None:
+        preset = rehearsal(preset, arguments.max_steps)
+    return RunRequest(
+        preset=arguments.preset,
+        sizes=replace(preset, **instead),
+        contestants=contestant_names(arguments.contestants),
+        recipe=arguments.recipe,
+        seeds=arguments.seeds,
+        data=arguments.data,
+        out=arguments.out
+        or LOCAL / (arguments.preset if arguments.max_steps is None else f"{arguments.preset}-rehearsal"),
+        cache=arguments.cache or default_cache(),
+        device=arguments.device,
+        mixed_precision=arguments.mixed_precision,
+        inception_weights=arguments.inception_weights,
+        extractors=arguments.extractors,
+        skip_bad=arguments.skip_bad,
+        fresh=arguments.fresh,
+        only_missing=arguments.only_missing,
+        command=shown_command(arguments),
+        processes=arguments.processes,
+        checkpoint_seconds=arguments.checkpoint_seconds,
+        report_to=arguments.report_to,
+    )
+
+
+def shown_command(arguments: argparse.Namespace) -> str:
+    """The command as it can be typed again: what differs from the defaults, no path of this machine."""
+    words = ["python -m bench run"]
+    hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights", "checkpoint_seconds"}
+    hidden |= {"report_to", "all_rows", "only_missing", "time_limit"}  # who is told, how, and when, decides nothing
+    for name, value in vars(arguments).items():
+        default = {
+            "preset": "smoke",
+            "contestants": DEFAULT_CONTESTANTS,
+            "recipe": "matched",
+            "seeds": [0],
+            "processes": 1,
+        }
+        default |= {"data": "avataaars"}
+        if name in hidden or value in (None, False, []) or value == default.get(name):
+            continue
+        option = f"--{name.replace('_', '-')}"
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = Path(text).name if name == "data" else text
+        words.append(option if value is True else f"{option} {text}")
+    return " ".join(words)

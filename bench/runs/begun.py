@@ -1,0 +1,95 @@
+"""What a run began with: noted before it trains, held against what is asked when it goes on."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.config import RunConfig, differences
+from bench.environment import training_code
+from bench.errors import BadInput
+from bench.quality.features import extractor_named
+from bench.record import read_record
+from bench.runs.request import (
+    RunRequest,
+    asked_distances,
+    extractors,
+)
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
+
+
+def config_path(out: Path, config: RunConfig) -> Path:
+    return ResultsFolder(out).run(config.name).config
+
+
+def note_of(config: RunConfig) -> dict[str, Any]:
+    """What a run begins with: its configuration, and a digest of the code that trains it."""
+    return config.as_dict() | {"code": training_code(config.contestant)}
+
+
+def begin(request: RunRequest, configs: list[RunConfig]) -> None:
+    """Note what each run begins with."""
+    for config in configs:
+        durable.write_text(config_path(request.out, config), json.dumps(note_of(config)))
+
+
+def read_begun(out: Path, config: RunConfig) -> dict[str, Any]:
+    """What `begin` noted of a run; BadInput if that cannot be read."""
+    path = config_path(out, config)
+    try:
+        begun = dict(json.loads(path.read_text()))
+        return begun | {name: begun[name] for name in ("mixed_precision", "memory_format")}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"'{path.parent.name}/{path.name}' cannot be read ({error}): start over with --fresh") from error
+
+
+def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
+    """The draft with the precision and layout that its run was begun with."""
+    begun = read_begun(request.out, draft)
+    precision = request.mixed_precision or begun["mixed_precision"]
+    return replace(draft, mixed_precision=precision, memory_format=begun["memory_format"])
+
+
+def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
+    """BadInput if a run was begun with something else.
+
+    Another device is let pass: the record will say that its bits may differ.
+    """
+    for config in configs:
+        if not config_path(request.out, config).exists():
+            continue
+        before, now = read_begun(request.out, config), json.loads(json.dumps(note_of(config)))
+        passing = {"device": now["device"]} | ({"code": now["code"]} if finished(request, config) else {})
+        if may_go_on(before, config):
+            passing["sizes"] = before["sizes"] | {"epochs": config.sizes.epochs}
+        changed = differences(before | passing, now)
+        if changed:
+            raise BadInput(
+                f"{config.name} in '{request.out}' was begun with another configuration ({'; '.join(changed)}): "
+                "pass --fresh, or another --out"
+            )
+
+
+def may_go_on(before: dict[str, Any], config: RunConfig) -> bool:
+    """Whether only more epochs are asked of a run, under a schedule that does not depend on their number."""
+    return config.recipe.optimisation.schedule == "step" and before["sizes"]["epochs"] < config.sizes.epochs
+
+
+def finished(request: RunRequest, config: RunConfig) -> bool:
+    """Whether this run's record is the one that was measured here, with every distance now asked for."""
+    run = ResultsFolder(request.out).run(config.name)
+    record, mark = run.record, run.finished
+    if not (record.exists() and mark.exists() and record.read_bytes() == mark.read_bytes()):
+        return False
+    if read_record(record).run.sizes.epochs < config.sizes.epochs:
+        return False  # more of them are asked now
+    asked = asked_distances(request)
+    measured = read_record(record).measurements["distance"].keys()
+    lost = measured - {extractor_named(text) for text in extractors(request)}
+    if lost and not asked <= measured:
+        raise BadInput(
+            f"{config.name} has distances by {', '.join(sorted(lost))}, which scoring anew would lose: name its "
+            "weights or extractor too"
+        )
+    return asked <= measured

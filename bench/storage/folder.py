@@ -1,0 +1,123 @@
+"""Where everything lies in a results folder: the one owner of its paths.
+
+OUT/records/RUN.json      what was measured: committed
+OUT/images/RUN/*.png      its pictures; the plots of all runs lie above them
+OUT/table.md, quality.md, report.html
+OUT/.work/RUN/            what a run resumes from: ignored by git
+OUT/.work/lock, probe.json, logs/
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+WORK = ".work"
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """A folder of results, whether it is there or not."""
+
+    path: Path
+
+    @property
+    def records(self) -> Path:
+        return self.path / "records"
+
+    @property
+    def images(self) -> Path:
+        return self.path / "images"
+
+    @property
+    def table(self) -> Path:
+        return self.path / "table.md"
+
+    @property
+    def quality(self) -> Path:
+        return self.path / "quality.md"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def work(self) -> Path:
+        return self.path / WORK
+
+    @property
+    def lock(self) -> Path:
+        return self.work / "lock"
+
+    @property
+    def probe(self) -> Path:
+        return self.work / "probe.json"
+
+    @property
+    def logs(self) -> Path:
+        """Where trackers keep their files, a folder for each run."""
+        return self.work / "logs"
+
+    def record(self, run: str) -> Path:
+        return self.records / f"{run}.json"
+
+    def record_files(self, run: str = "*") -> list[Path]:
+        """The records that are there, by name."""
+        return sorted(self.records.glob(f"{run}.json"))
+
+    def run(self, name: str) -> "RunFolder":
+        return RunFolder(self.path, name)
+
+    def begun_runs(self, name: str = "*") -> Iterator["RunFolder"]:
+        """The runs that have begun here; of seeds 2 and 10, 2 comes first."""
+        found = self.work.glob(f"{name}/config.json")
+        for config in sorted(found, key=lambda path: (len(path.parent.name), path)):
+            yield self.run(config.parent.name)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run of a results folder keeps what it resumes from, and its pictures."""
+
+    out: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return self.out / WORK / self.name
+
+    @property
+    def config(self) -> Path:
+        """What the run began with."""
+        return self.path / "config.json"
+
+    @property
+    def job(self) -> Path:
+        """What its worker was told."""
+        return self.path / "job.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Where the samples wait that are to be scored."""
+        return self.path / "samples"
+
+    @property
+    def held_out(self) -> Path:
+        """The held-out conditions, with the schema as their metadata."""
+        return self.path / "held_out.safetensors"
+
+    @property
+    def finished(self) -> Path:
+        """A copy of the record, which says that the run is done."""
+        return self.path / "finished.json"
+
+    @property
+    def record(self) -> Path:
+        return ResultsFolder(self.out).record(self.name)
+
+    def image(self, name: str, kind: str = "png") -> str:
+        """A picture's path below the results folder."""
+        return f"images/{self.name}/{name}.{kind}"

@@ -1,0 +1,99 @@
+"""Whole runs of tiny models in this process: nothing is lost by a refusal, and nobody is taken along by another."""
+
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from bench.commands.cli import main
+from bench.runs import launch, warm
+from bench.storage.folder import ResultsFolder
+from tests.invoking import TINY
+
+PLAIN, PICKY = "tests.plug_in:build", "tests.hostile_plug_in:build_for_an_odd_width"
+RUN = ["run", *TINY, "--mixed-precision=no", "--sampling-steps=2", "--epochs=1"]
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path_factory):
+    """Run a command in this process, and leave its signals as they were."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    cache = tmp_path_factory.getbasetemp() / "cache"
+    yield lambda out, *more: main([*RUN, "--out", str(out), "--cache", str(cache), *more])
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def record(out, name):
+    return json.loads(ResultsFolder(out).record(f"{name.replace(':', '.')}-matched-seed0").read_text())
+
+
+def test_what_fresh_would_forget_is_kept_where_the_command_is_refused(bench, tmp_path, monkeypatch, capsys):
+    assert bench(tmp_path, f"--contestants={PLAIN}") == 0
+    run = ResultsFolder(tmp_path).run("tests.plug_in.build-matched-seed0")
+    kept = sorted(path for path in run.path.rglob("*") if path.is_file())
+    monkeypatch.setattr("bench.runs.request.free_memory", lambda device: 2**20)
+    assert bench(tmp_path, f"--contestants={PLAIN}", "--fresh") == 2
+    assert "of memory for a training step" in capsys.readouterr().err
+    assert sorted(path for path in run.path.rglob("*") if path.is_file()) == kept
+
+
+def test_a_plug_in_that_cannot_be_built_for_the_data_gets_its_row_and_the_others_go_on(bench, tmp_path, capsys):
+    assert bench(tmp_path, f"--contestants={PICKY},{PLAIN}") == 1
+    assert record(tmp_path, PLAIN)["status"] == "done"
+    assert "an even width" in record(tmp_path, PICKY)["error"]
+    capsys.readouterr()
+    assert bench(tmp_path, f"--contestants={PICKY},{PLAIN}", "--only-missing") == 1  # the kept one hides it not
+    assert "tests.hostile_plug_in.build_for_an_odd_width-matched-seed0 failed" in capsys.readouterr().err
+
+
+def test_a_rehearsal_does_not_lie_where_the_run_will(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    from bench.commands.cli import parser
+    from bench.commands.run import run_request
+
+    asked = [run_request(parser().parse_args(["run", *more])).out.name for more in ([], ["--max-steps=2"])]
+    assert asked == ["smoke", "smoke-rehearsal"]
+
+
+def started(target):
+    """A worker that is forked as those of a run are, and does something else."""
+    read, write = os.pipe()
+    worker = warm.context("cpu").Process(target=target, args=(warm.Inherited(write),))
+    with warm.quiet_start():
+        worker.start()
+    os.close(write)
+    return worker, read
+
+
+def sleep(descriptor):
+    os.write(descriptor, b"ready")
+    time.sleep(600)
+
+
+def test_a_worker_does_not_outlive_the_process_that_it_was_forked_from():
+    worker, read = started(sleep)
+    os.read(read, 5)
+    server = psutil.Process(worker.pid).parent()
+    server.kill()
+    statuses, _ = launch.wait([worker])
+    assert statuses == [launch.UNKNOWN]
+    launch.clear_away([worker])
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(worker.pid) and psutil.Process(worker.pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.05)
+
+
+def test_workers_that_share_the_cores_have_their_share_of_threads(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.runs.worker.main", lambda told: 0)
+    set_to = []
+    monkeypatch.setattr("torch.set_num_threads", set_to.append)
+    monkeypatch.setattr(launch, "run_and_leave", lambda main: main())
+    monkeypatch.setattr(warm, "begin_worker", lambda stderr, environment: None)
+    launch.work(tmp_path / "job.json", {"OMP_NUM_THREADS": "3"}, 0, 2)
+    launch.work(tmp_path / "job.json", {"OMP_NUM_THREADS": "4,2"}, 0, 2)
+    assert set_to == [3]

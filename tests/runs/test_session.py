@@ -1,0 +1,84 @@
+"""What a notebook does: the README's own lines, in small."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import bench
+from bench.errors import BadInput
+from bench.runs.session import in_time
+from tests.plug_in import build
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return bench.load_data(images=120, image_size=16, cache=tmp_path_factory.mktemp("cache"))
+
+
+def test_a_denoiser_is_built_trained_sampled_and_scored(data, tmp_path):
+    denoiser = bench.build("scratch", data, scale=1 / 32)
+    trained = bench.train(denoiser, data, seconds=2)
+    log = trained.trainer.log
+    assert log.epochs_done == trained.trainer.config.sizes.epochs
+    assert sum(log.seconds_per_epoch) < 20
+    assert log.loss_per_epoch[-1] < log.loss_per_epoch[0]
+    images = trained.sample(4)
+    assert (images.shape, images.dtype) == ((4, 3, 16, 16), torch.uint8)
+    assert torch.equal(images, trained.sample(4))
+    scores = trained.score(images, classifier_steps=3, cache=tmp_path)
+    assert 0 <= scores["attribute accuracy"] <= 1
+    assert scores["Fréchet distance"] > 0
+
+
+def test_any_module_that_keeps_the_contract_can_be_trained(data):
+    trained = bench.train(build(data.train.schema.width, 16, 1.0), data, seconds=0.1)
+    assert trained.trainer.config.contestant == "Plain"
+    with pytest.raises(BadInput, match="no time to train"):
+        bench.train(build(data.train.schema.width, 16, 1.0), data, seconds=0)
+
+
+@pytest.mark.parametrize("steps", [0.2, 1, 99, 100, 101, 250])
+def test_seconds_become_steps_in_epochs_of_one_length(config, steps):
+    sizes = in_time(config.sizes, 1600, steps)
+    assert sizes.max_steps <= 100
+    assert abs(sizes.epochs * sizes.max_steps - max(1, steps)) <= sizes.epochs / 2
+
+
+def test_the_table_is_a_frame():
+    frame = bench.table(ROOT / "results" / "laptop")
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.loc["attribute accuracy, macro", "scratch"] == pytest.approx(0.823, abs=1e-3)
+
+
+def test_to_import_it_costs_nothing():
+    code = "import sys, bench; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+    assert set(bench.__all__) == set(bench.HOMES)
+    with pytest.raises(AttributeError, match="no attribute 'tabel'"):
+        _ = bench.tabel
+
+
+def test_the_readmes_lines_run(data, monkeypatch):
+    code = re.search(r"<!-- python -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    assert len(code.splitlines()) <= 10
+    asked = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("bench.runs.session.load_data", lambda images: data)
+    monkeypatch.setattr("bench.runs.session.train", lambda denoiser, data, seconds: asked.append(seconds) or Shown())
+    exec(code, {})
+    assert asked == [60]
+
+
+class Shown:
+    def sample(self, count):
+        return torch.zeros(count, 3, 16, 16)
+
+    def score(self, images):
+        return pd.Series({"n": len(images)})
