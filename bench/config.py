@@ -68,7 +68,7 @@ SOURCE = dataclasses.replace(
     sampling_steps=300,
 )
 
-# The source names these optimisers and schedules and gives no constants; those are ours and stand in the record.
+# The blog post names these optimisers and schedules and gives no constants; those are ours and stand in the record.
 ADAM_STEP = Optimisation("adam", "step", step_epochs=2, step_factor=0.7)
 ADAMW_COSINE = Optimisation("adamw", "cosine", weight_decay=0.01, warmup_share=0.05)
 SOURCE_OPTIMISATION = {
@@ -80,7 +80,7 @@ SOURCE_OPTIMISATION = {
 
 RECIPES = {"matched": MATCHED, "source": SOURCE}
 CONTESTANTS = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")  # in the order of the table's columns
-DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the source's table
+DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post's table
 
 
 def contestant_names(text: str) -> list[str]:

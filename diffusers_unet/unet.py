@@ -1,4 +1,4 @@
-"""UNet2DConditionModel and Tau as one denoiser, with the source's arguments.
+"""UNet2DConditionModel and Tau as one denoiser, with the blog post's arguments.
 
 diffusers' argument `attention_head_dim` is the *number* of heads in this model (diffusers#2011), so 32 means
 32 heads of width 4, 8 and 16 at the three levels; we name it `heads`.
@@ -53,7 +53,7 @@ class DiffusersDenoiser(ModelMixin, ConfigMixin):
 
 
 def build_32(condition_width: int, image_size: int, scale: float) -> DiffusersDenoiser:
-    """The source's best model: 32 heads, transformer blocks with cross attention only."""
+    """The blog post's best model: 32 heads, transformer blocks with cross attention only."""
     return DiffusersDenoiser(condition_width, image_size, scale, heads=32, only_cross_attention=True)
 
 

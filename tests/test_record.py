@@ -14,8 +14,7 @@ from bench.cost.check import compare
 from bench.environment import environment, start
 from bench.errors import BadInput, RunFailed
 from bench.quality.classifier import AttributeClassifier
-from bench.quality.curve import curve
-from bench.quality.score import Extraction, Scorer
+from bench.quality.score import Extraction, Scorer, curve
 from bench.record import Data, Environment, Measurements, Record
 from bench.record.cost import Cost, PeakMemory, Training
 from bench.record.quality import EFFICIENTNET

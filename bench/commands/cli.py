@@ -65,7 +65,7 @@ def parser() -> Parser:
     overhead.add(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     doctor.add(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     ladder.add(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
-    judges.add(kinds.add_parser("judges", help="how far the judges of quality can be trusted, on known defects"))
+    judges.add(kinds.add_parser("judges", help="how far the metrics of quality can be trusted, on known defects"))
     sample.add(kinds.add_parser("sample", help="draw avatars from a finished run"))
     export.add(kinds.add_parser("export", help="write a trained model as a pipeline that diffusers loads"))
     data.add(kinds.add_parser("data", help="verify, preview or export a data set"))

@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     from bench.data.library import default_cache
     from bench.environment import choose_device
-    from bench.quality.judges import judge_the_judges
+    from bench.quality.judges import metrics_on_defects
     from bench.render.judges import judges_lines, write_judges
 
     cache, device = arguments.cache or default_cache(), choose_device(arguments.device)
-    document, pictures = judge_the_judges(sizes, arguments.data, arguments.count, device, cache)
+    document, pictures = metrics_on_defects(sizes, arguments.data, arguments.count, device, cache)
     if arguments.out is not None:
         write_judges(arguments.out, document, pictures)
     if arguments.json:

@@ -41,7 +41,7 @@ class Setting:
 
 
 def published(batch_size: int) -> Setting:
-    """The size that the source publishes: scale 1, 64×64, Cartoon Set's 217-wide condition."""
+    """The size that the blog post publishes: scale 1, 64×64, Cartoon Set's 217-wide condition."""
     return Setting(contestants.PUBLISHED_CONDITION_WIDTH, contestants.PUBLISHED_IMAGE_SIZE, 1.0, batch_size)
 
 

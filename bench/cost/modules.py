@@ -17,7 +17,7 @@ class ModuleWatch:
 
     def __init__(self, denoiser: nn.Module) -> None:
         self.modules = dict(denoiser.named_modules())
-        self.output_bytes = 0  # of every module: the source's measure of activations
+        self.output_bytes = 0  # of every module: the blog post's measure of activations
         self.stack: list[str] = []
         self.heights: dict[str, set[int]] = {name: set() for name in self.modules}  # of its images, children's too
         self.hooks: list[Any] = []

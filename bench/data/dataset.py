@@ -57,7 +57,7 @@ class AvatarSet:
 
 @dataclass(frozen=True)
 class Split:
-    """Images to learn from and images that no contestant and no judge ever trains on."""
+    """Images to learn from and images that no contestant and no classifier ever trains on."""
 
     train: AvatarSet
     held_out: AvatarSet

@@ -1,4 +1,4 @@
-"""From a picture of a set to the pixels a model sees: black behind, centre crop, resize. As in the source."""
+"""From a picture of a set to the pixels a model sees: black behind, centre crop, resize. As in the blog post."""
 
 import io
 import warnings
@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-CROPPED_SHARE = 360 / 500  # the source crops 360 of Cartoon Set's 500 pixels
+CROPPED_SHARE = 360 / 500  # the blog post crops 360 of Cartoon Set's 500 pixels
 LARGEST_SIDE = 4096  # pixels; Cartoon Set has 500: a file of kilobytes can claim gigabytes of them
 START = b"\x89PNG\r\n\x1a\n"
 END = b"\0\0\0\0IEND\xaeB`\x82"  # the last chunk: no content, its name, its checksum

@@ -11,7 +11,7 @@ from bench.data.library import read_cache
 from bench.display import display
 from bench.errors import BadInput, RunFailed
 from bench.inference.generate import load_denoiser, newest_checkpoint, ready
-from bench.quality.judge import load_judge
+from bench.quality.classifier import load_classifier
 from bench.record import Images, Record
 from bench.render.images import gallery
 from bench.render.report.exhibits import shown_records
@@ -59,7 +59,7 @@ def redraw_run(out: Path, record: Record, larger: bool) -> tuple[Images, list[st
     parts = split(avatars)
     asked = asked_of(parts, config.sizes.samples)
     denoiser, device = ready(load_denoiser(checkpoint, config, avatars.schema.width), config)
-    judge = load_judge(Path(job.judge), avatars.schema, device)
+    classifier = load_classifier(Path(job.classifier), avatars.schema, device)
     job = replace(job, config=replace(config, device=str(device)).as_dict())
     with display(config.name) as show:
         drawn = {}
@@ -71,8 +71,8 @@ def redraw_run(out: Path, record: Record, larger: bool) -> tuple[Images, list[st
         found = show_epochs(job) | show_samples(job.folder, job.run, drawn[samples.MAIN].images, asked)
         images = record.images.model_dump() | found
         if larger:
-            images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, judge, record.measurements, show)
-    lost = ["confusions are not drawn: the judge is no longer cached"] if larger and judge is None else []
+            images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, classifier, record.measurements, show)
+    lost = ["confusions are not drawn: the classifier is no longer cached"] if larger and classifier is None else []
     return Images(**images), lost
 
 

@@ -1,1 +1,1 @@
-"""The judges: how far the samples are from real images, and whether they show what was asked for."""
+"""The metrics: how far the samples are from real images, and whether they show what was asked for."""

@@ -87,14 +87,14 @@ def commonest(train: AvatarSet) -> Tensor:
 
 
 def normalised(accuracy: float | None, ceiling: float | None, chance: float | None) -> float | None:
-    """The share of the way from chance to the judge's ceiling: (accuracy − chance) / (ceiling − chance)."""
+    """The share of the way from chance to the classifier's ceiling: (accuracy − chance) / (ceiling − chance)."""
     if accuracy is None or ceiling is None or chance is None or ceiling <= chance:
         return None
     return (accuracy - chance) / (ceiling - chance)
 
 
-def judge_bounds(judge: AttributeClassifier, split: Split) -> dict[str, Any]:
-    """The judge's accuracy on held-out real images as they are, noisy and blurred; and the chance level.
+def classifier_bounds(classifier: AttributeClassifier, split: Split) -> dict[str, Any]:
+    """The classifier's accuracy on held-out real images as they are, noisy and blurred; and the chance level.
 
     The ceiling is over all held-out images; chance always answers the commonest variant. A variant that no training
     image shows is named, and not scored.
@@ -103,7 +103,7 @@ def judge_bounds(judge: AttributeClassifier, split: Split) -> dict[str, Any]:
     seen = scorable(held_out, absent)
 
     def on(images: Tensor) -> dict[str, float | None]:
-        return accuracies(judge.predict(images), held_out.codes, seen, schema)
+        return accuracies(classifier.predict(images), held_out.codes, seen, schema)
 
     guess = commonest(split.train).expand(len(held_out), -1)
     noise, blur = LIGHT_NOISE, LIGHT_BLUR * held_out.image_size / 32
@@ -124,7 +124,7 @@ def judge_bounds(judge: AttributeClassifier, split: Split) -> dict[str, Any]:
 
 
 def measure_attributes(predicted: Tensor, asked: AvatarSet, bounds: dict[str, Any]) -> dict[str, Any]:
-    """Accuracy of what the judge read (N, A) off samples for the conditions `asked`, beside its ceiling and chance."""
+    """Accuracy of the classifier's reading (N, A) of samples for the conditions `asked`, its ceiling and chance."""
     schema = asked.schema
     right, shown, chosen = predicted == asked.codes, scorable(asked, bounds["untrained"]), scored(schema)
     left_out = (asked.shown & ~shown).sum(0).tolist()

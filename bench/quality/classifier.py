@@ -1,8 +1,11 @@
-"""The judge of attributes: a small convolutional network, trained once on real images, then cached."""
+"""The classifier of attributes: a small convolutional network, trained once on real images, then cached."""
 
 import dataclasses
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +13,16 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
 from bench import randomness
-from bench.data.dataset import AvatarSet, to_model_space
+from bench.data.dataset import AvatarSet, Split, to_model_space
+from bench.data.schema import Schema
+from bench.storage import cache
 
 BLUR_KERNEL = 7  # pixels: holds three standard deviations of the strongest blur
 
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """How the judge is trained; part of its cache key."""
+    """How the classifier is trained; part of its cache key."""
 
     steps: int
     batch_size: int = 32
@@ -26,7 +31,7 @@ class ClassifierConfig:
     # space, where 2 is black to white), and, in half of the batches, up to this many pixels at 32×32 of blur.
     noise: float = 0.1
     blur: float = 0.6
-    algorithm: int = 2  # raise when the code below gives another judge
+    algorithm: int = 2  # raise when the code below gives another classifier
 
     def as_dict(self) -> dict[str, float]:
         return dataclasses.asdict(self)
@@ -98,7 +103,7 @@ def worsened(images: Tensor, config: ClassifierConfig, generator: torch.Generato
 def train_classifier(
     train: AvatarSet, config: ClassifierConfig, device: torch.device, seed: int = 0
 ) -> Iterator[tuple[AttributeClassifier, float]]:
-    """Train the judge, yielding (the model, this step's loss) after every step so that progress can be shown."""
+    """Train the classifier, yielding (the model, this step's loss) after every step so that progress can be shown."""
     torch.manual_seed(seed)
     model = AttributeClassifier(train.schema.cardinalities).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=0.05)
@@ -113,3 +118,38 @@ def train_classifier(
         optimizer.step()
         schedule.step()
         yield model, value.item()
+
+
+def classifier_path(split: Split, config: ClassifierConfig, folder: Path) -> Path:
+    """Where the classifier of this training set lies: its name is made of the images' content and its configuration."""
+    key = json.dumps([split.train.content_hash, config.as_dict()])
+    return folder / f"judge-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
+
+
+def cached_classifier(
+    split: Split,
+    config: ClassifierConfig,
+    device: torch.device,
+    folder: Path,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> AttributeClassifier:
+    """The classifier for this data: trained on real training images the first time, loaded after that."""
+    path = classifier_path(split, config, folder)
+    found = load_classifier(path, split.train.schema, device)
+    if found is not None:
+        return found
+    for step, (model, loss) in enumerate(train_classifier(split.train, config, device)):
+        trained = model
+        on_step(step, loss)
+    cache.write(path, trained.state_dict(), {"name": path.name})
+    return trained
+
+
+def load_classifier(path: Path, schema: Schema, device: torch.device) -> AttributeClassifier | None:
+    """The classifier that was cached; None if there is none or it is damaged."""
+    found = cache.read(path)
+    if found is None or found[1].get("name") != path.name:
+        return None
+    model = AttributeClassifier(schema.cardinalities)
+    model.load_state_dict(found[0])
+    return model.to(device).to(memory_format=torch.channels_last)

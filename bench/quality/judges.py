@@ -1,4 +1,4 @@
-"""The judges judged: what each measure says of real images with a known defect, and how good the classifier is."""
+"""What every metric says of real images with a known defect, and how good the classifier is."""
 
 import time
 from collections.abc import Callable
@@ -17,12 +17,10 @@ from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
 from bench.quality import defects
 from bench.quality.artefacts import edges_of, measure_artefacts, planes, reference
-from bench.quality.attributes import hairstyle_of, judge_bounds, measure_attributes
-from bench.quality.classifier import AttributeClassifier, ClassifierConfig
-from bench.quality.distance import frechet_distance, kernel_distance, precision_recall
+from bench.quality.attributes import classifier_bounds, hairstyle_of, measure_attributes
+from bench.quality.classifier import AttributeClassifier, ClassifierConfig, cached_classifier
+from bench.quality.distance import frechet_distance, kernel_distance, measure_memorisation, precision_recall
 from bench.quality.features import EFFICIENTNET
-from bench.quality.judge import cached_judge
-from bench.quality.memorisation import measure_memorisation
 from bench.quality.palette import learn_palette, to_lab
 from bench.quality.score import TRAIN_REFERENCE, Extraction
 
@@ -68,10 +66,10 @@ def without_most_hairstyles(pool: AvatarSet, count: int) -> Tensor:
 
 
 def measures_of(
-    images: Tensor, asked: AvatarSet, judge: AttributeClassifier, bounds: dict, real: Any
+    images: Tensor, asked: AvatarSet, classifier: AttributeClassifier, bounds: dict, real: Any
 ) -> dict[str, Any]:
-    """Every measure of the source's words, as plain numbers."""
-    attributes = measure_attributes(judge.predict(images), asked, bounds)
+    """Every measure of the blog post's words, as plain numbers."""
+    attributes = measure_attributes(classifier.predict(images), asked, bounds)
     found = {name: each and each["value"] for name, each in measure_artefacts(images, real).items()}
     return found | {
         "hairstyle_variety": attributes["hairstyle"] and attributes["hairstyle"]["value"],
@@ -81,13 +79,13 @@ def measures_of(
     }
 
 
-def defect_table(judge: AttributeClassifier, parts: Split, asked: AvatarSet) -> dict[str, dict[str, Any]]:
+def defect_table(classifier: AttributeClassifier, parts: Split, asked: AvatarSet) -> dict[str, dict[str, Any]]:
     """The measures of held-out real images with each known defect."""
-    bounds, real = judge_bounds(judge, parts), reference(asked, learn_palette(parts.train))
+    bounds, real = classifier_bounds(classifier, parts), reference(asked, learn_palette(parts.train))
     known: dict[str, Callable[[], Tensor]] = {name: partial(defect, asked.images) for name, defect in DEFECTS.items()}
     if asked.source == "avataaars":
         known["one hairstyle"] = partial(with_one_top, asked)
-    return {name: measures_of(make(), asked, judge, bounds, real) for name, make in known.items()}
+    return {name: measures_of(make(), asked, classifier, bounds, real) for name, make in known.items()}
 
 
 def distances_of(images: Tensor, extraction: Extraction, held_out: Tensor, train: Tensor) -> dict[str, Any]:
@@ -124,10 +122,10 @@ def distance_table(parts: Split, count: int, extraction: Extraction) -> dict[str
     return found
 
 
-def judge_the_judges(
+def metrics_on_defects(
     sizes: Sizes, source: str, count: int, device: str, folder: Path
 ) -> tuple[dict[str, Any], Pictures]:
-    """How far the judges can be trusted on a data set, from `count` images of it; and pictures of that."""
+    """How far the metrics can be trusted on a data set, from `count` images of it; and pictures of that."""
     request = DataRequest(source, sizes.images, sizes.image_size)
     parts = split(load(request, cache_path(request, folder)))
     config = ClassifierConfig(sizes.judge_steps)
@@ -139,7 +137,7 @@ def judge_the_judges(
             steps.append(step)
             show.advance(info=f"loss {loss:.2f}")
 
-        judge = cached_judge(parts, config, torch.device(device), folder, on_step)
+        classifier = cached_classifier(parts, config, torch.device(device), folder, on_step)
         seconds = time.perf_counter() - started if steps else None  # None: it lay in the cache
         asked = parts.held_out.subset(torch.arange(min(count, len(parts.held_out))))
         show.phase("features", len(parts.held_out) // 2 + len(parts.train) + 8 * min(count, len(parts.held_out) // 2))
@@ -152,9 +150,9 @@ def judge_the_judges(
             "train": len(parts.train),
             "judge_steps": config.steps,
             "judge_training_seconds": seconds,
-            "classifier": judge_bounds(judge, parts),
+            "classifier": classifier_bounds(classifier, parts),
             "images": len(asked),
-            "defects": defect_table(judge, parts, asked),
+            "defects": defect_table(classifier, parts, asked),
             "distances": distance_table(parts, min(count, len(parts.held_out) // 2), extraction),
         }
     return document, pictures(parts, asked)

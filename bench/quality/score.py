@@ -1,8 +1,10 @@
-"""Everything that is scored of a run: a pure function of its samples, the data, the judge and the extractors."""
+"""Everything that is scored of a run: a pure function of its samples, the data, the classifier and the extractors."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,10 @@ from torch import Tensor
 from bench.data.dataset import AvatarSet, Split
 from bench.quality import interval
 from bench.quality.artefacts import Reference, first, measure_artefacts, reference
-from bench.quality.attributes import judge_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
+from bench.quality.attributes import classifier_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
 from bench.quality.classifier import AttributeClassifier
-from bench.quality.distance import RESAMPLES, frechet, measure_distance, moments
+from bench.quality.distance import RESAMPLES, frechet, measure_distance, measure_memorisation, moments
 from bench.quality.features import EFFICIENTNET, cached_features, extract, extractor_label
-from bench.quality.memorisation import measure_memorisation
 from bench.quality.palette import learn_palette
 
 TRAIN_REFERENCE = 10_000  # training images among which neighbours are looked for, at most
@@ -41,11 +42,11 @@ class Extraction:
 
 
 class Scorer:
-    """Judge, extractors and real images, ready to score the samples of one run."""
+    """Classifier, extractors and real images, ready to score the samples of one run."""
 
-    def __init__(self, judge: AttributeClassifier, parts: Split, asked: AvatarSet, extraction: Extraction) -> None:
-        self.judge, self.parts, self.asked, self.extraction = judge, parts, asked, extraction
-        self.bounds = judge_bounds(judge, parts)
+    def __init__(self, classifier: AttributeClassifier, parts: Split, asked: AvatarSet, extraction: Extraction) -> None:
+        self.classifier, self.parts, self.asked, self.extraction = classifier, parts, asked, extraction
+        self.bounds = classifier_bounds(classifier, parts)
         self.reference: Reference = reference(asked, learn_palette(parts.train))
         self.held_out = {name: extraction.real(parts.held_out.images, name) for name in extraction.weights}
         known = parts.train.images[:TRAIN_REFERENCE]
@@ -66,13 +67,13 @@ class Scorer:
             "distance": distances,
             "memorisation": memorisation,
             "judge": self.bounds,
-            "attributes": measure_attributes(self.judge.predict(main), asked, self.bounds),
+            "attributes": measure_attributes(self.classifier.predict(main), asked, self.bounds),
             "artefacts": measure_artefacts(main, first(self.reference, len(main))),
         }
 
     def right(self, images: Tensor) -> Tensor:
-        """Whether the judge sees what was asked, bool (N, scored attributes)."""
-        return (self.judge.predict(images) == self.asked.codes[: len(images)])[:, scored(self.asked.schema)]
+        """Whether the classifier sees what was asked, bool (N, scored attributes)."""
+        return (self.classifier.predict(images) == self.asked.codes[: len(images)])[:, scored(self.asked.schema)]
 
     def shown(self, count: int) -> Tensor:
         return scorable(self.asked, self.bounds["untrained"])[:count, scored(self.asked.schema)]
@@ -152,3 +153,25 @@ def real_side(held_out: int, asked: int) -> tuple[Tensor, bool]:
     if len(others) >= max(2, asked / 2):
         return others, True
     return torch.arange(min(held_out, asked)), False
+
+
+def curve(
+    briefs: list[dict[str, Any] | None],  # per epoch: what its few samples scored, None where they are gone
+    log: dict[str, Any],  # of training
+    training_flop_per_image: float | None,
+) -> list[dict[str, Any]]:
+    """A point for each epoch; `seconds` are those of training alone."""
+    points = []
+    for epoch, (seconds, brief) in enumerate(zip(accumulate(log["seconds_per_epoch"]), briefs, strict=True), start=1):
+        images = epoch * log["images_per_epoch"]
+        points.append(
+            {
+                "epoch": epoch,
+                "images": images,
+                "seconds": seconds,
+                "training_flop": None if training_flop_per_image is None else images * training_flop_per_image,
+                "validation_loss": {kind: fmean(each) for kind, each in log["validation"][epoch - 1].items()},
+                **(brief or {}),
+            }
+        )
+    return points

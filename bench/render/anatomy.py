@@ -69,7 +69,7 @@ def lines(document: dict[str, Any]) -> list[Line]:
         GAP,
         *(memory(kind, f"{label}, MiB") for kind, label in KINDS.items()),
         memory("activations_hook_sum", "activations: every module's output, MiB"),
-        Line("… the source's figure, and the ratio to it", inside("source_hook_sum"), source),
+        Line("… the blog post's figure, and the ratio to it", inside("source_hook_sum"), source),
         memory("activations_saved", "activations: saved for the backward pass, MiB"),
         memory("predicted_peak", "predicted peak of a training step, MiB"),
         Line("… made of", inside("peak_parts_mib"), parts_of),
@@ -165,7 +165,7 @@ def notes(document: dict[str, Any]) -> list[str]:
     traced = [entry for entry in entries if entry["untraced"] is None]
     return [
         *warnings_of(entries),
-        *missing(traced, "source_hook_sum", "the source's figure: it is of scratch in fp32, 64×64, batches of 128"),
+        *missing(traced, "source_hook_sum", "the blog post's figure: it is of scratch in fp32, 64×64, batches of 128"),
         *missing(traced, "prediction_checked", "error of the prediction: --check measures it on scaled models"),
         *dict.fromkeys(
             f"{MISSING} error of the prediction: {why_unchecked(c)}" for c in checks if not c["measured_bytes"]

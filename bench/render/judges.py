@@ -1,4 +1,4 @@
-"""What is known of the judges: tables for the terminal, a JSON document and pictures for the README."""
+"""What is known of the metrics: tables for the terminal, a JSON document and pictures for the README."""
 
 import json
 from collections.abc import Callable

@@ -10,11 +10,9 @@ from bench import distributed
 from bench.data.dataset import AvatarSet, Split, asked_of
 from bench.display import Display
 from bench.errors import RunFailed
-from bench.quality.classifier import AttributeClassifier
-from bench.quality.curve import curve
+from bench.quality.classifier import AttributeClassifier, load_classifier
 from bench.quality.features import extractor_named
-from bench.quality.judge import load_judge
-from bench.quality.score import Extraction, Scorer
+from bench.quality.score import Extraction, Scorer, curve
 from bench.runs.job import Job
 from bench.sampling import samples
 from bench.sampling.draw import draw
@@ -82,17 +80,17 @@ def score(
 
 
 def scorer_for(job: Job, parts: Split, asked: AvatarSet, show: Display) -> Scorer:
-    """The judge and the features of real images, from the cache where they are there."""
-    run, judge = job.run, judge_of(job, parts)
+    """The classifier and the features of real images, from the cache where they are there."""
+    run, classifier = job.run, classifier_of(job, parts)
     paths = {extractor_named(name): path for name, path in job.extractors.items()}
     weights = {name: None if path is None else Path(path) for name, path in paths.items()}
     show.phase("features of real images", len(weights) * (len(parts.train) + len(parts.held_out)))
-    return Scorer(judge, parts, asked, Extraction(weights, run.device, Path(job.cache), show.advance))
+    return Scorer(classifier, parts, asked, Extraction(weights, run.device, Path(job.cache), show.advance))
 
 
-def judge_of(job: Job, parts: Split) -> AttributeClassifier:
+def classifier_of(job: Job, parts: Split) -> AttributeClassifier:
     """The attribute classifier of this data; RunFailed if it is no longer cached."""
-    judge = load_judge(Path(job.judge), parts.train.schema, torch.device(job.run.device))
-    if judge is None:
-        raise RunFailed("the judge's cache is gone: run again")
-    return judge
+    classifier = load_classifier(Path(job.classifier), parts.train.schema, torch.device(job.run.device))
+    if classifier is None:
+        raise RunFailed("the classifier's cache is gone: run again")
+    return classifier

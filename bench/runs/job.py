@@ -11,7 +11,7 @@ from bench.record import Environment, Measurements, Record
 from bench.storage.folder import ResultsFolder, RunFolder
 from bench.storage.records import write_unless_measured
 
-HAS_ITS_ROW = 4  # a worker's exit status when its run failed and the record says why; 1 may come from anywhere
+EXIT_FAILURE_RECORDED = 4  # of a worker whose run failed, and whose record says why; 1 may come from anywhere
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Job:
     out: str
     cache: str
     avatars: str
-    judge: str
+    classifier: str
     extractors: dict[str, str | None]  # names, with the path of their weights where the user has a file of them
     probe: dict[str, float]  # seconds per step by precision and layout
     machine_peak: dict[str, Any]  # measured once, so that all are held against the same

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import distributed
 from bench.distributed import PEER_LOST, free_port, group_environment
 from bench.runs import warm
-from bench.runs.job import HAS_ITS_ROW, Job, note_failure
+from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
 from bench.stopping import STOPPED, Stopped, run_and_leave
 from bench.storage import durable
 
@@ -106,8 +106,8 @@ def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) ->
     """
     if {STOPPED, -signal.SIGTERM} & set(statuses):
         raise Stopped
-    died = [status for status in statuses if status not in (0, HAS_ITS_ROW, PEER_LOST)]
-    if HAS_ITS_ROW in statuses or (done and not any(statuses)):
+    died = [status for status in statuses if status not in (0, EXIT_FAILURE_RECORDED, PEER_LOST)]
+    if EXIT_FAILURE_RECORDED in statuses or (done and not any(statuses)):
         return  # its own row says why, or it is done
     # An abort is blamed last: gloo and NCCL may abort a process, too, whose only fault is that another one died.
     died.sort(key=lambda status: status == -signal.SIGABRT)

@@ -23,7 +23,7 @@ from bench.storage.folder import RunFolder
 
 STRIP = 16  # samples in a strip, always of the same conditions
 SHOWN = 32  # of the scored samples, each row above the real images of the same conditions
-DENOISING_GUIDANCE = 7.0  # the source's
+DENOISING_GUIDANCE = 7.0  # the blog post's
 FRAMES = 24  # of the moving picture of denoising, at most
 NOISING = 10  # pictures of the forward process
 
@@ -34,7 +34,7 @@ def draw_pictures(
     denoiser: nn.Module,
     asked: AvatarSet,
     drawn: dict[str, samples.Drawn],
-    judge: AttributeClassifier | None,  # None: no confusions
+    classifier: AttributeClassifier | None,  # None: no confusions
     measured: Measurements,
     show: Display,
 ) -> dict[str, Any]:
@@ -47,9 +47,9 @@ def draw_pictures(
     found["denoising"] = show_denoising(folder, run, denoiser, asked)
     show.advance(1)
     found["noising"] = show_noising(folder, run, asked)
-    if judge is None:
+    if classifier is None:
         return found
-    return found | show_confusions(folder, drawn[samples.MAIN].images, asked, judge, measured)
+    return found | show_confusions(folder, drawn[samples.MAIN].images, asked, classifier, measured)
 
 
 def show_samples(folder: RunFolder, run: RunConfig, generated: Tensor, asked: AvatarSet) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def noising_timesteps(recipe: Recipe) -> Tensor:
 
 
 def show_confusions(
-    folder: RunFolder, generated: Tensor, asked: AvatarSet, judge: AttributeClassifier, measured: Measurements
+    folder: RunFolder, generated: Tensor, asked: AvatarSet, classifier: AttributeClassifier, measured: Measurements
 ) -> dict[str, str]:
     """What is seen where what was asked, of the attribute that is shown worst, with a sample in every place."""
     confusion = None if measured.attributes is None else measured.attributes.confusion
@@ -150,7 +150,7 @@ def show_confusions(
     asked = asked.subset(torch.arange(len(generated)))
     column = asked.schema.names.index(confusion.attribute)
     counted = scorable(asked, measured.judge.untrained if measured.judge else {})[:, column]
-    seen = judge.predict(generated)[:, column]
+    seen = classifier.predict(generated)[:, column]
     picture = draw_confusions(
         confusion.attribute,
         confusion.variants,

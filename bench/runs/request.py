@@ -123,8 +123,8 @@ def wrong_sizes(request: RunRequest) -> list[str]:
         found.append(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
     if sizes.batch_size % request.processes:
         found.append(
-            f"--batch-size {sizes.batch_size} cannot be shared evenly by {request.processes} processes: the batch is "
-            "everyone's together"
+            f"--batch-size {sizes.batch_size} is no multiple of {request.processes} processes, and the batch is split "
+            "across them"
         )
     return found
 

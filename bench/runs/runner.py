@@ -17,8 +17,7 @@ from bench.data.library import DataRequest, cache_path, load
 from bench.display import display
 from bench.environment import commit
 from bench.errors import BadContestant, BadInput
-from bench.quality.classifier import ClassifierConfig
-from bench.quality.judge import cached_judge, judge_path
+from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path
 from bench.runs.begun import begin, finished, refuse_changed
 from bench.runs.configure import configure, drafts_of, refuse_too_short, say_how_long
 from bench.runs.job import Job, note_failure
@@ -62,10 +61,10 @@ def run(request: RunRequest) -> list[str]:
         for config in (config for config in configs if finished(request, config)):
             print(f"{config.name}: finished already, --fresh measures it anew", file=sys.stderr)
         if undone := [config for config in configs if not finished(request, config)]:
-            judge = prepare_judge(request, parts, device)
+            classifier = prepare_classifier(request, parts, device)
             peak = functools.cache(machine_peaks)  # one for all runs
         for config in undone:
-            job = job_for(request, config, code, avatars_path, judge, peak(config.device, config.mixed_precision))
+            job = job_for(request, config, code, avatars_path, classifier, peak(config.device, config.mixed_precision))
             release_memory()
             run_in_processes(job, locked)
         lost = [draft.name for draft in drafts if draft.contestant in unfit]
@@ -86,7 +85,12 @@ def unfit_for(condition_width: int, request: RunRequest, known: dict[str, str]) 
 
 
 def job_for(
-    request: RunRequest, config: RunConfig, code: str | None, avatars: Path, judge: Path, machine_peak: dict[str, Any]
+    request: RunRequest,
+    config: RunConfig,
+    code: str | None,
+    avatars: Path,
+    classifier: Path,
+    machine_peak: dict[str, Any],
 ) -> Job:
     """What the worker of a run is told."""
     probes = read_probes(request.out)
@@ -99,7 +103,7 @@ def job_for(
         out=str(request.out),
         cache=str(request.cache),
         avatars=str(avatars),
-        judge=str(judge),
+        classifier=str(classifier),
         extractors=extractors(request),
         probe=as_record(probes.seconds.get(config.contestant, {})),
         machine_peak=machine_peak,
@@ -151,16 +155,16 @@ def forget(request: RunRequest) -> None:
                 durable.remove_folder(folder)
 
 
-def prepare_judge(request: RunRequest, parts: Split, device: str) -> Path:
+def prepare_classifier(request: RunRequest, parts: Split, device: str) -> Path:
     """Train the attribute classifier, or find it; where its weights lie."""
     config = ClassifierConfig(steps=request.sizes.judge_steps)
-    with display("judge") as show:
+    with display("classifier") as show:
         show.phase("training on real images", config.steps)
-        cached_judge(
+        cached_classifier(
             parts,
             config,
             torch.device(device),
             request.cache,
             lambda _, loss: show.advance(info=f"loss {loss:.2f}"),
         )
-    return judge_path(parts, config, request.cache)
+    return classifier_path(parts, config, request.cache)

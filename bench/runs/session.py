@@ -16,9 +16,8 @@ from bench.data.dataset import Split, asked_of, split
 from bench.data.library import DataRequest, cache_path, default_cache, load
 from bench.environment import choose_device
 from bench.errors import BadInput
-from bench.quality.classifier import ClassifierConfig
+from bench.quality.classifier import ClassifierConfig, cached_classifier
 from bench.quality.features import EFFICIENTNET
-from bench.quality.judge import cached_judge
 from bench.quality.score import Extraction, Scorer
 from bench.sampling.draw import draw
 from bench.training.trainer import Trainer
@@ -53,7 +52,7 @@ class Trained:
     def score(self, images: Tensor, classifier_steps: int = 500, cache: Path | None = None) -> pd.Series:
         """What samples are worth: the attributes that they show, by a classifier, and their distance to real images."""
         device, folder = self.trainer.accelerator.device, cache or default_cache()
-        classifier = cached_judge(self.data, ClassifierConfig(steps=classifier_steps), device, folder)
+        classifier = cached_classifier(self.data, ClassifierConfig(steps=classifier_steps), device, folder)
         extraction = Extraction({EFFICIENTNET: None}, str(device), folder)
         found = Scorer(classifier, self.data, asked_of(self.data, len(images)), extraction).score(images)
         accuracy = found["attributes"]["macro"]

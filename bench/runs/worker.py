@@ -21,8 +21,8 @@ from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
 from bench.render.images import gallery
-from bench.runs.evaluation import draw_all, judge_of, look, score
-from bench.runs.job import HAS_ITS_ROW, Job, note_failure
+from bench.runs.evaluation import classifier_of, draw_all, look, score
+from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
 from bench.runs.neighbours import Neighbours
 from bench.runs.pictures import STRIP, draw_pictures, show_samples
 from bench.sampling import samples
@@ -123,7 +123,9 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
             ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.held_out, device, layout)
             found = declared(cost | measured_before(job) | spent | quality | {"ignores_condition": ignores})
             if job.pictures:
-                images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, judge_of(job, parts), found, show)
+                images |= draw_pictures(
+                    job.folder, job.run, denoiser, asked, drawn, classifier_of(job, parts), found, show
+                )
         show.end_phase()
         show.say(show.summary())
         say_if_busy(neighbours, show)
@@ -208,7 +210,7 @@ def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
 
 
 def main(told: Path) -> int:
-    """Run the job that a JSON file tells of; its record is the result. HAS_ITS_ROW if it failed."""
+    """Run the job that a JSON file tells of; its record is the result. EXIT_FAILURE_RECORDED if it failed."""
     stopping = Stopping()
     stop_with_parent()
     load = load_average()
@@ -230,7 +232,7 @@ def main(told: Path) -> int:
     if is_out_of_memory(failed):
         why, measured = explain(job.run, Path(job.avatars))
     note_failure(job, why, measured)
-    return HAS_ITS_ROW
+    return EXIT_FAILURE_RECORDED
 
 
 def keep(job: Job, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""The samples that a run is judged by: drawn once, and kept beside its checkpoints until they are scored."""
+"""The samples that a run is scored by: drawn once, and kept beside its checkpoints until they are scored."""
 
 import dataclasses
 import time
@@ -14,7 +14,7 @@ from bench.config import Recipe, RunConfig, Sizes
 from bench.sampling.draw import draw
 from bench.storage import cache
 
-GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)  # the source's sweep
+GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)  # the blog post's sweep
 SWEEP = range(10)  # guidance scales of the moving picture
 MAIN, FULL = "main", "full-sampler"
 ALGORITHM = 1  # raise when the same weights and settings would give other images

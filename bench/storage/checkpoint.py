@@ -109,7 +109,7 @@ def load_newest(folder: Path) -> Checkpoint | None:
 
 
 def remove_damaged(folder: Path) -> None:
-    """Take away what cannot be resumed from, where something can: two whole ones are to be kept, not one."""
+    """Delete corrupt checkpoints where a valid one is left, so that two valid ones are kept."""
     for path in saved(folder):
         if damage(path) is not None:
             durable.remove_folder(path)

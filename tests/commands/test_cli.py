@@ -260,7 +260,14 @@ def test_fault_25_all_that_is_wrong_is_said_at_once_before_data_are_loaded(tmp_p
     many = bench("run", *options, "--device=cpu", "--scale=0.3", "--images=5", "--out", tmp_path, "--cache", tmp_path)
     assert (many.returncode, many.stdout) == (2, "")
     assert many.stderr.count("\n") == 1
-    for part in ("--samples 1", "--images 5", "shared evenly by 2", "fp16 needs a GPU", "scratch", "diffusers-32"):
+    for part in (
+        "--samples 1",
+        "--images 5",
+        "no multiple of 2 processes",
+        "fp16 needs a GPU",
+        "scratch",
+        "diffusers-32",
+    ):
         assert part in many.stderr
     assert list(tmp_path.glob("avatars-*")) == []
     typed = bench("run", "--epochs=-3", "--nonsense=1", "--seeds=a", "--device=tpu")

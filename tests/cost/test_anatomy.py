@@ -61,7 +61,7 @@ def test_the_hook_sum_stands_beside_the_sources(document):
     assert scratch["source_hook_sum"]["mib"] == 18_319
     ratio = scratch["memory_mib"]["activations_hook_sum"] / 18_319
     assert scratch["source_hook_sum"]["ratio"] == pytest.approx(ratio)
-    (line,) = (line for line in lines(document) if line.label.startswith("… the source's figure"))
+    (line,) = (line for line in lines(document) if line.label.startswith("… the blog post's figure"))
     assert line.cell(scratch) == f"18,319; ours is {ratio:.3f} of it"
     assert entry_of(document, "diffusers-32")["source_hook_sum"] is None
 

@@ -12,9 +12,8 @@ import torch
 from bench.data.library import DataRequest, cache_path, load
 from bench.errors import BadInput
 from bench.quality import features
-from bench.quality.classifier import ClassifierConfig
+from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path
 from bench.quality.features import INCEPTION, cached_features, extractor_named, features_key, load_extractor
-from bench.quality.judge import cached_judge, judge_path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("bench", "scratch_unet", "diffusers_unet")
@@ -66,8 +65,8 @@ def caches(parts, tmp_path):
             lambda: cached_features(images, name, None, "cpu", tmp_path),
         ),
         "judge": (
-            judge_path(parts, config, tmp_path),
-            lambda: cached_judge(parts, config, torch.device("cpu"), tmp_path).heads.weight,
+            classifier_path(parts, config, tmp_path),
+            lambda: cached_classifier(parts, config, torch.device("cpu"), tmp_path).heads.weight,
         ),
     }
 

@@ -113,11 +113,11 @@ def test_a_checkpoint_of_another_step_is_not_the_one_that_was_measured(folder, c
 def test_without_the_judge_only_the_confusions_are_missing(folder, capsys):
     for name in (FIRST, SECOND):
         told = folder / ".work" / name / "job.json"
-        told.write_text(json.dumps(json.loads(told.read_text()) | {"judge": str(folder / "gone")}))
+        told.write_text(json.dumps(json.loads(told.read_text()) | {"classifier": str(folder / "gone")}))
     pictures = files(folder / "images")
     (folder / "images" / SECOND / "denoising.gif").unlink()
     status, said = redrawn(capsys, folder)
-    assert (status, said) == (0, f"tiny: {SECOND}: confusions are not drawn: the judge is no longer cached\n")
+    assert (status, said) == (0, f"tiny: {SECOND}: confusions are not drawn: the classifier is no longer cached\n")
     assert files(folder / "images") == pictures
 
 

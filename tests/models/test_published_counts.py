@@ -1,4 +1,4 @@
-"""The figures of the source, to the digit, read off models that take no memory."""
+"""The figures of the blog post, to the digit, read off models that take no memory."""
 
 import pytest
 import torch

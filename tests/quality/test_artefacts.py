@@ -8,7 +8,7 @@ from bench.data import avataaars
 from bench.data.dataset import split
 from bench.data.library import DataRequest, render
 from bench.quality.artefacts import background, first, measure_artefacts, planes, reference
-from bench.quality.attributes import judge_bounds
+from bench.quality.attributes import classifier_bounds
 from bench.quality.classifier import ClassifierConfig, train_classifier
 from bench.quality.judges import DEFECTS, measures_of, with_one_top
 from bench.quality.palette import difference, learn_palette, to_lab
@@ -57,11 +57,11 @@ def palette(faces):
 @pytest.fixture(scope="module")
 def measured(faces, palette):
     """Every measure of held-out real images with every defect."""
-    *_, (judge, _) = train_classifier(faces.train, ClassifierConfig(steps=300), torch.device("cpu"))
-    asked, bounds = faces.held_out, judge_bounds(judge, faces)
+    *_, (classifier, _) = train_classifier(faces.train, ClassifierConfig(steps=300), torch.device("cpu"))
+    asked, bounds = faces.held_out, classifier_bounds(classifier, faces)
     real = reference(asked, palette)
     sets = {name: defect(asked.images) for name, defect in DEFECTS.items()} | {"one hairstyle": with_one_top(asked)}
-    return {name: measures_of(images, asked, judge, bounds, real) for name, images in sets.items()}
+    return {name: measures_of(images, asked, classifier, bounds, real) for name, images in sets.items()}
 
 
 @pytest.mark.slow

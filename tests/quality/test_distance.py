@@ -15,6 +15,7 @@ from bench.quality.distance import (
     frechet_interval,
     kernel_distance,
     measure_distance,
+    measure_memorisation,
     precision_recall,
     reference_frechet_distance,
 )
@@ -27,7 +28,6 @@ from bench.quality.features import (
     features_key,
 )
 from bench.quality.judges import without_most_hairstyles
-from bench.quality.memorisation import measure_memorisation
 from bench.record.quality import Distance
 from bench.render.table.distance_rows import basis
 from tests.plug_in import MEAN_COLOUR

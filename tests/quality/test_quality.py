@@ -13,16 +13,15 @@ from bench.data.schema import Attribute, Schema
 from bench.quality import interval
 from bench.quality.attributes import (
     accuracies,
+    classifier_bounds,
     commonest,
     effective_number,
-    judge_bounds,
     macro,
     measure_attributes,
     normalised,
     untrained,
 )
-from bench.quality.classifier import ClassifierConfig, train_classifier
-from bench.quality.judge import cached_judge, judge_path
+from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path, train_classifier
 
 CPU = torch.device("cpu")
 
@@ -34,12 +33,12 @@ def faces():
 
 @pytest.fixture(scope="module")
 def judged(faces):
-    *_, (judge, _) = train_classifier(faces.train, ClassifierConfig(steps=150), CPU)
-    return judge
+    *_, (classifier, _) = train_classifier(faces.train, ClassifierConfig(steps=150), CPU)
+    return classifier
 
 
-def measured(judge, images, asked, parts):
-    return measure_attributes(judge.predict(images), asked, judge_bounds(judge, parts))
+def measured(classifier, images, asked, parts):
+    return measure_attributes(classifier.predict(images), asked, classifier_bounds(classifier, parts))
 
 
 @pytest.mark.slow
@@ -76,7 +75,7 @@ def test_a_wrong_colour_is_noticed_by_its_own_attribute(faces, judged):
 
 @pytest.mark.slow
 def test_the_judge_bears_light_noise_and_blur(faces, judged):
-    bounds = judge_bounds(judged, faces)["macro"]
+    bounds = classifier_bounds(judged, faces)["macro"]
     assert bounds["noisy"] > bounds["ceiling"] - 0.15
     assert bounds["blurred"] > bounds["ceiling"] - 0.15
 
@@ -129,9 +128,9 @@ def labelled(codes, *attributes):
 
 def scored_as_asked(few):
     """What is measured of samples that show just what was asked, by a judge of three steps."""
-    *_, (judge, _) = train_classifier(few.train, ClassifierConfig(steps=3, batch_size=8), CPU)
-    assert all(torch.isfinite(weight).all() for weight in judge.state_dict().values())
-    return measure_attributes(few.held_out.codes, few.held_out, judge_bounds(judge, few))
+    *_, (classifier, _) = train_classifier(few.train, ClassifierConfig(steps=3, batch_size=8), CPU)
+    assert all(torch.isfinite(weight).all() for weight in classifier.state_dict().values())
+    return measure_attributes(few.held_out.codes, few.held_out, classifier_bounds(classifier, few))
 
 
 def test_fault_24_an_attribute_with_a_single_variant_has_no_accuracy_and_no_part_in_the_mean():
@@ -204,15 +203,15 @@ def test_chance_is_the_commonest_variant_of_the_training_images(parts):
 def test_the_judge_is_cached_by_the_content_of_its_training_images(parts, tmp_path):
     config = ClassifierConfig(steps=3)
     steps = []
-    first = cached_judge(parts, config, CPU, tmp_path, lambda step, loss: steps.append(step))
-    again = cached_judge(parts, config, CPU, tmp_path, lambda step, loss: steps.append(step))
+    first = cached_classifier(parts, config, CPU, tmp_path, lambda step, loss: steps.append(step))
+    again = cached_classifier(parts, config, CPU, tmp_path, lambda step, loss: steps.append(step))
     assert steps == [0, 1, 2]
     assert torch.equal(first.heads.weight, again.heads.weight)
     other = split(replace_first_pixel(parts.train))
-    assert judge_path(other, config, tmp_path) != judge_path(parts, config, tmp_path)
-    path = judge_path(parts, config, tmp_path)
+    assert classifier_path(other, config, tmp_path) != classifier_path(parts, config, tmp_path)
+    path = classifier_path(parts, config, tmp_path)
     path.write_bytes(path.read_bytes()[:100])
-    cached_judge(parts, config, CPU, tmp_path, lambda step, loss: steps.append(step))
+    cached_classifier(parts, config, CPU, tmp_path, lambda step, loss: steps.append(step))
     assert len(steps) == 6
 
 

@@ -167,9 +167,9 @@ def test_confusions_show_a_sample_that_was_asked_and_seen_as_its_place_says():
 
 
 def test_a_finished_run_has_them_all(job, denoiser, asked, drawn):
-    judge = AttributeClassifier(asked.schema.cardinalities)
+    classifier = AttributeClassifier(asked.schema.cardinalities)
     column = asked.schema.names.index("eyes")
-    seen, wanted = judge.predict(drawn[samples.MAIN].images)[:, column], asked.codes[:, column]
+    seen, wanted = classifier.predict(drawn[samples.MAIN].images)[:, column], asked.codes[:, column]
     size = asked.schema.cardinalities[column]
     counts = torch.zeros(size, size, dtype=torch.long).index_put_((wanted, seen), torch.tensor(1), accumulate=True)
     confusion = {
@@ -178,7 +178,7 @@ def test_a_finished_run_has_them_all(job, denoiser, asked, drawn):
     scored = attributes_of(0.5) | {"confusion": confusion}
     with display("test") as show:
         measured = Measurements(attributes=scored)
-        found = pictures.draw_pictures(job.folder, job.run, denoiser, asked, drawn, judge, measured, show)
+        found = pictures.draw_pictures(job.folder, job.run, denoiser, asked, drawn, classifier, measured, show)
     assert set(found) == {"guidance", "guidance_sweep", "denoising", "noising", "confusions"}
     for path in [*found.pop("guidance").values(), *found.values()]:
         with open_picture(job, path) as picture:

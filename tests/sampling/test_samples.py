@@ -7,8 +7,7 @@ import torch
 
 from bench import contestants
 from bench.config import SOURCE
-from bench.quality.curve import curve
-from bench.quality.score import real_side, within
+from bench.quality.score import curve, real_side, within
 from bench.sampling import samples
 from bench.sampling.diffusion import noise_schedule
 from bench.training.validation import LEVELS, validation_losses, validation_timesteps

@@ -108,7 +108,7 @@ def draw_guidance(made: list[Column]) -> Figure:
 
 
 def draw_attributes(made: list[Column]) -> Figure:
-    """Accuracy of every attribute as a dot a contestant, between chance and the ceiling of the judge."""
+    """Accuracy of every attribute as a dot a contestant, between chance and the ceiling of the classifier."""
     tables = [[per_attribute(record) for record in column.records] for column in made]
     limits = {
         name: (row.chance, row.ceiling)

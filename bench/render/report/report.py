@@ -103,13 +103,14 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
 
 
 def grouped(made: Table, shelf: Shelf) -> Iterator[Group]:
-    """The rows of the comparison under headings, in their order."""
-    for section, rows in made.sections.items():
+    """The rows that come first, as in every table, under the first heading; the rest of each section under its own."""
+    for number, (section, rows) in enumerate(made.sections.items()):
         lines = []
-        for row in rows:
+        for row in made.headlines if number == 0 else [row for row in rows if row not in made.headlines]:
             pictures = [examples(column, shelf) for column in made.columns] if row.key == EXAMPLE else None
             lines.append(Line(row, ARROWS[row.better].strip(), made.cells(row), pictures))
-        yield Group(section.value, lines)
+        if lines:
+            yield Group(section.value, lines)
 
 
 def examples(column: Column, shelf: Shelf) -> list[Picture]:

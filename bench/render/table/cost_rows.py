@@ -164,7 +164,7 @@ MEMORY: list[tuple[str, str, Callable[[Cost], int | None], str]] = [
     ("activations", "activations", saved,
      "bytes that autograd saves in a step, each storage once"),
     ("predicted_peak", "predicted peak", predicted,
-     "all tensors alive when most are, in a training step"),
+     "peak live tensor memory in a training step"),
 ]  # fmt: skip
 
 MEMORY_ROWS = [

@@ -175,7 +175,7 @@ def attribute_row(name: str, limits: str) -> Row:
 
 
 def bounds(records: list[Record], name: str) -> str:
-    """` (ceiling 0.97, chance 0.03)`: one judge and one data set have one of each; else nothing."""
+    """` (ceiling 0.97, chance 0.03)`: one classifier and one data set have one of each; else nothing."""
     rows = [row for record in records if (a := attributes(record)) and (row := a.per_attribute.get(name))]
     found = {(r.ceiling, r.chance) for r in rows if r.ceiling is not None and r.chance is not None}
     return f" (ceiling {(b := found.pop())[0]:.3f}, chance {b[1]:.3f})" if len(found) == 1 else ""
