@@ -18,8 +18,9 @@ from bench.quality.score import Extraction, Scorer, curve
 from bench.record import Data, Environment, Measurements, Record
 from bench.record.cost import Cost, PeakMemory, Training
 from bench.record.quality import EFFICIENTNET
+from bench.runs.train import training_log
 from bench.runs.worker import declared as declared_by_worker
-from bench.runs.worker import describe, training_log
+from bench.runs.worker import describe
 from bench.storage.records import read_record
 from bench.training.trainer import TrainingLog
 from tests.conftest import TINY

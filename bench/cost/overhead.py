@@ -21,7 +21,8 @@ from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
 from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.training.batches import epoch_batches
-from bench.training.trainer import OPTIMIZERS, Trainer, learning_rate_schedule, synchronise
+from bench.training.optimisation import OPTIMIZERS, learning_rate_schedule
+from bench.training.trainer import Trainer, synchronise
 
 SCHEMA_VERSION = 1
 FEW, MANY = 1_000, 100_000  # images in the set

@@ -20,7 +20,7 @@ from bench.sampling.draw import draw
 from bench.storage import cache, durable
 from bench.storage.checkpoint import Checkpoint, load_newest
 from bench.storage.folder import ResultsFolder
-from bench.training.trainer import accelerator_for
+from bench.training.optimisation import accelerator_for
 
 
 def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -> RunConfig:

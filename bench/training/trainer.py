@@ -7,27 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
-from accelerate.state import AcceleratorState
-from diffusers import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from bench import distributed, randomness
-from bench.config import Optimisation, RunConfig
+from bench.config import RunConfig
 from bench.contestants import MEMORY_FORMATS
 from bench.data.dataset import AvatarSet
 from bench.errors import RunFailed
 from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.storage.checkpoint import COPIES
 from bench.training.batches import Batch, EpochBatches, prepared_ahead, steps_per_epoch
+from bench.training.optimisation import OPTIMIZERS, accelerator_for, learning_rate_schedule
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
 
 CHECK_EVERY = 10  # steps between two looks at whether all is finite, on an accelerator: each look waits for it
-
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 @dataclass
@@ -61,27 +56,6 @@ class Maintenance(Protocol):
 
 def no_lap(_part: str) -> None:
     """Training is not timed by parts: waiting for the device at each would slow it."""
-
-
-def accelerator_for(config: RunConfig, checkpoint_bytes: int) -> Accelerator:
-    """accelerate's view of the device and precision that the run asks for, and its patience with other processes."""
-    AcceleratorState._reset_state(True)  # it is one for the whole process, but a probe tries several precisions
-    # The default runs convolutions in TF32 and matrix products not, which would favour the more convolutional model.
-    torch.set_float32_matmul_precision("high")
-    patience = InitProcessGroupKwargs(timeout=distributed.patience(checkpoint_bytes))
-    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision, kwargs_handlers=[patience])
-
-
-def learning_rate_schedule(
-    optimizer: torch.optim.Optimizer, plan: Optimisation, steps_per_epoch: int, epochs: int
-) -> LRScheduler:
-    """The recipe's schedule, stepped once per training step."""
-    if plan.schedule == "step":
-        return StepLR(optimizer, step_size=plan.step_epochs * steps_per_epoch, gamma=plan.step_factor)
-    total = steps_per_epoch * epochs
-    return get_scheduler(
-        "cosine", optimizer, num_warmup_steps=round(plan.warmup_share * total), num_training_steps=total
-    )
 
 
 class Trainer:

@@ -19,7 +19,7 @@ from bench.inference.generate import find_run, load_denoiser, newest_checkpoint
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
 from bench.runs.begun import config_path, note_of
-from bench.runs.worker import write_asked
+from bench.runs.train import write_asked
 from bench.sampling.diffusion import sample
 from bench.sampling.draw import draw
 from bench.storage import durable

@@ -13,7 +13,7 @@ from bench.data.schema import Attribute, Schema
 from bench.errors import BadInput, known
 from bench.inference.attributes import attribute_lines, schema_of
 from bench.inference.conditions import chosen_codes, is_shown_by_any
-from bench.runs.worker import write_asked
+from bench.runs.train import write_asked
 from bench.storage.folder import ResultsFolder
 from tests.invoking import ROOT, bench
 

@@ -14,9 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bench.display import display
 from bench.errors import BadInput
-from bench.runs import worker
 from bench.runs.job import Job
 from bench.runs.runner import forget
+from bench.runs.train import resumed_trainer
+from bench.runs.train import train as train_to_the_end
 from bench.storage.folder import ResultsFolder
 from bench.training import tracking
 from bench.training.saving import Saver
@@ -152,7 +153,7 @@ class Killed(BaseException):
 
 def train(job, parts, save_at=None, die_at=None):
     """Train to the end, from the newest checkpoint; saved once after one step, and dead after another was told."""
-    trainer = worker.resumed_trainer(job, parts.train)
+    trainer = resumed_trainer(job, parts.train)
     saver = Saver(job.folder.checkpoints, Path(job.out), NeverAsked())
     saver.due = lambda: trainer.log.steps_done == save_at and saver.saved_at is None
     with display("run") as show:
@@ -165,7 +166,7 @@ def train(job, parts, save_at=None, die_at=None):
                 raise Killed
 
         telling.save = write_and_die
-        worker.train(trainer, job, parts, show, saver, telling)
+        train_to_the_end(trainer, job, parts, show, saver, telling)
     trainer.accelerator.end_training()
     return trainer
 

@@ -1,0 +1,33 @@
+"""Optimiser, learning-rate schedule, and accelerate's view of device and precision."""
+
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
+from diffusers import get_scheduler
+from torch.optim.lr_scheduler import LRScheduler, StepLR
+
+from bench import distributed
+from bench.config import Optimisation, RunConfig
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def accelerator_for(config: RunConfig, checkpoint_bytes: int) -> Accelerator:
+    """accelerate's view of the device and precision that the run asks for, and its patience with other processes."""
+    AcceleratorState._reset_state(True)  # it is one for the whole process, but a probe tries several precisions
+    # The default runs convolutions in TF32 and matrix products not, which would favour the more convolutional model.
+    torch.set_float32_matmul_precision("high")
+    patience = InitProcessGroupKwargs(timeout=distributed.patience(checkpoint_bytes))
+    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision, kwargs_handlers=[patience])
+
+
+def learning_rate_schedule(
+    optimizer: torch.optim.Optimizer, plan: Optimisation, steps_per_epoch: int, epochs: int
+) -> LRScheduler:
+    """The recipe's schedule, stepped once per training step."""
+    if plan.schedule == "step":
+        return StepLR(optimizer, step_size=plan.step_epochs * steps_per_epoch, gamma=plan.step_factor)
+    total = steps_per_epoch * epochs
+    return get_scheduler(
+        "cosine", optimizer, num_warmup_steps=round(plan.warmup_share * total), num_training_steps=total
+    )
