@@ -14,11 +14,40 @@ import torch
 from bench.config import MATCHED, PRESETS, RunConfig
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, render
+from tests.shared import all_finished, cache, finished, session_folder  # noqa: F401 - fixtures for all tests
 
 CONTESTANTS = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")
 TINY = 1 / 32  # the smallest scale: one group of channels
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+SLOW_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what is left out for being slow; tests that take hours are nobody's oversight."""
+    if not items or "not slow" not in items[0].config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow") and not item.get_closest_marker("exhaustive")]
+    stash = items[0].config.stash
+    stash[SLOW_LEFT_OUT] = stash.get(SLOW_LEFT_OUT, 0) + len(slow)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist tells the process that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["slow_left_out"] = session.config.stash.get(SLOW_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    """Every worker has left out the same tests."""
+    node.config.stash[SLOW_LEFT_OUT] = getattr(node, "workeroutput", {}).get("slow_left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    count = terminalreporter.config.stash.get(SLOW_LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(f"{count} slow tests were left out: `pytest -m slow` runs them")
 
 
 @pytest.fixture(scope="session")

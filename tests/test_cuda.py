@@ -13,14 +13,14 @@ from bench.sampling.diffusion import sample
 from bench.storage.checkpoint import load_newest
 from bench.training.state import restore, to_checkpoint
 from bench.training.trainer import Trainer
-from tests.commands.test_cli import TINY, bench
 from tests.conftest import CONTESTANTS, awaken
+from tests.invoking import WHOLE, bench_process
 
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
 ]
-ON_GPU = [option for option in TINY if option != "--device=cpu"] + ["--device=cuda"]
+ON_GPU = [option for option in WHOLE if option != "--device=cpu"] + ["--device=cuda"]
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_predicted_peaks_hold_at_full_size(precision, record_property):
 @pytest.mark.parametrize(("precision", "names"), [("bf16", "scratch,diffusers-32"), ("fp16", "tests.plug_in:build")])
 def test_a_whole_run(precision, names, tmp_path):
     options = [*ON_GPU, f"--contestants={names}", f"--mixed-precision={precision}"]
-    done = bench("run", *options, "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--json")
+    done = bench_process("run", *options, "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--json")
     assert done.returncode == 0, done.stderr
     for record in json.loads(done.stdout)["records"]:
         assert record["status"] == "done"
@@ -143,7 +143,7 @@ def test_a_whole_run(precision, names, tmp_path):
 def test_fault_38_out_of_memory_on_a_gpu_has_its_row(tmp_path):
     options = [*ON_GPU, "--contestants=tests.plug_in:build_hungry,scratch", "--mixed-precision=no"]
     options += ["--batch-size=64", "--images=100"]
-    done = bench("run", *options, "--out", tmp_path / "out", "--cache", tmp_path / "cache")
+    done = bench_process("run", *options, "--out", tmp_path / "out", "--cache", tmp_path / "cache")
     assert done.returncode == 1
     row = json.loads((tmp_path / "out/records/tests.plug_in.build_hungry-matched-seed0.json").read_text())
     assert row["error"].startswith("out of memory at a peak of ")

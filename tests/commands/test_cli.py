@@ -1,73 +1,58 @@
-"""The command line as a user meets it: real processes, real files, exit statuses and one-line errors."""
+"""The command line as a user meets it: real files, exit statuses and one-line errors, and a few real processes."""
 
 import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
-TINY = [
-    "--image-size=16", "--scale=0.03125", "--images=60", "--epochs=2", "--batch-size=16", "--samples=4",
-    "--curve-samples=4", "--sweep-samples=2", "--full-samples=2", "--judge-steps=3", "--device=cpu",
-]  # fmt: skip
-
+from tests.invoking import PLUG_IN, ROOT, TINY, WHOLE, bench, command, environment, measured, timeless
+from tests.shared import SHARED
 
 NEED_MORE_IMAGES = {
     "… KID × 1000", "… its sd over subsets", "… precision", "… recall", "… copies of training images?",
 }  # fmt: skip
 
 
-def bench(*arguments, **more):
-    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "COLUMNS": "140"}
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, env=environment, timeout=900, **more,
-    )  # fmt: skip
+NEED_THE_FULL_SAMPLER = {
+    "fast sampler − full sampler: accuracy", "… Fréchet distance: by how much the fast sampler's is larger",
+    "… do they agree (0.01, 5 %)?",
+}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
+@pytest.fixture(params=["finished", pytest.param("all_finished", marks=pytest.mark.slow)])
+def each_finished(request):
+    """The run of the default contestants and a user's own; CI looks at one of all, too."""
+    return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, cache):
-    """All four contestants and a user's own, run once at the smallest size, asked for JSON."""
-    out = tmp_path_factory.mktemp("results")
-    names = "scratch,diffusers-32,diffusers-16,diffusers-8,tests.plug_in:build"
-    done = bench("run", *TINY, "--contestants", names, "--out", out, "--cache", cache, "--json")
-    return out, done
-
-
-def test_json_is_one_document_on_stdout_with_a_column_each(finished):
-    _, done = finished
+def test_json_is_one_document_on_stdout_with_a_column_each(each_finished):
+    done = each_finished.done
+    not_asked = set() if "--full-samples=2" in each_finished.sizes else NEED_THE_FULL_SAMPLER
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["done"] is True
-    assert document["table"]["columns"] == [
-        "scratch", "diffusers-32", "diffusers-16", "diffusers-8", "tests.plug_in:build",
-    ]  # fmt: skip
+    assert document["table"]["columns"] == each_finished.contestants
     rows = {row["measure"]: row["values"] for row in document["table"]["rows"]}
-    for name in document["table"]["columns"][:4]:
+    for name in document["table"]["columns"][:-1]:
         empty = [m for m, values in rows.items() if values[name]["text"] == "–" and "after equal" not in m]
-        assert set(empty) <= {"FID (Inception)", "accuracy: hatColor", *NEED_MORE_IMAGES}
-    peaks = [record["measurements"]["machine_peak"] for record in document["records"]]
+        assert set(empty) <= {"FID (Inception)", "accuracy: hatColor", *NEED_MORE_IMAGES, *not_asked}
+    of_one_command = [record for record in document["records"] if record["config"]["seed"] == 0]
+    assert len(of_one_command) == len(each_finished.contestants)
+    peaks = [record["measurements"]["machine_peak"] for record in of_one_command]
     assert all(peak == peaks[0] for peak in peaks)  # all are held against the same
     assert rows["denoising model"]["tests.plug_in:build"]["text"] == "–"
     assert rows["all parameters, here"]["tests.plug_in:build"]["value"] == 1243
 
 
-def test_records_tables_and_pictures_are_where_the_design_says(finished):
-    out, _ = finished
+def test_records_tables_and_pictures_are_where_the_design_says(each_finished):
+    out = each_finished.out
     record = json.loads((out / "records" / "scratch-matched-seed0.json").read_text())
     assert record["schema_version"] == 2
     assert [row["guidance"] for row in record["measurements"]["guidance"]] == [0, 1, 2, 3, 5, 7, 9]
@@ -79,27 +64,29 @@ def test_records_tables_and_pictures_are_where_the_design_says(finished):
     assert str(out) not in json.dumps(record)
     table = (out / "table.md").read_text()
     assert table.splitlines()[2].startswith("| number of parameters | ")
-    pictures = dict(record["images"])
+    pictures = dict(json.loads((out / "records" / "diffusers-32-matched-seed0.json").read_text())["images"])
     epochs, guidance = pictures.pop("epochs"), pictures.pop("guidance")
+    of_scratch = dict(record["images"])  # of which another seed has the larger pictures
+    few = [*of_scratch.pop("epochs"), *of_scratch.values()]
     assert (len(epochs), list(guidance)) == (2, ["0", "1", "2", "3", "5", "7", "9"])
     assert pictures.keys() >= {"samples", "example", "guidance_sweep", "denoising", "noising"}
-    for path in [*epochs, *guidance.values(), *pictures.values()]:
+    for path in [*epochs, *guidance.values(), *pictures.values(), *few]:
         with Image.open(out / path) as picture:
             assert picture.width >= 64
     assert f"]({record['images']['example']})" in table
     page = (out / "quality.md").read_text()
     assert "images/curves.png" in page
-    assert page.count("| guidance | accuracy |") == 5
+    assert page.count("| guidance | accuracy |") == len(each_finished.contestants)
     for plot in ("curves", "guidance", "attributes", "memory", "timesteps"):
         assert f"](images/{plot}.png)" in page
         assert "<text" in (out / "images" / f"{plot}.svg").read_text()
 
 
-def test_the_table_is_drawn_again_from_records_alone(finished, tmp_path):
-    out, _ = finished
+def test_the_table_is_drawn_again_from_records_alone(each_finished, tmp_path):
+    out = each_finished.out
     (tmp_path / "records").symlink_to(out / "records")
     document = json.loads(bench("table", tmp_path, "--format", "json").stdout)
-    assert len(document["columns"]) == 5
+    assert document["columns"] == each_finished.contestants
     rows = list(csv.reader(io.StringIO(bench("table", tmp_path, "--format", "csv").stdout)))
     assert rows[0][0] == "measure"
     assert len(rows) == 1 + len(document["rows"])
@@ -107,19 +94,21 @@ def test_the_table_is_drawn_again_from_records_alone(finished, tmp_path):
     assert bench("table", tmp_path, "--format", "md").stdout.startswith("|  | scratch | diffusers-32 |")
 
 
-def test_a_rerun_skips_what_is_finished_and_touches_nothing(finished, cache):
-    out, _ = finished
+def test_a_rerun_skips_what_is_finished_and_touches_nothing(finished, cache, tmp_path):
+    out = shutil.copytree(finished.out, tmp_path / "out")
     before = {path: path.read_bytes() for path in out.glob("records/*")}
-    again = bench("run", *TINY, "--contestants", "scratch,diffusers-32", "--out", out, "--cache", cache)
+    again = bench("run", *SHARED, "--contestants", "scratch,diffusers-32", "--out", out, "--cache", cache)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("finished already") == 2
     assert {path: path.read_bytes() for path in out.glob("records/*")} == before
 
 
-def test_fault_08_a_changed_configuration_is_refused_field_by_field(finished, cache):
-    out, _ = finished
+def test_fault_08_a_changed_configuration_is_refused_field_by_field(finished, cache, tmp_path):
+    out = shutil.copytree(finished.out, tmp_path / "out")
     before = (out / "table.md").read_text()
-    refused = bench("run", *TINY, "--learning-rate", "0.5", "--contestants", "scratch", "--out", out, "--cache", cache)
+    refused = bench(
+        "run", *SHARED, "--learning-rate", "0.5", "--contestants", "scratch", "--out", out, "--cache", cache
+    )
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "sizes.learning_rate: 0.002 -> 0.5" in refused.stderr
@@ -128,7 +117,7 @@ def test_fault_08_a_changed_configuration_is_refused_field_by_field(finished, ca
 
 
 def test_samples_are_drawn_from_a_run_by_name(finished, tmp_path):
-    out, _ = finished
+    out = finished.out
     picture = tmp_path / "curly.png"
     done = bench(
         "sample", "--run", out, "--contestant", "scratch", "--attributes", "top=curly,skinColor=pale",
@@ -207,15 +196,15 @@ def test_bad_usage_exits_2_with_one_line(kind, tmp_path):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["table {}", "table {} --format json", "sample --run {} --list"])
+@pytest.mark.parametrize("words", ["table {}", "table {} --format json", "sample --run {} --list"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_nobody_reading_the_rest_is_one_line(unbuffered, command):
+def test_nobody_reading_the_rest_is_one_line(unbuffered, words):
     """As in `bench table … | head`, whether Python notices it at once or when all is written."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-m", "bench", *command.format("results/laptop").split()],
-        stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        command(*words.format("results/laptop").split()),
+        stdout=writer, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment(PYTHONUNBUFFERED=unbuffered),
     )  # fmt: skip
     os.close(writer)
     line = "the result cannot be printed, standard output is read by nobody any more; files that were written are whole"
@@ -231,14 +220,16 @@ def test_fault_27_a_failed_contestant_keeps_its_row_and_the_others_go_on(tmp_pat
     assert json.loads((tmp_path / "records" / "tests.plug_in.build-matched-seed0.json").read_text())["status"] == "done"
 
 
-def test_fault_04_killed_between_two_contestants_the_first_is_untouched(cache, tmp_path):
+@pytest.mark.slow
+def test_fault_04_killed_between_two_contestants_the_first_is_untouched(tmp_path):
     """The first has its record when the second dies; both are whole after the same command."""
     names = "tests.plug_in:build,tests.plug_in:build_slow"
-    arguments = ["run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", cache, "--mixed-precision=no"]
+    arguments = ["run", *TINY, "--contestants", names, "--out", tmp_path, "--cache", tmp_path / "cache"]
+    arguments += ["--mixed-precision=no"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
+        command(*arguments),
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "SLOW_SECONDS": "0.2"},
+        env=environment(SLOW_SECONDS="0.2"),
     )  # fmt: skip
     deadline = time.time() + 300
     while not (tmp_path / ".work" / "tests.plug_in.build_slow-matched-seed0" / "job.json").exists():
@@ -257,7 +248,7 @@ def test_fault_04_killed_between_two_contestants_the_first_is_untouched(cache, t
 
 
 def test_fault_07_a_run_without_a_seed_has_one_that_is_stored(finished):
-    out, _ = finished  # no --seeds was given
+    out = finished.out  # no --seeds was given
     begun = json.loads((out / ".work" / "scratch-matched-seed0" / "config.json").read_text())
     assert (
         begun["seed"] == json.loads((out / "records" / "scratch-matched-seed0.json").read_text())["config"]["seed"] == 0
@@ -289,29 +280,11 @@ def test_fault_20_damaged_inception_weights_are_refused_before_anything_else(con
     assert not list((tmp_path / "cache").glob("*.safetensors"))
 
 
-PLUG_IN = "tests.plug_in.build-matched-seed0"
-
-
 def resumable(out, cache):
     """A run of many short epochs, as a command."""
-    options = [*TINY, "--epochs=30", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
+    options = [*WHOLE, "--epochs=30", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
     options += ["--checkpoint-seconds=0.2"]
     return ["run", *options, "--cache", cache, "--out", out]
-
-
-TIMES = {"busy_share", "machine_peak", "step", "sampling", "peak_memory", "resumed_at_epochs", "starts"}
-TIMES |= {"checkpoints", "checkpoint_share"}
-
-
-def timeless(found):
-    """Every number of a record that is not a time, nor tells of a restart."""
-    if isinstance(found, dict):
-        return {key: timeless(value) for key, value in found.items() if key not in TIMES and "seconds" not in key}
-    return [timeless(value) for value in found] if isinstance(found, list) else found
-
-
-def measured(out):
-    return json.loads((out / "records" / f"{PLUG_IN}.json").read_text())["measurements"]
 
 
 @pytest.fixture(scope="module")
@@ -332,11 +305,10 @@ def test_fault_03_and_05_a_stopped_run_resumes_to_the_same_record(kind, status, 
     expected, probe = left_alone
     (tmp_path / ".work").mkdir()
     (tmp_path / ".work" / "probe.json").write_text(probe)  # the same memory layout, whatever the clock says now
-    command = [sys.executable, "-m", "bench", *map(str, resumable(tmp_path, cache))]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     run = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+        command(*resumable(tmp_path, cache)),
+        cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True, env=environment(),
+    )  # fmt: skip
     checkpoints = tmp_path / ".work" / PLUG_IN / "checkpoints"
     deadline = time.time() + 300
     while not list(checkpoints.glob("epoch-*/manifest.json")) and time.time() < deadline:

@@ -14,7 +14,7 @@ from bench import errors as failures
 from bench.commands import output
 from bench.commands.cli import main
 from bench.errors import LONGEST, BadContestant, BadInput, RunFailed, line_of, printable
-from tests.commands.test_cli import ROOT
+from tests.invoking import ROOT
 
 LINE = "bench: the result cannot be printed, standard output {}; files that were written are whole\n"
 

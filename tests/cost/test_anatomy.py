@@ -10,7 +10,7 @@ from PIL import Image
 from bench.cost.anatomy import MIB, Question, describe, largest_batch
 from bench.cost.check import check_predictions
 from bench.render.anatomy import anatomy_table, draw_anatomy, lines, notes
-from tests.commands.test_cli import ROOT, bench
+from tests.invoking import ROOT, bench
 
 PUBLISHED = {  # weights, Adam, gradients in MiB
     "scratch": (291.69, 583.38, 291.69),

@@ -15,7 +15,7 @@ from bench.cost import doctor as examination
 from bench.cost import machine
 from bench.cost.estimate import estimate, guided_predictions, training_steps
 from bench.render.doctor import doctor_lines, duration
-from tests.commands.test_cli import bench
+from tests.invoking import bench
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from bench.cost.overhead import ratio
 from bench.render.overhead import verdict
-from tests.commands.test_cli import bench
+from tests.invoking import bench
 
 
 def test_a_ratio_of_known_steps_and_its_interval(monkeypatch):

@@ -12,7 +12,7 @@ from bench.cost import terms
 from bench.cost.account import account, published
 from bench.cost.walk import walk
 from bench.render.walk import PICTURE, SECTIONS, page_with, read_page
-from tests.commands.test_cli import ROOT, bench
+from tests.invoking import ROOT, bench
 
 PAGE = ROOT / "scratch_unet" / "README.md"
 NAMES = ("scratch", "diffusers-32")

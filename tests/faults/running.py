@@ -8,10 +8,10 @@ import time
 import psutil
 import pytest
 
-from bench.runs.warm import PRELOAD
 from bench.storage.checkpoint import load_newest
-from tests.commands.test_cli import PLUG_IN, ROOT, TINY
+from tests.invoking import PLUG_IN, ROOT, TINY
 
+PRELOAD = "bench.runs.preload"  # what the process imports from which the workers of a user's run are forked
 LONG = [*TINY, "--epochs=100000", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
 
 

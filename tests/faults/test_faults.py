@@ -12,7 +12,7 @@ UNTESTED = {
 
 
 def test_every_case_has_its_test_or_its_sentence():
-    source = "\n".join(path.read_text() for path in TESTS.glob("test_*.py"))
+    source = "\n".join(path.read_text() for path in TESTS.rglob("test_*.py"))
     names = re.findall(r"^def test_fault_((?:\d\d_(?:and_)?)+)", source, flags=re.MULTILINE)
     tested = {int(number) for name in names for number in re.findall(r"\d\d", name)}
     assert tested <= set(CASES)

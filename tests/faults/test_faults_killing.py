@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.commands.test_cli import ROOT
 from tests.faults.killing import KILL, MOMENT, REFUSE
+from tests.invoking import ROOT
 
 
 def cut(folder, how, spec):
@@ -24,6 +24,7 @@ def cut(folder, how, spec):
     return alone, found
 
 
+@pytest.mark.slow
 def test_fault_02_and_03_a_run_killed_at_a_few_operations_of_every_phase_ends_with_the_same_result(tmp_path):
     """One in forty; `pytest -m exhaustive` tries every one."""
     alone, found = cut(tmp_path, KILL, "7/40")
@@ -36,6 +37,7 @@ def test_fault_02_and_03_a_run_killed_at_a_few_operations_of_every_phase_ends_wi
     assert again == sorted(again, reverse=True)
 
 
+@pytest.mark.slow
 def test_fault_35_a_disk_full_at_any_write_is_an_error_and_the_rerun_has_the_same_result(tmp_path):
     _, found = cut(tmp_path, REFUSE, "31/80")
     assert 1 in {each["statuses"][0] for each in found}

@@ -30,8 +30,8 @@ from bench.storage import durable
 from bench.storage import lock as locking
 from bench.storage.checkpoint import load_newest
 from bench.storage.lock import lock
-from tests.commands.test_cli import PLUG_IN, ROOT, TINY, bench
 from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
+from tests.invoking import PLUG_IN, ROOT, WHOLE, bench, bench_process
 
 
 def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_ends_at_once(started, tmp_path):
@@ -78,7 +78,7 @@ def test_a_process_does_not_wait_for_python_to_take_its_modules_apart(end, statu
             time.sleep(0.2)
             print("in a thread", end=" ")
         def main():
-            distributed.submit(abs, 1).result()
+            processes.submit(abs, 1).result()
             threads.submit(work)
             print("buffered", end=" ")
             {end}
@@ -105,6 +105,7 @@ def test_nothing_that_happens_while_a_stopped_process_leaves_is_a_traceback(mean
     assert (done.returncode, done.stderr) == (130, "")
 
 
+@pytest.mark.slow
 def test_a_worker_whose_parent_was_killed_saves_and_stops(started, tmp_path):
     run = started("--checkpoint-seconds", "3")
     trains(tmp_path / "out")
@@ -217,6 +218,7 @@ def test_fault_36_a_record_that_the_disk_refuses_is_printed(config, tmp_path, ca
     assert '{"measured": 1}' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fault_36_a_results_folder_removed_while_it_runs_ends_the_run(started, tmp_path):
     run = started("--checkpoint-seconds", "0.2")
     trains(tmp_path / "out")
@@ -228,6 +230,7 @@ def test_fault_36_a_results_folder_removed_while_it_runs_ends_the_run(started, t
     assert "cannot be written" in said
 
 
+@pytest.mark.slow
 def test_fault_37_two_runs_in_one_folder_at_once_one_works_and_the_other_names_it(started, tmp_path, cache):
     run = started()
     deadline = time.time() + 300
@@ -292,11 +295,12 @@ def test_fault_37_runs_side_by_side_do_not_sweep_each_others_cache(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".mine.tmp"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is not kept elsewhere")
 def test_fault_38_out_of_memory_says_what_it_took_and_what_would_fit(tmp_path, cache):
-    arguments = ["run", *TINY, "--contestants=tests.plug_in:build_hungry", "--mixed-precision=no"]
+    arguments = ["run", *WHOLE, "--contestants=tests.plug_in:build_hungry", "--mixed-precision=no"]
     most = psutil.Process().memory_info().vms + 8 * 2**30
-    done = bench(
+    done = bench_process(
         *arguments, "--cache", cache, "--out", tmp_path,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (most, most)),
     )  # fmt: skip

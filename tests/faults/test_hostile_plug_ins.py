@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.commands import run_request
+from bench.commands.run import run_request
 from bench.contract import no_exit, predict
 from bench.cost.account import Setting, account
 from bench.errors import BadContestant, BadInput
@@ -18,7 +18,7 @@ from bench.runs.job import Job
 from bench.runs.request import preflight
 from bench.stopping import Stopped
 from bench.storage.folder import ResultsFolder
-from tests.commands.test_cli import TINY, bench
+from tests.invoking import TINY, WHOLE, bench, bench_process
 
 HERE = "tests.hostile_plug_in"
 UNFIT = {
@@ -125,7 +125,7 @@ def test_each_gets_its_row_the_others_go_on_and_json_stays_one_document(tmp_path
     kinds = ("build_that_raises", "build_that_exits_later", "build_that_vanishes", "build_talking")
     names = [*(f"{HERE}:{kind}" for kind in kinds), "tests.plug_in_that_exits:build"]
     options = ["--contestants", ",".join(names), "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--json"]
-    done = bench("run", *TINY, *options)
+    done = bench_process("run", *WHOLE, *options)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     for printed in ("printed at import", "printed in build", "printed in forward", "put in forward"):

@@ -26,8 +26,8 @@ from bench.storage import durable
 from bench.storage.checkpoint import save_checkpoint
 from bench.training.state import to_checkpoint
 from bench.training.trainer import Trainer
-from tests.commands.test_cli import ROOT, bench
 from tests.conftest import tiny_config
+from tests.invoking import ROOT, bench
 from tests.made_up import bare_record
 
 SEED = 5

@@ -18,34 +18,30 @@ from bench.sampling.draw import draw
 from bench.storage.records import read_record
 from bench.training.state import to_checkpoint
 from bench.training.trainer import Trainer
-from tests.commands.test_cli import TINY, bench
 from tests.conftest import awaken
+from tests.invoking import bench
+from tests.shared import SHARED
 
 PROGRESS = re.compile(r"^\S+ .*: \d+\.\d s$")  # a phase that was slow enough to be named
 FIRST, SECOND = (run_name("scratch", "matched", seed) for seed in (0, 1))
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    out = tmp_path_factory.mktemp("results") / "tiny"
-    cache = tmp_path_factory.mktemp("cache")
-    done = bench(
-        "run",
-        *TINY,
-        "--contestants=scratch",
-        "--seeds=1,0",
-        "--out",
-        out,
-        "--cache",
-        cache,
-    )
-    assert done.returncode == 0, done.stderr
+def of_scratch(finished, cache, tmp_path_factory):
+    """The shared run as if `scratch` alone had been run, with two seeds of which 1 came first."""
+    out = shutil.copytree(finished.out, tmp_path_factory.mktemp("results") / "tiny")
+    for other in (run_name(name, "matched", 0) for name in finished.contestants if name != "scratch"):
+        (out / "records" / f"{other}.json").unlink()
+        for part in (out / "images", out / ".work"):
+            shutil.rmtree(part / other)
+    done = bench("run", *SHARED, "--contestants=scratch", "--seeds=1,0", "--out", out, "--cache", cache)
+    assert (done.returncode, done.stderr.count("finished already")) == (0, 2), done.stderr
     return out
 
 
 @pytest.fixture
-def folder(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "tiny")
+def folder(of_scratch, tmp_path):
+    return shutil.copytree(of_scratch, tmp_path / "tiny")
 
 
 def redrawn(capsys, folder):

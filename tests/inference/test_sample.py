@@ -15,7 +15,7 @@ from bench.inference.attributes import attribute_lines, schema_of
 from bench.inference.conditions import chosen_codes, is_shown_by_any
 from bench.runs.worker import write_asked
 from bench.storage.folder import ResultsFolder
-from tests.commands.test_cli import ROOT, bench
+from tests.invoking import ROOT, bench
 
 LAPTOP = ROOT / "results" / "laptop"
 

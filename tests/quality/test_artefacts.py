@@ -64,6 +64,7 @@ def measured(faces, palette):
     return {name: measures_of(images, asked, judge, bounds, real) for name, images in sets.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defect", TABLE)
 @pytest.mark.parametrize("measure", MOVED)
 def test_each_measure_moves_with_its_own_defect(measured, defect, measure):
@@ -74,6 +75,7 @@ def test_each_measure_moves_with_its_own_defect(measured, defect, measure):
         assert moved < MOVED[measure] / 2
 
 
+@pytest.mark.slow
 def test_real_images_have_no_defect(measured):
     clean = measured["none"]
     assert (clean["stray_pixels"], clean["background_level"], clean["edge_agreement"]) == (0, 0, 1)
@@ -82,6 +84,7 @@ def test_real_images_have_no_defect(measured):
     assert clean["colour_error"] < 1
 
 
+@pytest.mark.slow
 def test_darkness_and_paleness_have_their_sign(measured):
     assert measured["darker"]["brightness"] < 0
     assert measured["paler"]["saturation"] < 0

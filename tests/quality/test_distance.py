@@ -145,6 +145,7 @@ def test_fault_30_the_frechet_term_is_torch_fidelitys(real, generated):
     assert frechet_distance(a, b) == pytest.approx(reference_frechet_distance(a, b), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_fault_30_the_frechet_term_is_torch_fidelitys_on_real_features(extracted):
     _, held_out, others = extracted
     assert frechet_distance(held_out, others) == pytest.approx(reference_frechet_distance(held_out, others), rel=1e-6)
@@ -165,6 +166,7 @@ def test_the_interval_holds_with_fewer_images_than_features():
     assert 0.5 < (high - low) / (2 * 1.96 * np.std(fresh)) < 2
 
 
+@pytest.mark.slow
 def test_the_distance_grows_with_noise(sets, extracted):
     _, held_out, _ = extracted
     found = [frechet_distance(held_out, seen(defects.noisy(sets[2].images, sd))) for sd in (2, 5, 10, 20, 40)]
@@ -175,6 +177,7 @@ def test_the_distance_grows_with_noise(sets, extracted):
     assert found[-1] > 2 * found[0]
 
 
+@pytest.mark.slow
 def test_kid_is_about_zero_for_the_same_kind_and_grows_with_noise(sets, extracted):
     _, held_out, others = extracted
     same = kernel_distance(held_out, others)
@@ -185,6 +188,7 @@ def test_kid_is_about_zero_for_the_same_kind_and_grows_with_noise(sets, extracte
     assert kernel_distance(held_out[:3], others[:3]) is None
 
 
+@pytest.mark.slow
 def test_dropping_modes_lowers_recall_and_not_precision(sets, extracted):
     _, held_out, others = extracted
     dropped = seen(without_most_hairstyles(sets[3], SIDE))
@@ -195,12 +199,14 @@ def test_dropping_modes_lowers_recall_and_not_precision(sets, extracted):
     assert precision_recall(held_out[:3], others) is None
 
 
+@pytest.mark.slow
 def test_noise_lowers_precision(sets, extracted):
     _, held_out, others = extracted
     noisy = precision_recall(held_out, seen(defects.noisy(sets[2].images, 40)))
     assert noisy["precision"]["value"] < precision_recall(held_out, others)["precision"]["value"] - 0.3
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_training_set_is_flagged_and_new_images_are_not(extracted):
     train, held_out, others = extracted
     assert measure_memorisation(train, held_out, train)["flagged"]
@@ -212,11 +218,13 @@ def test_a_copy_of_the_training_set_is_flagged_and_new_images_are_not(extracted)
     assert measure_memorisation(half, held_out, train)["flagged"]
 
 
+@pytest.mark.slow
 def test_a_slightly_noisy_copy_is_flagged_too(sets, extracted):
     train, held_out, _ = extracted
     assert measure_memorisation(seen(defects.noisy(sets[0].images, 2)), held_out, train)["flagged"]
 
 
+@pytest.mark.slow
 def test_everything_that_a_distance_rests_on_stands_beside_it(extracted):
     train, held_out, others = extracted
     found = measure_distance(held_out, others, train)
@@ -229,6 +237,7 @@ def test_everything_that_a_distance_rests_on_stands_beside_it(extracted):
     assert (label["extractor"], label["library"], len(label["weights_sha256"])) == (EFFICIENTNET, "torch-fidelity", 64)
 
 
+@pytest.mark.slow
 def test_fault_30_neither_features_nor_distance_depend_on_the_batch(sets, extracted):
     images = sets[2].images[:24]
     whole, pairs = (extract(images, EFFICIENTNET, None, "cpu", batch_size=size) for size in (24, 5))

@@ -42,6 +42,7 @@ def measured(judge, images, asked, parts):
     return measure_attributes(judge.predict(images), asked, judge_bounds(judge, parts))
 
 
+@pytest.mark.slow
 def test_the_judge_learns_from_real_images(faces, judged):
     result = measured(judged, faces.held_out.images, faces.held_out, faces)
     assert result["macro"]["accuracy"] == pytest.approx(result["macro"]["ceiling"])
@@ -50,6 +51,7 @@ def test_the_judge_learns_from_real_images(faces, judged):
     assert result["per_attribute"]["skinColor"]["accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_noise_and_exchanged_images_are_judged_at_about_chance(faces, judged):
     held_out = faces.held_out
     noise = torch.randint(0, 256, held_out.images.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -58,6 +60,7 @@ def test_noise_and_exchanged_images_are_judged_at_about_chance(faces, judged):
         assert result["macro"]["accuracy"] < result["macro"]["chance"] + 0.2
 
 
+@pytest.mark.slow
 def test_a_wrong_colour_is_noticed_by_its_own_attribute(faces, judged):
     swapped = faces.held_out.images[:, [2, 1, 0]]  # red and blue exchanged
     result = measured(judged, swapped, faces.held_out, faces)
@@ -71,6 +74,7 @@ def test_a_wrong_colour_is_noticed_by_its_own_attribute(faces, judged):
     )
 
 
+@pytest.mark.slow
 def test_the_judge_bears_light_noise_and_blur(faces, judged):
     bounds = judge_bounds(judged, faces)["macro"]
     assert bounds["noisy"] > bounds["ceiling"] - 0.15

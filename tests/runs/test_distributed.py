@@ -15,8 +15,8 @@ from bench.runs.job import Job
 from bench.runs.launch import note_end
 from bench.storage.checkpoint import load_newest
 from bench.storage.folder import ResultsFolder
-from tests.commands.test_cli import PLUG_IN, ROOT, TINY, bench
 from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
+from tests.invoking import PLUG_IN, ROOT, WHOLE, bench_process
 
 
 def test_fault_32_processes_that_share_their_seeds_are_noticed(monkeypatch):
@@ -40,9 +40,10 @@ def test_fault_33_an_image_missing_or_made_twice_is_noticed(places, monkeypatch)
 LAUNCHER = ["-m", "accelerate.commands.launch", "--num_processes", "2", "-m", "bench"]
 
 
+@pytest.mark.slow
 def test_fault_33_two_processes_do_the_same_as_one_and_five_samples_are_five(tmp_path, cache):
     """The issue's own command; weights and losses agree to 1e-4, which is far more than rounding has shown."""
-    options = ["run", *TINY, "--samples=5", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
+    options = ["run", *WHOLE, "--samples=5", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, *LAUNCHER, *options, "--cache", str(cache), "--out", str(tmp_path / "two")]
     silent = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
@@ -50,7 +51,7 @@ def test_fault_33_two_processes_do_the_same_as_one_and_five_samples_are_five(tmp
     command.append("--processes=2")
     two = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert two.returncode == 0, two.stderr
-    one = bench(*options, "--cache", cache, "--out", tmp_path / "one")
+    one = bench_process(*options, "--cache", cache, "--out", tmp_path / "one")
     assert one.returncode == 0, one.stderr
     states = [load_newest(tmp_path / name / ".work" / PLUG_IN / "checkpoints") for name in ("one", "two")]
     for name, tensor in states[0].tensors.items():
@@ -64,8 +65,14 @@ def test_fault_33_two_processes_do_the_same_as_one_and_five_samples_are_five(tmp
         assert record["measurements"]["sampling"]["repeated"] == 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["killed", "raises", pytest.param("hangs", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("killed", marks=pytest.mark.slow),
+        pytest.param("raises", marks=pytest.mark.slow),
+        pytest.param("hangs", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_fault_39_when_one_process_is_lost_all_end_within_a_minute(how, started, tmp_path):
     poison, name = tmp_path / "poison", "tests.plug_in.build_poisoned-matched-seed0"
     options = ["--checkpoint-seconds", "0.5", "--processes", "2", "--contestants=tests.plug_in:build_poisoned"]

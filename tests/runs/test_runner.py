@@ -11,7 +11,7 @@ import pytest
 from bench.commands.cli import main
 from bench.runs import launch, warm
 from bench.storage.folder import ResultsFolder
-from tests.commands.test_cli import TINY
+from tests.invoking import TINY
 
 PLAIN, PICKY = "tests.plug_in:build", "tests.hostile_plug_in:build_for_an_odd_width"
 RUN = ["run", *TINY, "--mixed-precision=no", "--sampling-steps=2", "--epochs=1"]

@@ -18,7 +18,7 @@ from bench.runs.only_missing import kept_records
 from bench.storage.folder import ResultsFolder
 from bench.training.state import restore, to_checkpoint
 from bench.training.trainer import Trainer
-from tests.commands.test_cli import PLUG_IN, TINY, bench, timeless
+from tests.invoking import PLUG_IN, WHOLE, bench, bench_process, timeless
 from tests.made_up import ENVIRONMENT, bare_record, edited, put
 
 
@@ -34,25 +34,25 @@ def test_times_are_understood():
 
 @pytest.mark.slow
 def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(tmp_path, monkeypatch):
-    command = ["run", *TINY, "--epochs=30", "--contestants=tests.plug_in:build_slow", "--mixed-precision=no"]
+    command = ["run", *WHOLE, "--epochs=30", "--contestants=tests.plug_in:build_slow", "--mixed-precision=no"]
     command += ["--cache", tmp_path / "cache"]
     name = PLUG_IN.replace("build", "build_slow")
     whole, sliced = tmp_path / "whole", tmp_path / "sliced"
     started = time.time()
-    assert bench(*command, "--out", whole).returncode == 0
+    assert bench_process(*command, "--out", whole).returncode == 0
     (sliced / ".work").mkdir(parents=True)
     (sliced / ".work" / "probe.json").write_bytes((whole / ".work" / "probe.json").read_bytes())
     monkeypatch.setenv("SLOW_SECONDS", "1.5")  # training alone takes over two minutes now
     limit = time.time() - started + 25
     began = time.time()
-    stopped = bench(*command, "--out", sliced, "--time-limit", f"{limit:.0f}s")
+    stopped = bench_process(*command, "--out", sliced, "--time-limit", f"{limit:.0f}s")
     assert time.time() - began < limit + 10  # a busy machine may take so long to let go
     assert stopped.returncode == 130, stopped.stderr
     assert "bench: the time limit is over; the same command goes on, without --fresh" in stopped.stderr
     assert stopped.stdout == ""
     assert list((sliced / ".work" / name / "checkpoints").glob("epoch-*"))
     monkeypatch.setenv("SLOW_SECONDS", "0")
-    assert bench(*command, "--out", sliced).returncode == 0
+    assert bench_process(*command, "--out", sliced).returncode == 0
     ours, theirs = (json.loads((out / "records" / f"{name}.json").read_text()) for out in (whole, sliced))
     assert timeless(ours["measurements"]) == timeless(theirs["measurements"])
     tensors = sorted((whole / ".work" / name / "checkpoints").rglob("*.safetensors"))

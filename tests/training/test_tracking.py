@@ -21,7 +21,7 @@ from bench.storage.folder import ResultsFolder
 from bench.training import tracking
 from bench.training.saving import Saver
 from bench.training.tracking import Tracking, check_trackers
-from tests.commands.test_cli import PLUG_IN, TINY, bench, measured, timeless
+from tests.invoking import PLUG_IN, TINY, bench, measured, timeless
 
 
 def events(folder):

@@ -1,0 +1,38 @@
+"""What whole runs measure less often in tests that only ask whether it is measured: their numbers mean nothing anyway.
+
+Slow tests start real processes, which do everything as often as a user's run does.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from bench.cost import machine, probe, steps
+from bench.quality import distance, interval
+from bench.quality.features import EfficientNetLite0
+
+LESS: list[tuple[Any, str, Any]] = [
+    (interval.resampled, "__defaults__", (20, None)),  # resamples of an interval
+    (distance, "RESAMPLES", 10),
+    (machine, "TIMES", 1),  # that a peak is measured
+    (probe, "ROUNDS", {"cpu": 1}),
+    (steps, "FEWEST", 1),
+    (steps, "MOST", 2),  # steps that are timed
+    (EfficientNetLite0, "SIDE", 32),  # of the pictures that the features are of
+]
+
+
+@contextlib.contextmanager
+def measured_less() -> Iterator[None]:
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in LESS]
+    measure_less()
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
+
+def measure_less() -> None:
+    for owner, name, value in LESS:
+        setattr(owner, name, value)
