@@ -60,6 +60,7 @@ DAMAGED = {
     "misspelt setting": (put(1, "config", "sizes", "bach_size"), "an unknown field config.sizes.bach_size"),
     "lacking": (lambda fields: fields["measurements"]["sampling"].pop("seconds"), "no field measurements.sampling.sec"),
     "scale": (put("a.png", "images", "guidance", "wide"), "an unknown field images.guidance.wide"),
+    "path": (put(7, "images", "samples"), "images.samples = 7 (should be a valid string)"),
     "a lost part": (lambda fields: fields["measurements"]["step"]["seconds"].pop("ema"), "seconds lack ema"),
     "validation": (put([1], "measurements", "training", "validation_timesteps"), "validation has 8 losses, not 1"),
 }
