@@ -14,6 +14,7 @@ import torch
 from bench.config import MATCHED, PRESETS, RunConfig
 from bench.data.dataset import AvatarSet, Split, split
 from bench.data.library import DataRequest, render
+from tests.invoking import handlers_restored
 from tests.shared import all_finished, cache, finished, session_folder  # noqa: F401 - fixtures for all tests
 
 CONTESTANTS = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")
@@ -48,6 +49,13 @@ def pytest_terminal_summary(terminalreporter) -> None:
     count = terminalreporter.config.stash.get(SLOW_LEFT_OUT, 0)
     if count:
         terminalreporter.write_line(f"{count} slow tests were left out: `pytest -m slow` runs them")
+
+
+@pytest.fixture(autouse=True)
+def signals_are_taken_as_before():
+    """Whatever a test has let main() do about Ctrl+C and SIGTERM."""
+    with handlers_restored():
+        yield
 
 
 @pytest.fixture(scope="session")
