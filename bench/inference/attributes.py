@@ -36,7 +36,7 @@ def schema_of(out: Path, contestant: str | None, recipe: str) -> Schema:
 
 
 def begun_schemas(out: Path, name: str) -> Iterator[list[dict[str, Any]]]:
-    for run in ResultsFolder(out).begun_runs(name):
+    for run in ResultsFolder(out).run_folders(name):
         path = run.held_out
         if not path.exists():  # it has not begun to train
             continue

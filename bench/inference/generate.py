@@ -33,7 +33,7 @@ def find_run(out: Path, contestant: str, recipe: str, seed: int | None = None) -
     found = list(folder.begun_runs(name))
     if not found:
         which = recipe if seed is None else f"{recipe}, seed {seed}"
-        here = ", ".join(run.name for run in folder.begun_runs())
+        here = ", ".join(sorted(run.name for run in folder.begun_runs()))
         remedy = f"it has {here}" if here else "they are not committed: run again, with an --out of its own"
         raise BadInput(f"'{out}' holds no checkpoint of {contestant} ({which}): {remedy}")
     try:

@@ -69,9 +69,12 @@ class ResultsFolder:
 
     def begun_runs(self, name: str = "*") -> Iterator["RunFolder"]:
         """The runs that have begun here; of seeds 2 and 10, 2 comes first."""
-        found = self.work.glob(f"{name}/config.json")
-        for config in sorted(found, key=lambda path: (len(path.parent.name), path)):
-            yield self.run(config.parent.name)
+        return (run for run in self.run_folders(name) if run.config.exists())
+
+    def run_folders(self, name: str = "*") -> Iterator["RunFolder"]:
+        """The folders of runs, whatever is in them."""
+        found = [path.name for path in self.work.glob(name) if path.is_dir() and path != self.logs]
+        return (self.run(each) for each in sorted(found, key=lambda each: (len(each), each)))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ INTRODUCTION = """# Results
 
 Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
 from the records and pictures beside it. What a number means stands in the README under
-from bench.storage.folder import ResultsFolder
 [How to read the numbers](../README.md#how-to-read-the-numbers)."""
 
 
