@@ -149,6 +149,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
+@pytest.mark.slow
 def test_accounting_full_size_contestants_takes_no_memory():
     done = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, cwd=ROOT, check=True)
     unit = 1 if sys.platform == "darwin" else 1024  # bytes that ru_maxrss counts in

@@ -54,7 +54,10 @@ def test_the_loss_falls(config, parts):
     assert losses[-1] < 0.8 * losses[0]
 
 
-@pytest.mark.parametrize("name", CONTESTANTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("diffusers-16", "diffusers-8"))) for name in CONTESTANTS],
+)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp_path):
     config = replace(config, contestant=name, recipe=recipe_for(recipe, name))
