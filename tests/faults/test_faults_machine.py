@@ -29,6 +29,7 @@ from bench.sampling.draw import refuse_unless_pixels
 from bench.storage import durable
 from bench.storage import lock as locking
 from bench.storage.checkpoint import load_newest
+from bench.storage.folder import ResultsFolder
 from bench.storage.lock import lock
 from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
 from tests.invoking import PLUG_IN, ROOT, WHOLE, bench, bench_process
@@ -212,7 +213,7 @@ def test_fault_35_a_file_that_the_disk_refuses_leaves_the_old_one_whole(tmp_path
 
 def test_fault_36_a_record_that_the_disk_refuses_is_printed(config, tmp_path, capsys, monkeypatch):
     (tmp_path / "records").write_text("a file where the folder should be")
-    job = SimpleNamespace(out=str(tmp_path), run=config, folder=tmp_path / ".work" / config.name)
+    job = SimpleNamespace(out=str(tmp_path), run=config, folder=ResultsFolder(tmp_path).run(config.name))
     with pytest.raises(CannotWrite):
         worker.keep(job, SimpleNamespace(to_json=lambda: '{"measured": 1}'))
     assert '{"measured": 1}' in capsys.readouterr().err
