@@ -34,11 +34,9 @@ class Question:
 
 
 def anatomy(question: Question) -> dict[str, Any]:
-    """Everything that is asked of all contestants; they are accounted side by side, in processes of their own."""
-    workers = min(os.cpu_count() or 1, len(question.names))
-    # Spawned before torch is imported here: importing it is half the time, and every process has to.
-    with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
-        rows = list(processes.map(describe, [(name, question) for name in question.names]))
+    """Everything that is asked of all contestants; several are accounted side by side, in processes of their own."""
+    asked = [(name, question) for name in question.names]
+    rows = described_together(asked) if len(asked) > 1 else [describe(each) for each in asked]
     document = {
         "schema_version": SCHEMA_VERSION,
         "batch_size": question.batch_size,
@@ -58,6 +56,14 @@ def anatomy(question: Question) -> dict[str, Any]:
         for row in rows:
             row["prediction_checked"] = checked[row["name"]]
     return document
+
+
+def described_together(asked: list[tuple[str, Question]]) -> list[dict[str, Any]]:
+    """Each in a process that is forked from one that has imported everything: importing is half of the time."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["bench.cost.account"])
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(asked)), context) as processes:
+        return list(processes.map(describe, asked))
 
 
 def describe(asked: tuple[str, Question]) -> dict[str, Any]:

@@ -164,10 +164,10 @@ def extractor_named(text: str) -> str:
             with no_exit():
                 found = getattr(importlib.import_module(module), attribute)
         except Exception as error:  # whatever a user's module does when it is imported
-            raise BadInput(f"--extractor {text}: {words_of(error)}") from error
+            raise BadInput(f"--extractors {text}: {words_of(error)}") from error
         text = getattr(found, "name", "")
     if text not in EXTRACTORS:
-        raise BadInput(f"--extractor '{text}' is not registered: name the Extractor that a module of yours registers")
+        raise BadInput(f"--extractors '{text}' is not registered: name the Extractor that a module of yours registers")
     return text
 
 

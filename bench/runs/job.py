@@ -16,7 +16,7 @@ EXIT_FAILURE_RECORDED = 4  # of a worker whose run failed, and whose record says
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told, as JSON on its command line."""
+    """What a worker is told, as JSON in a file."""
 
     config: dict[str, Any]
     command: str
