@@ -43,7 +43,16 @@ CONTESTANT = "tests.plug_in:build"
 # Kill the whole process group at an operation, or after some seconds; or refuse every write, as a full disk does.
 KILL, MOMENT, REFUSE = "kill", "moment", "refuse"
 MANY_EPOCHS = ("--epochs=40",)  # so that most moments lie in training
-CHANGING = {"seconds", "machine_peak", "step", "peak_memory", "checkpoint_share", "checkpoints", "busy_share"}
+CHANGING = {
+    "seconds",
+    "load_average",
+    "machine_peak",
+    "step",
+    "peak_memory",
+    "checkpoint_share",
+    "checkpoints",
+    "busy_share",
+}
 OF_RESTARTS = {"starts", "resumed_at_epochs", "resumed_at_steps"}
 
 
