@@ -141,7 +141,7 @@ PRESETS = {
         validation_images=8,
         sampling_steps=10,  # of noise nothing better is drawn in 30
     ),
-    # Samples that match their conditions, on two CPU cores in an hour or two. Small batches: steps teach more than images.
+    # Samples that match their conditions, on two CPU cores. Small batches: steps teach more than images.
     "laptop": Sizes(
         image_size=32,
         scale=1 / 8,
