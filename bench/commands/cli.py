@@ -4,6 +4,7 @@ argparse rather than tyro: a mistake must be one line on stderr with the remedy,
 So heavy modules are imported where a command begins to work.
 """
 
+import os
 import signal
 import sys
 
@@ -29,6 +30,7 @@ from bench.stopping import INTERRUPTED, Stopped, Stopping, TimeIsUp
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 done, 1 a run failed, 2 bad usage or input, 130 interrupted, 143 terminated."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or torch's profiler warns of memory from before it began
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background jobs deaf to it
     Stopping()
     arguments = None

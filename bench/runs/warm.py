@@ -37,7 +37,6 @@ def quiet_start() -> Iterator[None]:
 
     A user's own script is not run again in them, as multiprocessing would.
     """
-    os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"  # or torch's profiler warns of memory that was taken before it began
     resource_tracker.ensure_running()  # first: where it starts its own process, it unblocks both signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
