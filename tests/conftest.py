@@ -25,7 +25,7 @@ SLOW_LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Count what is left out for being slow; tests that take hours are nobody's oversight."""
+    """Count the slow tests that are left out; exhaustive ones are not counted."""
     if not items or "not slow" not in items[0].config.option.markexpr:
         return
     slow = [item for item in items if item.get_closest_marker("slow") and not item.get_closest_marker("exhaustive")]

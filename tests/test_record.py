@@ -124,7 +124,8 @@ PROGRAM = "import sys; {}; assert not {{{}}} & {{*sys.modules}}"
     ],
 )
 def test_what_is_light_stays_light(does, without):
-    subprocess.run([sys.executable, "-c", PROGRAM.format(does, without)], check=True, cwd=ROOT, timeout=300)
+    program = [sys.executable, "-c", PROGRAM.format(does, without)]
+    assert subprocess.run(program, check=False, cwd=ROOT, timeout=300).returncode == 0
 
 
 def test_the_schema_names_every_field_of_the_configuration():

@@ -20,6 +20,8 @@ from bench.errors import RunFailed, known
 from bench.storage.folder import ResultsFolder
 
 if TYPE_CHECKING:
+    from bench.record import Record
+    from bench.render.table.table import Table
     from bench.runs.request import RunRequest
 
 LOCAL = Path("results") / "local"  # a user's own runs: git ignores them
@@ -57,6 +59,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-rows", action="store_true", help="print every row of the table, not the first ones alone"
     )
+    add_how(parser)
+    add_sizes(parser)
+
+
+def add_how(parser: argparse.ArgumentParser) -> None:
+    """How the work is done: nothing here is a size of the comparison."""
     parser.add_argument(
         "--checkpoint-seconds", type=positive_float, metavar="N",
         help="between two checkpoints (default 120, or more where that would take over 2 %% of the time)",
@@ -67,6 +75,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, help="data cache (default $UNET_BENCH_CACHE, else the user's cache folder)"
     )
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """An option for every size of a preset."""
     sizes = parser.add_argument_group("instead of the preset's")
     for field in fields(Sizes):
         kind = positive_float if field.type is Number else positive_int
@@ -99,11 +111,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise RunFailed(f"{', '.join(undone)} failed, and the disk took no row of it")
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
     made = write_table(request.out, records)
+    show(made, records, not undone, arguments, ResultsFolder(request.out).table)
+    for name in undone:
+        print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
+    return 1 if undone else 0
+
+
+def show(made: "Table", records: list["Record"], done: bool, arguments: argparse.Namespace, table_file: Path) -> None:
+    """Print what a run has come to: one JSON document, or the first rows and where the others are."""
     if arguments.json:
         emit_json(
             {
                 "schema_version": 1,
-                "done": not undone,
+                "done": done,
                 "table": made.to_json(),
                 "records": [r.to_dict() for r in records],
             }
@@ -111,10 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         emit_rich(made.to_rich(arguments.all_rows))
         emit("".join(f"- {line}\n" for line in made.warnings), end="")
-        emit(f"{ResultsFolder(request.out).table} has all rows (here: --all-rows), the legend and pictures.")
-    for name in undone:
-        print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
-    return 1 if undone else 0
+        emit(f"{table_file} has all rows (here: --all-rows), the legend and pictures.")
 
 
 def run_request(arguments: argparse.Namespace) -> "RunRequest":

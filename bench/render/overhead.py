@@ -3,7 +3,7 @@
 from typing import Any
 
 QUESTIONS = {
-    "bare_over_bare": "a bare loop over another just like it, so much is noise",
+    "bare_over_bare": "two identical bare loops against each other (the noise of this measurement)",
     "harness_over_bare": "a step of the harness over one of a bare loop",
     "double_batch": "a step with twice the batch over one with the batch",
     "100000_over_1000_images": "a step with 100,000 images in the set over one with 1,000",

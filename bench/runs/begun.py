@@ -54,7 +54,7 @@ def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
 def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
     """BadInput if a run was begun with something else.
 
-    Another device is let pass: the record will say that its bits may differ.
+    Another device is accepted: the record will say that the result may not be bit-identical.
     """
     for config in configs:
         if not config_path(request.out, config).exists():

@@ -79,9 +79,7 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
             problems.append(str(error))
 
     attempt(lambda: devices.append(choose_device(request.device)))
-    problems += wrong_sizes(request)
-    if devices in (["cuda"], ["mps"]) and request.processes > max(1, torch.cuda.device_count()):
-        problems.append(f"--processes {request.processes} needs as many GPUs: there are {torch.cuda.device_count()}")
+    problems += [*wrong_sizes(request), *wrong_together(request, "".join(devices))]
     for name in request.contestants:
         attempt(functools.partial(recipe_for, request.recipe, name))
         try:
@@ -90,10 +88,6 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
             unfit[name] = str(error)
     if len(unfit) == len(request.contestants):  # nothing is left to run
         problems += unfit.values()
-    if request.mixed_precision == "fp16" and devices == ["cpu"]:
-        problems.append("--mixed-precision fp16 needs a GPU: use bf16 or no")
-    if request.fresh and request.only_missing:
-        problems.append("--fresh and --only-missing contradict each other: pass one of them")
     weights = request.inception_weights
     if weights == DOWNLOADED:
         attempt(download_inception_weights)
@@ -108,6 +102,18 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
     if problems:
         raise BadInput("; ".join(problems))
     return devices[0], unfit
+
+
+def wrong_together(request: RunRequest, device: str) -> list[str]:
+    """Which options contradict each other, or the device."""
+    found, gpus = [], torch.cuda.device_count()
+    if device in ("cuda", "mps") and request.processes > max(1, gpus):
+        found.append(f"--processes {request.processes} needs as many GPUs: there are {gpus}")
+    if request.mixed_precision == "fp16" and device == "cpu":
+        found.append("--mixed-precision fp16 needs a GPU: use bf16 or no")
+    if request.fresh and request.only_missing:
+        found.append("--fresh and --only-missing contradict each other: pass one of them")
+    return found
 
 
 def wrong_sizes(request: RunRequest) -> list[str]:

@@ -49,6 +49,9 @@ def snake(name: str) -> str:
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
+row = partial(Row, Section.DISTANCE)
+
+
 def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[Row]:
     """The rows of one extractor, its distance and floor among the first to be shown or not."""
 
@@ -60,7 +63,6 @@ def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[
     def memorised(record: Record) -> Memorisation | None:
         return None if distance(record) is None else record.measurements.memorisation.get(key[0])
 
-    row = partial(Row, Section.DISTANCE)
     kid, neighbours = within(distance, lambda d: d.kid), within(distance, lambda d: d.precision_recall)
     return [
         row(f"{FRECHET}_{name}", title, within(distance, lambda d: d.frechet_distance), decimals(1), "lower",
