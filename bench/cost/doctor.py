@@ -20,7 +20,7 @@ from bench.cost.steps import measured_peak, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.environment import commit, environment, free_memory, has_bf16
-from bench.quality.features import cached_inception_weights
+from bench.quality.inception import cached_inception_weights
 from bench.storage.checkpoint import COPIES, KEPT
 
 SCHEMA_VERSION = 1

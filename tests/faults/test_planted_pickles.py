@@ -11,7 +11,7 @@ import torch
 
 from bench.data.library import DataRequest, cache_path, load
 from bench.errors import BadInput
-from bench.quality import features
+from bench.quality import features, inception
 from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path
 from bench.quality.features import INCEPTION, cached_features, extractor_named, features_key, load_extractor
 
@@ -86,10 +86,10 @@ def test_fault_16_a_pickle_planted_as_a_cache_is_never_run(cache, kind, caches, 
 @pytest.mark.parametrize("kind", ["pickle", "torch", "old torch"])
 def test_fault_16_a_pickle_planted_as_inceptions_weights_is_never_run(kind, tmp_path, monkeypatch):
     """Even where the hash is forged: eight of its digits are known, which is a few minutes' work."""
-    monkeypatch.setattr(features, "sha256_of", lambda path: features.INCEPTION_SHA256_START + "0" * 56)
-    path = tmp_path / features.INCEPTION_FILE
+    monkeypatch.setattr(inception, "sha256_of", lambda path: inception.INCEPTION_SHA256_START + "0" * 56)
+    path = tmp_path / inception.INCEPTION_FILE
     path.write_bytes(planted(kind, tmp_path / "canary"))
-    features.check_inception_weights(path)
+    inception.check_inception_weights(path)
     with pytest.raises(BadInput, match="cannot be loaded as the weights of inception") as refusal:
         load_extractor(INCEPTION, path, "cpu")
     assert "Weights only load failed" in str(refusal.value)  # by torch's own unpickler

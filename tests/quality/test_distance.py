@@ -9,7 +9,7 @@ import torch
 
 from bench.data.library import DataRequest, render
 from bench.errors import BadInput
-from bench.quality import defects, features
+from bench.quality import defects, features, inception
 from bench.quality.distance import (
     frechet_distance,
     frechet_interval,
@@ -315,12 +315,12 @@ def test_an_extractor_of_ones_own_is_registered_by_name(sets):
 
 def test_foreign_inception_weights_are_refused_before_they_are_unpickled(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="is no file"):
-        features.check_inception_weights(tmp_path / "gone.pth")
+        inception.check_inception_weights(tmp_path / "gone.pth")
     (tmp_path / "other.pth").write_bytes(b"not the weights")
     with pytest.raises(BadInput, match="is not torch-fidelity's"):
-        features.check_inception_weights(tmp_path / "other.pth")
+        inception.check_inception_weights(tmp_path / "other.pth")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    assert features.cached_inception_weights() is None
+    assert inception.cached_inception_weights() is None
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / features.INCEPTION_FILE).write_bytes(b"planted under the right name")
-    assert features.cached_inception_weights() is None
+    (tmp_path / "checkpoints" / inception.INCEPTION_FILE).write_bytes(b"planted under the right name")
+    assert inception.cached_inception_weights() is None
