@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from bench.config import MATCHED, PRESETS, RunConfig
-from bench.data.dataset import AvatarSet, Split, split
+from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
+from bench.data.splits import Split, split
 from tests.invoking import handlers_restored
 from tests.shared import all_finished, cache, finished, session_folder  # noqa: F401 - fixtures for all tests
 

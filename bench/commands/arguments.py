@@ -5,9 +5,10 @@ import functools
 import math
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from bench.commands.output import emit
+from bench.config import Budget, BudgetKind
 from bench.errors import BadInput
 
 MOST_SAMPLES = 1024  # in one picture
@@ -95,6 +96,19 @@ def png(text: str) -> Path:
     if Path(text).suffix != ".png":
         raise argparse.ArgumentTypeError(f"'{text}' is not a .png")
     return Path(text)
+
+
+def budgets(text: str) -> tuple[Budget, ...]:
+    """`images=32000,seconds=200` to budgets, of which the first is the main one."""
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        kind, _, amount = part.partition("=")
+        if kind not in get_args(BudgetKind):
+            raise argparse.ArgumentTypeError(f"'{part}' is no budget: write images=N, seconds=N or pflop=N")
+        found.append(Budget(kind, positive_float(amount)))  # type: ignore[arg-type]
+    if not found or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"'{text}' names no budget, or one twice: write images=32000,seconds=200")
+    return tuple(found)
 
 
 def memory_size(text: str) -> int:

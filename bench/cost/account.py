@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from bench import contestants
-from bench.config import MATCHED, Recipe
+from bench.config import MATCHED, Recipe, RunConfig
 from bench.contestants import MEMORY_FORMATS
 from bench.cost.terms import finest_first
 from bench.cost.trace import Trace, size, trace_step, without_memory
@@ -38,6 +38,20 @@ class Setting:
     device: str = "cpu"  # whose rules for mixed precision hold
     gradient_checkpointing: bool = False
     averaged: bool = True  # an average of the weights is kept
+
+
+def setting_of(run: RunConfig, condition_width: int) -> Setting:
+    """A run's own training step."""
+    return Setting(
+        condition_width,
+        run.sizes.image_size,
+        run.sizes.scale,
+        run.sizes.batch_size,
+        run.mixed_precision,
+        run.memory_format,
+        run.device,
+        averaged=run.recipe.ema_decay is not None,
+    )
 
 
 def published(batch_size: int) -> Setting:

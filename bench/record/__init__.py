@@ -52,7 +52,9 @@ class Data(Part):
     """The data set; empty where a run failed."""
 
     images: Count | None = None
-    held_out: Count | None = None
+    held_out: Count | None = None  # never trained on: of validation and of test
+    validation: Count | None = None
+    test: Count | None = None
     leaked: Count | None = None  # held-out images that are also in training
     skipped: Count | None = None
     attributes: list[Attribute] = Field(default=[], alias="schema")

@@ -135,6 +135,15 @@ class ValidationLosses(Part):
     averaged: list[Number] | None = None
 
 
+class Point(Part):
+    """A model that was finished: its learning rate had fallen to zero."""
+
+    steps: Count
+    images: Count
+    seconds: Positive  # of training alone
+    validation: ValidationLosses
+
+
 class Training(Part):
     epochs_done: Count
     steps_done: Count
@@ -152,6 +161,8 @@ class Training(Part):
     checkpoint_seconds: Number | None = None
     checkpoint_share: Number | None = None
     busy_share: Number | None = None  # of the time, in which others wanted the cores
+    points: list[Point] = []  # at every budget, by their steps
+    main_steps: Count | None = None  # of the point that is scored in full
 
     @model_validator(mode="after")
     def has_a_loss_for_every_timestep(self) -> Self:

@@ -124,9 +124,11 @@ class MeanLosses(Part):
 
 
 class CurvePoint(Part):
-    """After an epoch; the samples' scores are None where these are gone."""
+    """A finished model, at a budget; in older records an unfinished one, after an epoch."""
 
-    epoch: Count
+    epoch: Number  # passes over the training images
+    steps: Count | None = None  # None: unfinished
+    budgets: list[str] = []  # that it keeps, as `images=32000`
     images: Count
     seconds: Number  # of training alone
     training_flop: Number | None

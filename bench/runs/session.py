@@ -12,21 +12,22 @@ from torch import Tensor, nn
 
 from bench import contestants
 from bench.config import MATCHED, PRESETS, RunConfig, Sizes
-from bench.data.dataset import Split, asked_of, split
 from bench.data.library import DataRequest, cache_path, default_cache, load
+from bench.data.splits import Split, asked_of, split
 from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.quality.classifier import ClassifierConfig, cached_classifier
 from bench.quality.features import EFFICIENTNET
 from bench.quality.score import Extraction, Scorer
 from bench.sampling.draw import draw
+from bench.training.budgets import decay_start
 from bench.training.trainer import Trainer
 
 WARM_UP, TIMED = 2, 3  # steps before training, by which its seconds become steps
 
 
 def load_data(images: int = 2000, image_size: int = 32, source: str = "avataaars", cache: Path | None = None) -> Split:
-    """Avatars with their attributes, a tenth of them held out; drawn here, or read from a Cartoon Set at `source`."""
+    """Avatars with their attributes, some kept for validation and test; drawn here, or a Cartoon Set at `source`."""
     request = DataRequest(source, images, image_size)
     return split(load(request, cache_path(request, cache or default_cache())))
 
@@ -80,7 +81,7 @@ def train(
     sizes = replace(
         PRESETS["laptop"],
         image_size=data.train.image_size,
-        images=len(data.train) + len(data.held_out),
+        images=len(data.train) + len(data.validation) + len(data.test),
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
@@ -91,9 +92,13 @@ def train(
     )  # fmt: skip
     config = replace(config, sizes=in_time(sizes, len(data.train), seconds / seconds_per_step(denoiser, config, data)))
     trainer = Trainer(denoiser, config, data.train)
-    for _ in range(config.sizes.epochs):
-        trainer.run_epoch(lambda step, loss: None)
-        trainer.end_epoch({})
+    (end,) = trainer.ends
+    for stop in (decay_start(config.recipe.optimisation, end), end):
+        while trainer.log.steps_done < stop:
+            trainer.run_epoch(lambda step, loss: None, until=stop)
+            if trainer.epoch_is_over():
+                trainer.end_epoch({})
+        trainer.log.falling = [stop, end]  # the learning rate, from here on
     return Trained(trainer, data)
 
 

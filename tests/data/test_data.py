@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from bench.data import avataaars, cartoonset
-from bench.data.dataset import Split, split, to_model_space, to_pixels
+from bench.data.dataset import to_model_space, to_pixels
 from bench.data.library import DataRequest, cache_path, load, read, render
 from bench.data.schema import Attribute, Schema
+from bench.data.splits import Split, split
 from bench.data.tools import export, labelled_grid
 from bench.errors import BadInput
 from bench.runs.worker import describe

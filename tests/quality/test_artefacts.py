@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bench.data import avataaars
-from bench.data.dataset import split
 from bench.data.library import DataRequest, render
+from bench.data.splits import split
 from bench.quality.artefacts import background, first, measure_artefacts, planes, reference
 from bench.quality.attributes import classifier_bounds
 from bench.quality.classifier import ClassifierConfig, train_classifier

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.dataset import AvatarSet, Split, split
+from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.data.schema import Attribute, Schema
+from bench.data.splits import Split, split
 from bench.quality import interval
 from bench.quality.attributes import (
     accuracies,
