@@ -125,6 +125,10 @@ def rate(text: str) -> float | str:
     return text if text == "measured" else 1e9 * positive_float(text)
 
 
+def floats(text: str) -> list[float]:
+    return [positive_float(part) for part in names(text)]
+
+
 def names(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 

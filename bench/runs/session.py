@@ -20,7 +20,6 @@ from bench.quality.classifier import ClassifierConfig, cached_classifier
 from bench.quality.features import EFFICIENTNET
 from bench.quality.score import Extraction, Scorer
 from bench.sampling.draw import draw
-from bench.training.budgets import decay_start
 from bench.training.trainer import Trainer
 
 WARM_UP, TIMED = 2, 3  # steps before training, by which its seconds become steps
@@ -92,13 +91,7 @@ def train(
     )  # fmt: skip
     config = replace(config, sizes=in_time(sizes, len(data.train), seconds / seconds_per_step(denoiser, config, data)))
     trainer = Trainer(denoiser, config, data.train)
-    (end,) = trainer.ends
-    for stop in (decay_start(config.recipe.optimisation, end), end):
-        while trainer.log.steps_done < stop:
-            trainer.run_epoch(lambda step, loss: None, until=stop)
-            if trainer.epoch_is_over():
-                trainer.end_epoch({})
-        trainer.log.falling = [stop, end]  # the learning rate, from here on
+    trainer.train_to_end()
     return Trained(trainer, data)
 
 

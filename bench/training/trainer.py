@@ -19,7 +19,7 @@ from bench.errors import RunFailed
 from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.storage.checkpoint import COPIES
 from bench.training.batches import Batch, EpochBatches, prepared_ahead, steps_per_epoch
-from bench.training.budgets import ends
+from bench.training.budgets import decay_start, ends
 from bench.training.optimisation import OPTIMIZERS, accelerator_for, learning_rate_schedule
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
@@ -215,6 +215,16 @@ class Trainer:
         synchronise(device)
         self.log.epoch_seconds += time.perf_counter() - started
         self.refuse_if_diverged()
+
+    def train_to_end(self, on_step: Callable[[int, Tensor], None] = lambda step, loss: None) -> None:
+        """All of the training to its one end, with nothing in between."""
+        (end,) = self.ends
+        for stop in (decay_start(self.config.recipe.optimisation, end), end):
+            while self.log.steps_done < stop:
+                self.run_epoch(on_step, until=stop)
+                if self.epoch_is_over():
+                    self.end_epoch({})
+            self.log.falling = [stop, end]  # the learning rate, from here on
 
     def mean_loss(self) -> float:
         """Of the steps of this epoch that are done."""
