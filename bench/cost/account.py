@@ -69,6 +69,7 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
         denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
         kept = training_bytes(denoiser, setting.averaged)
         counted = asdict(setting) | {"parameters": count_parameters(denoiser), **kept, "untraced": None}
+        counted["time_embedding"] = time_embedding(denoiser)
         try:
             traced = trace(denoiser, setting, recipe)
         except Exception as error:
@@ -159,6 +160,13 @@ def count_parameters(denoiser: nn.Module) -> dict[str, int | None]:
     if not isinstance(tau, nn.Module):
         return {"total": total, "unet": None, "tau": None}
     return {"total": total, "unet": total - trainable(tau), "tau": trainable(tau)}
+
+
+def time_embedding(denoiser: nn.Module) -> dict[str, int] | None:
+    """The first linear layer below a module whose name speaks of time: it takes the sines and cosines."""
+    layers = (m for name, m in denoiser.named_modules() if "time" in name and isinstance(m, nn.Linear))
+    first = next(layers, None)
+    return None if first is None else {"frequencies": first.in_features, "width": first.out_features}
 
 
 def trainable(module: nn.Module) -> int:

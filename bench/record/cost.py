@@ -58,6 +58,13 @@ class Attention(Part):
     kind: Literal["self", "cross"]
 
 
+class TimeEmbedding(Part):
+    """Of the timestep: how many sines and cosines, and the width of what is made of them."""
+
+    frequencies: Count
+    width: Count
+
+
 class Cost(Part):
     """What a training step costs, accounted and not measured."""
 
@@ -76,6 +83,7 @@ class Cost(Part):
     gradients_bytes: Count
     ema_bytes: Count
     attention: list[Attention]
+    time_embedding: TimeEmbedding | None = None  # None: none was found by its name
     untraced: str | None  # why the step could not be followed: then the rest is None
     activations: Activations | None
     predicted_peak: PredictedPeak | None

@@ -72,8 +72,7 @@ def beyond(best: float | None, grid: list[float]) -> list[float]:
         return []
     steps = [float(f"{digit}e{power}") for power in range(-8, 3) for digit in (1, 3)]
     near = 1.01 * best, best / 1.01
-    found = [s for s in steps if s > near[0]][:1] if best == grid[-1] else [s for s in steps if s < near[1]][-1:]
-    return found
+    return [s for s in steps if s > near[0]][:1] if best == grid[-1] else [s for s in steps if s < near[1]][-1:]
 
 
 def trial_of(config: RunConfig, rate: float, parts: Split, out: Path) -> dict[str, Any]:
