@@ -60,15 +60,20 @@ def trained(job: Job, parts: Split, stopping: Stopping, neighbours: Neighbours, 
     neighbours.count_in(run.log)
     if distributed.rank() == 0:
         write_asked(job.folder.test, parts.test)
-    ends = run.trainer.ends
+    train(run)
+    return run.trainer
+
+
+def train(run: Run) -> None:
+    """Train to the last budget, from wherever the trainer stands."""
+    ends, plan = run.trainer.ends, run.job.run.recipe.optimisation
     while len(run.log.points) < len(ends):
         end = ends[len(run.log.points)]
         if run.log.falling is None:
-            train_until(run, decay_start(job.run.recipe.optimisation, end), branch=False)
+            train_until(run, decay_start(plan, end), branch=False)
             begin_branch(run, end, last=end == ends[-1])
         train_until(run, end, branch=end != ends[-1])
         finish(run, end, last=end == ends[-1])
-    return run.trainer
 
 
 def begin_branch(run: Run, end: int, last: bool) -> None:
