@@ -69,7 +69,7 @@ def macro(values: dict[str, float | None]) -> float | None:
 def macro_of(right: np.ndarray, shown: np.ndarray) -> float:
     """Mean over attributes of the share that is right where it can be seen; both (N, A)."""
     seen = shown.sum(0)
-    return float(((right & shown).sum(0)[seen > 0] / seen[seen > 0]).mean())
+    return float(((right * shown).sum(0)[seen > 0] / seen[seen > 0]).mean())
 
 
 def macro_interval(right: np.ndarray, shown: np.ndarray) -> list[float] | None:

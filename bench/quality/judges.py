@@ -20,8 +20,10 @@ from bench.quality import defects
 from bench.quality.artefacts import edges_of, measure_artefacts, planes, reference
 from bench.quality.attributes import classifier_bounds, hairstyle_of, measure_attributes
 from bench.quality.classifier import AttributeClassifier, ClassifierConfig, cached_classifier
-from bench.quality.distance import frechet_distance, kernel_distance, measure_memorisation, precision_recall
+from bench.quality.distance import frechet_distance, precision_recall
 from bench.quality.features import EFFICIENTNET
+from bench.quality.kernel_distance import kernel_distance
+from bench.quality.measured_distance import measure_memorisation
 from bench.quality.palette import learn_palette, to_lab
 from bench.quality.score import TRAIN_REFERENCE, Extraction
 

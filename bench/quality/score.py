@@ -16,11 +16,13 @@ from bench.quality import interval
 from bench.quality.artefacts import Reference, first, measure_artefacts, reference
 from bench.quality.attributes import classifier_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
 from bench.quality.classifier import AttributeClassifier
-from bench.quality.distance import RESAMPLES, frechet, measure_distance, measure_memorisation, moments
+from bench.quality.distance import frechet, moments
 from bench.quality.features import EFFICIENTNET, cached_features, extract, extractor_label
+from bench.quality.measured_distance import measure_distance, measure_memorisation
 from bench.quality.palette import learn_palette
 
 TRAIN_REFERENCE = 10_000  # training images among which neighbours are looked for, at most
+RESAMPLES = 100  # of two sets of samples: enough for a standard deviation to a tenth of itself
 ACCURACY_TOLERANCE, FRECHET_TOLERANCE = 0.01, 0.05  # a fast sampler may differ by so much from the full one
 Advance = Callable[[int], None]
 

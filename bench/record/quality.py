@@ -49,12 +49,20 @@ class Extractor(Part):
 
 
 class KernelDistance(Part):
-    """KID."""
+    """KID over all images; of older records, a mean over subsets."""
 
     value: Number
-    sd: Number  # over subsets
-    subsets: Count
-    subset_size: Count
+    interval: Interval | None = None  # over both sides
+    sd: Number | None = None  # over subsets
+    subsets: Count | None = None
+    subset_size: Count | None = None
+
+
+class Extrapolated(Part):
+    """What endless many images would have, with the interval over both sides."""
+
+    value: Number
+    interval: Interval
 
 
 class PrecisionRecall(Part):
@@ -69,7 +77,9 @@ class Distance(Extractor):
     frechet_distance: Number
     interval: Interval
     floor: Number | None  # of as many real training images; None where the conditions are the very ones asked
+    floor_interval: Interval | None = None  # over those training images
     ratio_to_floor: Number | None
+    unlimited: Extrapolated | None = None  # the distance, extrapolated; None: of too few images, or of an older record
     kid: KernelDistance | None
     precision_recall: PrecisionRecall | None
     real: Count
