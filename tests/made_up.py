@@ -112,6 +112,15 @@ def attributes_of(accuracy):
     }  # fmt: skip
 
 
+def exact_of(accuracy):
+    right = {"accuracy": accuracy, "interval": around(accuracy), "ceiling": 1.0, "chance": 0.1, "normalised": None}
+    return {
+        "all_right": estimate(accuracy / 2),
+        "macro": right,
+        "per_attribute": {name: right | {"scored": 8} for name in ("top", "eyes")},
+    }
+
+
 def quality_of(accuracy, seconds):
     """Made-up measurements of quality."""
     distance = LABEL | {
@@ -149,6 +158,8 @@ def quality_of(accuracy, seconds):
         },
         "attributes": attributes_of(accuracy),
         "artefacts": artefacts,
+        "paired": {"colour": estimate(20 * (1 - accuracy)), "structure": estimate(accuracy)},
+        "exact": exact_of(accuracy),
         "guidance": [brief(accuracy - abs(g - 2) / 100, 50.0 + g) | {"guidance": g, "artefacts": artefacts}
                      for g in (0.0, 2.0, 9.0)],
         "sampler": {

@@ -17,9 +17,11 @@ from bench.record.quality import (
     Attributes,
     CurvePoint,
     Distance,
+    Exact,
     GuidancePoint,
     Judge,
     Memorisation,
+    Paired,
     Samplers,
 )
 
@@ -79,6 +81,8 @@ class Measurements(Part):
     judge: Judge | None = None
     attributes: Attributes | None = None
     artefacts: Artefacts | None = None
+    paired: Paired | None = None
+    exact: Exact | None = None
     guidance: list[GuidancePoint] = []
     sampler: Samplers | None = None
     curve: list[CurvePoint] = []

@@ -158,6 +158,21 @@ class AttributeAccuracy(Accuracy):
     left_out: Count | None = None
 
 
+class Exact(Part):
+    """How many of the attributes asked for are right, by the exact judge: the nearest drawing of all."""
+
+    all_right: Estimate | None
+    macro: Accuracy
+    per_attribute: dict[str, AttributeAccuracy]
+
+
+class Paired(Part):
+    """Samples against the true pictures of their conditions."""
+
+    colour: Estimate | None  # difference, ΔE
+    structure: Estimate | None  # similarity, SSIM
+
+
 class Kinds(Part):
     colour: Estimate | None
     shape: Estimate | None
