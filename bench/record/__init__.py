@@ -17,9 +17,11 @@ from bench.record.quality import (
     Attributes,
     CurvePoint,
     Distance,
+    Exact,
     GuidancePoint,
     Judge,
     Memorisation,
+    Paired,
     Samplers,
 )
 
@@ -81,6 +83,9 @@ class Measurements(Part):
     judge: Judge | None = None
     attributes: Attributes | None = None
     artefacts: Artefacts | None = None
+    primary: str | None = None  # the measure that was declared to count most, before anything was measured
+    paired: Paired | None = None
+    exact: Exact | None = None
     guidance: list[GuidancePoint] = []
     sampler: Samplers | None = None
     curve: list[CurvePoint] = []

@@ -18,6 +18,7 @@ from bench.environment import environment, load_average, training_code
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
+from bench.render.table.measures import PRIMARY
 from bench.runs.evaluation import classifier_of, draw_all, score
 from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
 from bench.runs.neighbours import Neighbours
@@ -89,7 +90,7 @@ def scored(
     images = show_samples(job.folder, job.run, main.images, asked)
     denoiser, device, layout = trainer.raw(), trainer.accelerator.device, trainer.memory_format  # the main model
     ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.validation, device, layout)
-    spent = {"training": log, "sampling": sampling_log(main), "ignores_condition": ignores}
+    spent = {"training": log, "sampling": sampling_log(main), "ignores_condition": ignores, "primary": PRIMARY}
     found = declared(cost | measured_before(job) | spent | quality)
     if job.pictures:
         classifier = classifier_of(job, parts)
