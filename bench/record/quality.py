@@ -18,6 +18,13 @@ class Estimate(Part):
     of: Count  # so many samples
 
 
+class Paired(Part):
+    """Samples against the true pictures of their conditions."""
+
+    colour: Estimate | None  # difference, ΔE
+    structure: Estimate | None  # similarity, SSIM
+
+
 class AgainstReal(Estimate):
     """A mean difference to the real images of the same conditions."""
 
@@ -103,6 +110,9 @@ class Brief(Extractor):
     """What a few samples scored."""
 
     samples: Count
+    paired: Paired | None = None
+    all_right: Estimate | None = None  # by the exact judge
+    exact: Estimate | None = None  # its accuracy
     accuracy: Number | None
     accuracy_interval: Interval | None
     frechet_distance: Number
@@ -144,6 +154,9 @@ class CurvePoint(Part):
     training_flop: Number | None
     validation_loss: MeanLosses
     samples: Count | None = None
+    paired: Paired | None = None
+    all_right: Estimate | None = None  # by the exact judge
+    exact: Estimate | None = None  # its accuracy
     accuracy: Number | None = None
     accuracy_interval: Interval | None = None
     frechet_distance: Number | None = None
@@ -195,13 +208,6 @@ class Exact(Part):
     per_attribute: dict[str, ExactAttribute]
     agreement: Estimate | None  # of exact judge and classifier
     look_alike: dict[str, list[LookAlike]]
-
-
-class Paired(Part):
-    """Samples against the true pictures of their conditions."""
-
-    colour: Estimate | None  # difference, ΔE
-    structure: Estimate | None  # similarity, SSIM
 
 
 class Kinds(Part):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bench.record import CurvePoint, GuidancePoint, Record
 from bench.record.cost import Cost
-from bench.record.quality import AttributeAccuracy
+from bench.record.quality import AttributeAccuracy, Estimate
 from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
 from bench.render.table.column import Column
 from bench.render.table.numbers import artefact
@@ -20,8 +20,8 @@ AXES: tuple[tuple[Callable[[CurvePoint], float | None], float, str], ...] = (
     (lambda point: point.training_flop, 1e15, "PFLOP of training"),
 )
 MEASURES: tuple[tuple[Callable[[CurvePoint], float | None], str], ...] = (
-    (lambda point: point.accuracy, "attribute accuracy ↑"),
-    (lambda point: point.frechet_distance, "Fréchet distance, few samples ↓"),
+    (lambda point: estimated(point.paired.colour if point.paired else None), "paired colour difference ΔE ↓"),
+    (lambda point: estimated(point.all_right), "all attributes right ↑"),
 )
 SWEPT: tuple[tuple[str, Callable[[GuidancePoint], float | None]], ...] = (
     ("accuracy ↑", lambda point: point.accuracy),
@@ -29,6 +29,10 @@ SWEPT: tuple[tuple[str, Callable[[GuidancePoint], float | None]], ...] = (
     ("stray pixels, share ↓", artefact(lambda a: a.stray_pixels)),
     ("saturation against real, chroma", artefact(lambda a: a.saturation)),
 )
+
+
+def estimated(found: Estimate | None) -> float | None:
+    return None if found is None else found.value
 
 
 class Kind(NamedTuple):
@@ -80,7 +84,7 @@ def write_plots(out: Path, made: list[Column]) -> list[str]:
 
 
 def draw_curves(made: list[Column]) -> Figure:
-    """Accuracy and Fréchet distance by images, seconds and FLOPs."""
+    """Paired colour difference and share all right, by images, seconds and FLOPs: a finished model at each point."""
     figure = blank(12, 6.5)
     panels = figure.subplots(len(MEASURES), len(AXES), sharey="row")
     for row, (measure, words) in zip(panels, MEASURES, strict=True):
@@ -222,9 +226,10 @@ def full_activations(record: Record) -> bool:
 
 PLOTS = (
     Plot(
-        "curves", "Quality after every epoch, by images seen, time and arithmetic",
-        "Line charts: attribute accuracy and Fréchet distance after every epoch, by images seen, by minutes of "
-        "training and by arithmetic; a line a contestant, its seeds as a band.", lambda r: bool(r.measurements.curve),
+        "curves", "Quality of finished models, by images seen, time and arithmetic",
+        "Line charts: paired colour difference and share of samples with all attributes right, by images seen, by "
+        "minutes of training and by arithmetic; a point is a finished model, a line a contestant, its seeds a band.",
+        lambda r: any(point.paired for point in r.measurements.curve),
         draw_curves,
     ),
     Plot(

@@ -1,28 +1,23 @@
-"""The rows of quality: distances, conditions, the blog post's words measured, and equal budgets."""
+"""The rows of quality: distances, conditions, and the blog post's words measured."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from bench.record import CurvePoint, Record
 from bench.record.quality import Artefacts, Attributes, Estimate, MacroReadings, MeanLosses, Samplers
+from bench.render.table.budget_rows import budget_rows
 from bench.render.table.column import Column
-from bench.render.table.comparability import alike, reference_of
-from bench.render.table.distance_rows import FRECHET, distance_rows, snake
+from bench.render.table.distance_rows import distance_rows, snake
 from bench.render.table.row import (
     Estimated,
-    RestsOn,
     Row,
     Section,
     decimals,
-    duration,
     estimate,
     resting_on,
     share,
     within,
 )
-
-ROUNDING = 1.05  # of an equal budget: epochs end where they end
 
 
 def quality_rows(columns: list[Column]) -> list[Row]:
@@ -35,7 +30,7 @@ def quality_rows(columns: list[Column]) -> list[Row]:
         *ARTEFACT_ROWS,
         *LOSS_ROWS,
         *SWEEP_ROWS,
-        *equal_rows(records, reference_of(columns)),
+        *budget_rows(records),
     ]
 
 
@@ -179,62 +174,3 @@ def bounds(records: list[Record], name: str) -> str:
     rows = [row for record in records if (a := attributes(record)) and (row := a.per_attribute.get(name))]
     found = {(r.ceiling, r.chance) for r in rows if r.ceiling is not None and r.chance is not None}
     return f" (ceiling {(b := found.pop())[0]:.3f}, chance {b[1]:.3f})" if len(found) == 1 else ""
-
-
-class Budget(NamedTuple):
-    """What may be made equal: how a point of the curve tells how much of it is spent, and how it is written."""
-
-    word: str
-    spent: Callable[[CurvePoint], float | None]
-    write: Callable[[float], str]
-    rests_on: RestsOn
-
-
-def petaflop(flop: float) -> str:
-    return f"{flop / 1e15:.3g} PFLOP"
-
-
-TIME = Budget("time", lambda point: point.seconds, duration, "time")
-COMPUTE = Budget("compute", lambda point: point.training_flop, petaflop, "classifier")
-OF_CURVE = "the last point of the curve within the budget, from few samples, its learning rate perhaps still high"
-
-
-def equal_rows(records: list[Record], reference: Record) -> list[Row]:
-    """Accuracy and Fréchet distance after equal time and equal compute, read off the curves of several contestants.
-
-    Only of records that compare with the reference: what does not has no cell.
-    """
-    done = [r for r in records if r.status == "done" and r.measurements.curve and alike("classifier", r, reference)]
-    timed = [record for record in done if alike("time", record, reference)]
-    return [*equal_budget_rows(timed, TIME), *equal_budget_rows(done, COMPUTE)]
-
-
-def equal_budget_rows(records: list[Record], kind: Budget) -> list[Row]:
-    """The rows after an equal budget of time or compute; none where only one contestant has a curve."""
-    budget = equal_budget(records, kind) if len({record.run.contestant for record in records}) > 1 else None
-    if budget is None:
-        return []
-    count = records[0].measurements.curve[-1].samples
-    key, label = f"after_equal_{kind.word}", f"after equal {kind.word} ({kind.write(budget)})"
-    members, most = {id(record) for record in records}, ROUNDING * budget
-
-    def last(record: Record) -> CurvePoint | None:
-        """The last point of the curve that lies within the budget."""
-        curve = record.measurements.curve if id(record) in members else []
-        return next((p for p in reversed(curve) if (spent := kind.spent(p)) is not None and spent <= most), None)
-
-    row = partial(Row, Section.BUDGET)
-    return resting_on(kind.rests_on, [
-        row(f"accuracy_{key}", f"accuracy ({count} samples) {label}", within(last, lambda p: p.accuracy), decimals(3),
-            "higher", OF_CURVE, interval=within(last, lambda p: p.accuracy_interval)),
-        row(f"{FRECHET}_{key}", f"Fréchet distance (EfficientNet-Lite0, {count} samples) {label}",
-            within(last, lambda p: p.frechet_distance), decimals(1), "lower", OF_CURVE),
-        row(f"epochs_{key}", f"epochs {label}", within(last, lambda p: p.epoch), decimals(1)),
-    ])  # fmt: skip
-
-
-def equal_budget(records: list[Record], kind: Budget) -> float | None:
-    """What the thriftiest has spent at its end."""
-    spent = [kind.spent(record.measurements.curve[-1]) for record in records]
-    known = [each for each in spent if each is not None]
-    return min(known) if len(known) == len(spent) else None

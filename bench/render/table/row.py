@@ -25,7 +25,7 @@ class Section(Enum):
     ATTRIBUTES = "What was asked for"
     ARTEFACTS = "Background, colour and shape"
     SAMPLING = "Loss, guidance and sampler"
-    BUDGET = "After equal time and compute"
+    BUDGET = "At other budgets"
 
     @property
     def key(self) -> str:

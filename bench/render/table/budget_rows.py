@@ -1,0 +1,61 @@
+"""The rows of quality at every other budget: each a finished model's, so that all columns are finished too."""
+
+from collections.abc import Callable
+from functools import partial
+
+from bench.config import Budget
+from bench.record import Record
+from bench.record.quality import CurvePoint, Estimate
+from bench.render.table.row import RestsOn, Row, Section, decimals, duration, share, within
+
+WORDS: dict[str, Callable[[float], str]] = {
+    "images": lambda amount: f"{amount:,.0f} images",
+    "seconds": lambda amount: f"equal time ({duration(amount)})",
+    "pflop": lambda amount: f"equal compute ({amount:g} PFLOP)",
+}
+
+
+def budget_rows(records: list[Record]) -> list[Row]:
+    """The rows of every budget but the first, which the rest of the table tells of."""
+    asked = dict.fromkeys(budget for record in records for budget in record.run.sizes.budgets[1:])
+    return [row for budget in asked for row in rows_at(budget, fewest_samples(records))]
+
+
+def fewest_samples(records: list[Record]) -> int | None:
+    found = [n for record in records for point in record.measurements.curve if (n := point.samples) is not None]
+    return min(found, default=None)
+
+
+def rows_at(budget: Budget, samples: int | None) -> list[Row]:
+    """Paired error, attributes and loss of the models that were finished at one budget."""
+    key, after = f"{budget.kind}_{budget.amount:g}".replace(".", "_"), f"after {WORDS[budget.kind](budget.amount)}"
+    rests_on: RestsOn = "time" if budget.kind == "seconds" else "samples"
+    meaning = f"of the model whose learning rate had fallen to zero then; {samples} samples"
+
+    def point(record: Record) -> CurvePoint | None:
+        return next((each for each in record.measurements.curve if str(budget) in each.budgets), None)
+
+    def of_point(
+        name: str, label: str, read: Callable[[CurvePoint], Estimate | None], write: Callable[[float], str], better: str
+    ) -> Row:
+        found = within(point, read)
+        return Row(
+            Section.BUDGET, f"{name}_at_{key}", f"{label} {after}", within(found, lambda e: e.value), write, better,
+            meaning, interval=within(found, lambda e: e.interval), rests_on=rests_on,
+        )  # fmt: skip
+
+    row = partial(Row, Section.BUDGET, rests_on=rests_on)
+    return [
+        of_point("paired_colour", "paired colour difference ΔE", lambda p: p.paired.colour if p.paired else None, decimals(2),
+                 "lower"),
+        of_point("all_right", "all attributes right", lambda p: p.all_right, share, "higher"),
+        of_point("exact_accuracy", "attribute accuracy, exact", lambda p: p.exact, decimals(3), "higher"),
+        row(f"loss_at_{key}", f"validation loss {after}", within(point, validation_loss), decimals(4), "lower",
+            "averaged weights, on images that are never scored"),
+        row(f"images_at_{key}", f"images seen {after}", within(point, lambda p: p.images), lambda n: f"{n:,.0f}"),
+    ]  # fmt: skip
+
+
+def validation_loss(point: CurvePoint) -> float:
+    losses = point.validation_loss
+    return losses.raw if losses.averaged is None else losses.averaged
