@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.cost import machine, probe, steps
-from bench.quality import distance, interval
+from bench.quality import interval, score
 from bench.quality.features import EfficientNetLite0
 
 LESS: list[tuple[Any, str, Any]] = [
     (interval.resampled, "__defaults__", (20, None)),  # resamples of an interval
-    (distance, "RESAMPLES", 10),
+    (score, "RESAMPLES", 10),
     (machine, "TIMES", 1),  # that a peak is measured
     (probe, "ROUNDS", {"cpu": 1}),
     (steps, "FEWEST", 1),

@@ -113,11 +113,15 @@ def attributes_of(accuracy):
 
 
 def exact_of(accuracy):
-    right = {"accuracy": accuracy, "interval": around(accuracy), "ceiling": 1.0, "chance": 0.1, "normalised": None}
     return {
+        "samples": 8,
         "all_right": estimate(accuracy / 2),
-        "macro": right,
-        "per_attribute": {name: right | {"scored": 8} for name in ("top", "eyes")},
+        "macro": estimate(accuracy),
+        "chance": 0.1,
+        "shuffled": 0.12,
+        "per_attribute": {name: estimate(accuracy) | {"chance": 0.1} for name in ("top", "eyes")},
+        "agreement": estimate(0.9),
+        "look_alike": {"eyes": [{"variants": ["cry", "default"], "pictures": 2}]},
     }
 
 

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,17 +96,23 @@ def render(request: DataRequest) -> AvatarSet:
     if request.images < 2:
         raise BadInput(f"--images {request.images} is too few: at least 2")
     labels = avataaars.draw_labels(request.images)
-    draw = functools.partial(avataaars.render, size=request.image_size)
-    if len(labels) < ALONE:
-        pictures = [draw(label) for label in labels]
-    else:
-        with pool() as workers, display("data") as show:
+    with display("data") if len(labels) >= ALONE else nullcontext() as show:
+        if show is not None:
             show.phase("drawing avatars", len(labels))
-            pictures = []
-            for picture in workers.map(draw, labels, chunksize=32):
-                pictures.append(picture)
-                show.advance()
-    return from_arrays(np.stack(pictures), avataaars.codes(labels), avataaars.schema(), AVATAAARS)
+        pictures = draw(labels, request.image_size, (lambda _: None) if show is None else show.advance)
+    return from_arrays(pictures, avataaars.codes(labels), avataaars.schema(), AVATAAARS)
+
+
+def draw(labels: list[dict[str, str]], size: int, advance: Callable[[int], None] = lambda n: None) -> np.ndarray:
+    """Avatars by their labels, uint8 (N, size, size, 3): many on all cores, few in this process."""
+    one = functools.partial(avataaars.render, size=size)
+    pictures = np.empty((len(labels), size, size, 3), np.uint8)
+    with pool() if len(labels) >= ALONE else nullcontext() as workers:
+        drawn = map(one, labels) if workers is None else workers.map(one, labels, chunksize=32)
+        for i, picture in enumerate(drawn):
+            pictures[i] = picture
+            advance(1)
+    return pictures
 
 
 def read(request: DataRequest) -> AvatarSet:

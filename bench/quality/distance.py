@@ -1,20 +1,17 @@
-"""How far the samples are from held-out real images: Fréchet distance, KID, precision and recall."""
+"""How far two sets of features are apart: Fréchet distance with its interval, precision and recall."""
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
+from scipy.stats import norm
 from torch import Tensor
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
 from bench.errors import BadInput
 from bench.quality import interval
 
-RESAMPLES = 100  # enough for a standard deviation to a tenth of itself
-KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000
 NEIGHBOURS = 3  # of precision and recall
 
 
@@ -70,44 +67,33 @@ def reference_frechet_distance(real: Tensor, generated: Tensor) -> float:
     return max(0.0, fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID])
 
 
+def standard_error(fixed: Moments, drawn: Tensor) -> float:
+    """Standard error of the Fréchet distance over the images `drawn` (N, D), the other side being as it is.
+
+    By the infinitesimal jackknife: how the distance changes with the weight of each image. Of the trace of
+    (Σa Σb)^½ that is, for image i, half of n times the i-th diagonal element of (Bc Σa Bcᵀ)^½, where Bᵀ B = Σb.
+    """
+    mean = drawn.double().mean(0)
+    centred = drawn.double() - mean
+    product = fixed.factor @ centred.T / (len(drawn) - 1) ** 0.5  # (R, N)
+    effects = centred.square().sum(1) - len(drawn) * root_diagonal(product) + 2 * centred @ (mean - fixed.mean)
+    return (effects.std() / len(drawn) ** 0.5).item()
+
+
+def root_diagonal(product: Tensor) -> Tensor:
+    """The diagonal (N,) of (Pᵀ P)^½, of a matrix P (R, N): by the smaller of its two Gram matrices."""
+    if product.shape[1] <= product.shape[0]:
+        values, vectors = torch.linalg.eigh(product.T @ product)
+        return vectors.square() @ values.clamp(min=0).sqrt()
+    values, vectors = torch.linalg.eigh(product @ product.T)
+    roots = values.clamp(min=max(values[-1].item() * 1e-15, 1e-300)).sqrt()
+    return (product.T @ vectors).square() @ (1 / roots)
+
+
 def frechet_interval(real: Tensor, generated: Tensor, around: float) -> list[float]:
-    """95 % interval of the distance over the generated images: bootstrap, centred on the distance itself."""
-    reference, features = moments(real), generated.double()
-    # Features meet the real side's factor once; a resample then only picks columns.
-    projected = reference.factor @ features.T  # (R, N)
-    squares = features.square().sum(1)
-
-    def resampled(rows: np.ndarray) -> float:
-        chosen = torch.from_numpy(rows)
-        mean = features[chosen].mean(0)
-        cross = projected[:, chosen] - (reference.factor @ mean)[:, None]
-        freedom = len(rows) - 1
-        variance = (squares[chosen].sum() - len(rows) * mean.square().sum()) / freedom
-        small = cross @ cross.T if cross.shape[0] < cross.shape[1] else cross.T @ cross
-        shared = torch.linalg.eigvalsh(small / freedom).clamp(min=0).sqrt().sum()
-        return ((reference.mean - mean).square().sum() + reference.variance + variance - 2 * shared).item()
-
-    return interval.resampled(len(features), resampled, RESAMPLES, around)
-
-
-def kernel_distance(real: Tensor, generated: Tensor) -> dict[str, Any] | None:
-    """KID by torch-fidelity, with its standard deviation over subsets of half the images; None below four."""
-    size = min(KID_SUBSET_SIZE, min(len(real), len(generated)) // 2)
-    if size < 2:
-        return None
-    found = kid_features_to_metric(
-        generated.double(),
-        real.double(),
-        kid_subsets=KID_SUBSETS,
-        kid_subset_size=size,
-        verbose=False,
-    )
-    return {
-        "value": found[KEY_METRIC_KID_MEAN],
-        "sd": found[KEY_METRIC_KID_STD],
-        "subsets": KID_SUBSETS,
-        "subset_size": size,
-    }
+    """95 % interval of the distance that this many generated images have, over these images."""
+    scale = max(standard_error(moments(real), generated), 1e-300)
+    return [float(edge) for edge in norm.interval(interval.CONFIDENCE, loc=around, scale=scale)]
 
 
 def precision_recall(real: Tensor, generated: Tensor) -> dict[str, Any] | None:
@@ -119,53 +105,4 @@ def precision_recall(real: Tensor, generated: Tensor) -> dict[str, Any] | None:
         "neighbours": NEIGHBOURS,
         "precision": interval.share(round(found[KEY_METRIC_PRECISION] * len(generated)), len(generated)),
         "recall": interval.share(round(found[KEY_METRIC_RECALL] * len(real)), len(real)),
-    }
-
-
-def measure_distance(real: Tensor, generated: Tensor, train: Tensor | None) -> dict[str, Any]:
-    """All distances between feature sets (N, D): held-out real, generated, and real training images.
-
-    The floor is the distance of as many training images as were generated: what other real images get. There is
-    none without `train`, where the real side has the very conditions that were asked.
-    """
-    distance = reference_frechet_distance(real, generated)
-    floor = None
-    if train is not None and len(train) >= len(generated):
-        floor = frechet_distance(real, train[: len(generated)])
-    return {
-        "frechet_distance": distance,
-        "interval": frechet_interval(real, generated, distance),
-        "floor": floor,
-        "ratio_to_floor": distance / floor if floor else None,
-        "kid": kernel_distance(real, generated),
-        "precision_recall": precision_recall(real, generated),
-        "real": len(real),
-        "generated": len(generated),
-        "split": "held-out, the conditions asked" if train is None else "held-out, other conditions",
-        "rank_deficient": min(len(real), len(generated)) <= real.shape[1],
-    }
-
-
-NEAR = 0.05  # this share of the held-out real images counts as near to a training image
-ALARM = 0.10  # more samples than this as near as those, beyond the interval: they are copies
-LEAST = 40  # held-out images: of fewer, the nearest twentieth is one or none
-CHUNK = 1024
-
-
-def nearest(features: Tensor, train: Tensor) -> Tensor:
-    """Distance (N,) of each feature (N, D) to the nearest of the training images' (M, D)."""
-    return torch.cat([torch.cdist(rows, train).amin(1) for rows in features.split(CHUNK)])
-
-
-def measure_memorisation(generated: Tensor, held_out: Tensor, train: Tensor) -> dict[str, Any]:
-    """Are the samples nearer to training images than images are that no training ever saw?"""
-    ours, theirs = nearest(generated, train), nearest(held_out, train)
-    closer = interval.share(int((ours <= theirs.quantile(NEAR)).sum()), len(ours))
-    return {
-        "median_ratio": (ours.median() / theirs.median()).item() if theirs.median() > 0 else None,
-        "closer": closer,
-        "expected": NEAR,
-        "flagged": closer["interval"][0] > ALARM if len(held_out) >= LEAST else None,
-        "train": len(train),
-        "held_out": len(held_out),
     }

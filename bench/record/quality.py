@@ -49,12 +49,20 @@ class Extractor(Part):
 
 
 class KernelDistance(Part):
-    """KID."""
+    """KID over all images; of older records, a mean over subsets."""
 
     value: Number
-    sd: Number  # over subsets
-    subsets: Count
-    subset_size: Count
+    interval: Interval | None = None  # over both sides
+    sd: Number | None = None  # over subsets
+    subsets: Count | None = None
+    subset_size: Count | None = None
+
+
+class Extrapolated(Part):
+    """What endless many images would have, with the interval over both sides."""
+
+    value: Number
+    interval: Interval
 
 
 class PrecisionRecall(Part):
@@ -69,7 +77,9 @@ class Distance(Extractor):
     frechet_distance: Number
     interval: Interval
     floor: Number | None  # of as many real training images; None where the conditions are the very ones asked
+    floor_interval: Interval | None = None  # over those training images
     ratio_to_floor: Number | None
+    unlimited: Extrapolated | None = None  # the distance, extrapolated; None: of too few images, or of an older record
     kid: KernelDistance | None
     precision_recall: PrecisionRecall | None
     real: Count
@@ -124,9 +134,11 @@ class MeanLosses(Part):
 
 
 class CurvePoint(Part):
-    """After an epoch; the samples' scores are None where these are gone."""
+    """A finished model, at a budget; in older records an unfinished one, after an epoch."""
 
-    epoch: Count
+    epoch: Number  # passes over the training images
+    steps: Count | None = None  # None: unfinished
+    budgets: list[str] = []  # that it keeps, as `images=32000`
     images: Count
     seconds: Number  # of training alone
     training_flop: Number | None
@@ -158,12 +170,31 @@ class AttributeAccuracy(Accuracy):
     left_out: Count | None = None
 
 
+class ExactAttribute(Estimate):
+    """The share of samples that show one attribute as asked."""
+
+    chance: Number  # of a variant named at random
+    agreement: Estimate | None = None  # of exact judge and classifier
+
+
+class LookAlike(Part):
+    """Two variants that look the same at this size, and in how many of the pictures judged."""
+
+    variants: list[str]
+    pictures: Count
+
+
 class Exact(Part):
     """How many of the attributes asked for are right, by the exact judge: the nearest drawing of all."""
 
-    all_right: Estimate | None
-    macro: Accuracy
-    per_attribute: dict[str, AttributeAccuracy]
+    samples: Count
+    all_right: Estimate  # the share of which every attribute is right
+    macro: Estimate
+    chance: Number
+    shuffled: Number | None  # of real images of other conditions
+    per_attribute: dict[str, ExactAttribute]
+    agreement: Estimate | None  # of exact judge and classifier
+    look_alike: dict[str, list[LookAlike]]
 
 
 class Paired(Part):

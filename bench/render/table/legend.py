@@ -8,6 +8,7 @@ from bench.render.table.column import Column
 from bench.render.table.comparability import comparability_notes, machine_name, reference_of
 from bench.render.table.measures import MEASURES, PRIMARY_MEASURE
 from bench.render.table.row import MISSING
+from bench.render.table.scaling import scaling_notes
 
 GUESS = 0.25  # share of the way from chance to no mistake below which a classifier hardly does more than guess
 BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
@@ -59,6 +60,7 @@ def legend(made: list[Column]) -> list[str]:
         *ignoring_notes(records),
         *missing_notes(records),
         *(f"{column.title} is `{column.lead.run.contestant}`." for column in made if column.is_shortened),
+        *scaling_notes(records),
         environment_note(first),
         f"Made by `{first.command}`. {MISSING} means not measured.",
     ]
@@ -138,11 +140,17 @@ def resumed_elsewhere(records: list[Record]) -> list[str]:
 def training_note(record: Record, records: list[Record]) -> str:
     run, sizes = record.run, record.run.sizes
     seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
-    images = images_per_epoch(record)
+    rates = {r.run.contestant: f"{r.run.sizes.learning_rate:g}" for r in records}
+    budgets = ", ".join(map(str, sizes.budgets))
+    long = (
+        f"trained for {budgets} (the first one is scored in full), an epoch being {images_per_epoch(record)} images"
+        if budgets
+        else f"{sizes.epochs} epochs of {images_per_epoch(record)} images"
+    )
     return (
         f"Preset {run.preset}, recipe {run.recipe.name}, seed {seeds}: {sizes.image_size}×{sizes.image_size}, scale "
-        f"{sizes.scale:g} of the published channels, {sizes.epochs} epochs of {images} images in batches of "
-        f"{sizes.batch_size}."
+        f"{sizes.scale:g} of the published channels, {long}, in batches of {sizes.batch_size}. Learning rates: "
+        f"{', '.join(f'{name} {rate}' for name, rate in rates.items())}."
     )
 
 
@@ -154,8 +162,9 @@ def images_per_epoch(record: Record) -> str:
 def data_note(record: Record) -> str:
     data = record.data
     images, held_out, leaked = (MISSING if n is None else n for n in (data.images, data.held_out, data.leaked))
+    parts = "" if data.test is None else f" ({data.validation} for validation, {data.test} for the test)"
     return (
-        f"Data: {record.run.data}, {images} images, {held_out} held out, {leaked} of them also in training; "
+        f"Data: {record.run.data}, {images} images, {held_out} held out{parts}, {leaked} of them also in training; "
         f"content {record.run.data_hash[:12]}."
     )
 

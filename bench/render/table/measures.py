@@ -74,7 +74,7 @@ MEASURES = [
             decimals(3), "true structure", "untrue structure"),
     Measure("all_right", "all attributes right", value_of(within(exact, lambda e: e.all_right)), "higher", share,
             "all attributes right", "some attribute wrong"),
-    Measure("exact_accuracy", "attribute accuracy, exact", within(exact, lambda e: e.macro.accuracy), "higher",
+    Measure("exact_accuracy", "attribute accuracy, exact", value_of(within(exact, lambda e: e.macro)), "higher",
             decimals(3), "attributes as asked", "attributes not well captured"),
     # Distance to real images, and the classifier.
     Measure("kid", "KID × 1000", within(distance, lambda d: None if d.kid is None else d.kid.value), "lower",
@@ -111,4 +111,4 @@ def attribute_measures(records: list[Record]) -> list[Measure]:
 
 def attribute_measure(name: str) -> Measure:
     row = within(exact, lambda found: found.per_attribute.get(name))
-    return Measure(f"exact_accuracy_of_{snake(name)}", name, within(row, lambda r: r.accuracy), "higher", decimals(3))
+    return Measure(f"exact_accuracy_of_{snake(name)}", name, value_of(row), "higher", decimals(3))

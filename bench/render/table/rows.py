@@ -13,7 +13,11 @@ from bench.render.table.row import Row, Section, both, decimals, duration, milli
 from bench.render.table.verdict import verdict_rows
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW"}
-SCHEDULES = {"cosine": "cosine_schedule_with_warmup", "step": "StepLR"}
+SCHEDULES = {
+    "cosine": "cosine_schedule_with_warmup",
+    "step": "StepLR",
+    "decay": "constant_schedule_with_warmup, then to 0",
+}
 EXAMPLE = "example"  # the key of the row of pictures
 
 
