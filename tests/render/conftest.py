@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.config import Budget
 from tests.made_up import complete_record
 
 
@@ -12,7 +13,8 @@ def record(config):
     """A made-up but complete record: the renderer is tested here, not the measurements."""
 
     def make(contestant="scratch", seed=0, accuracy=0.8, **more):
-        run = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef")
+        sizes = replace(config.sizes, budgets=(Budget("images", 300), Budget("images", 200), Budget("seconds", 9)))
+        run = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef", sizes=sizes)
         return complete_record(run, accuracy, **more)
 
     return make

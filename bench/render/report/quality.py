@@ -30,15 +30,15 @@ def page(made: list[Column], missing: list[str]) -> str:
         "The numbers behind the [table](table.md); what each of them means stands in the README under *How to read the "
         "numbers*. A line of the pictures is a mean over seeds, the band their range; the tables are the first seed's.",
         *(f"- {note}" for note in comparability_notes(made)),
-        "## After every epoch",
+        "## After every budget",
         *plot("curves", missing),
-        f"From {few(first.curve)} samples, so Fréchet distances are higher than the table's and compare with each "
-        "other only; before the last epoch the learning rate is still high: compare the ends first.",
+        f"From {few(first.curve)} samples a point. Every point is a finished model: its learning rate had fallen to zero.",
         "## Attributes",
         *plot("attributes", missing),
         "## Guidance",
         *plot("guidance", missing),
-        f"From {few(first.guidance)} samples: the same note holds.",
+        f"From {few(first.guidance)} samples, so Fréchet distances are higher than the table's: compare them with each "
+        "other only.",
         *(part for each in guidance_numbers(made) for part in each.in_markdown()),
         "## Where in the noise",
         *plot("timesteps", missing),

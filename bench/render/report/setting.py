@@ -57,9 +57,9 @@ def quality_notes(columns: list[Column]) -> list[str]:
         return []
     curve, guidance = few(done[0].curve), few(done[0].guidance)
     return [
-        f"Curves are drawn from {curve} samples after every epoch, the guidance sweep from "
-        f"{guidance} at every scale: their Fréchet distances are higher than the comparison's and compare "
-        "with each other only. Before the last epoch the learning rate is still high: compare the ends first.",
+        f"Curves are drawn from {curve} samples of a finished model at every budget, the guidance sweep from "
+        f"{guidance} at every scale: its Fréchet distances are higher than the comparison's and compare with each "
+        "other only.",
         "A line of a plot is a mean over seeds, the band their range; tables of guidance and of confusions are the "
         "first seed's.",
     ]
