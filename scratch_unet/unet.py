@@ -138,10 +138,10 @@ class ScratchDenoiser(ModelMixin, ConfigMixin):
         self.tau = Tau(condition_width, max(2, round(CONTEXT_TOKENS * scale)), context_width)
         self.unet = UNet(
             channels=tuple(round(width * scale) for width in CHANNELS),
-            heads=max(1, round(HEADS * scale)),
+            heads=HEADS,  # at every scale: with one head the blog post's model never learned colours
             groups=round(GROUPS * scale),
             context_width=context_width,
-            time_frequencies=TIME_FREQUENCIES,
+            time_frequencies=round(TIME_FREQUENCIES * scale),
             time_width=round(TIME_WIDTH * scale),
         )
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from bench.config import MATCHED, PRESETS, RunConfig
-from bench.data.dataset import AvatarSet, Split, split
+from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
+from bench.data.splits import Split, split
 from tests.invoking import handlers_restored
 from tests.shared import all_finished, cache, finished, session_folder  # noqa: F401 - fixtures for all tests
 
@@ -60,7 +61,7 @@ def signals_are_taken_as_before():
 
 @pytest.fixture(scope="session")
 def avatars() -> AvatarSet:
-    return render(DataRequest("avataaars", images=120, image_size=16))
+    return render(DataRequest("avataaars", images=148, image_size=16))
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +75,7 @@ def config(avatars) -> RunConfig:
 
 
 def tiny_config(avatars: AvatarSet) -> RunConfig:
-    sizes = replace(PRESETS["smoke"], image_size=16, scale=TINY, images=120, epochs=3, batch_size=16, samples=8)
+    sizes = replace(PRESETS["smoke"], image_size=16, scale=TINY, images=148, epochs=3, batch_size=16, samples=8)
     return RunConfig(
         contestant="scratch",
         seed=0,

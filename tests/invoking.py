@@ -23,7 +23,7 @@ warm.PRELOAD = "tests.preload"  # of what this process starts
 ROOT = Path(__file__).parents[1]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 TINY = [
-    "--image-size=16", "--scale=0.03125", "--images=60", "--epochs=2", "--batch-size=16", "--samples=4",
+    "--image-size=16", "--scale=0.03125", "--images=74", "--epochs=2", "--batch-size=16", "--samples=4",
     "--curve-samples=4", "--sweep-samples=2", "--judge-steps=3", "--device=cpu",
 ]  # fmt: skip
 WHOLE = [*TINY, "--full-samples=2"]  # by all 300 steps of the schedule

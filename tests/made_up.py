@@ -112,6 +112,19 @@ def attributes_of(accuracy):
     }  # fmt: skip
 
 
+def exact_of(accuracy):
+    return {
+        "samples": 8,
+        "all_right": estimate(accuracy / 2),
+        "macro": estimate(accuracy),
+        "chance": 0.1,
+        "shuffled": 0.12,
+        "per_attribute": {name: estimate(accuracy) | {"chance": 0.1} for name in ("top", "eyes")},
+        "agreement": estimate(0.9),
+        "look_alike": {"eyes": [{"variants": ["cry", "default"], "pictures": 2}]},
+    }
+
+
 def quality_of(accuracy, seconds):
     """Made-up measurements of quality."""
     distance = LABEL | {
@@ -149,6 +162,8 @@ def quality_of(accuracy, seconds):
         },
         "attributes": attributes_of(accuracy),
         "artefacts": artefacts,
+        "paired": {"colour": estimate(20 * (1 - accuracy)), "structure": estimate(accuracy)},
+        "exact": exact_of(accuracy),
         "guidance": [brief(accuracy - abs(g - 2) / 100, 50.0 + g) | {"guidance": g, "artefacts": artefacts}
                      for g in (0.0, 2.0, 9.0)],
         "sampler": {

@@ -115,8 +115,7 @@ def test_the_optimiser_and_its_schedule_are_the_same_for_all(name, config, parts
     assert type(trainer.optimizer.optimizer).__name__ == "AdamW"
     assert group["betas"] == (0.9, 0.999)
     assert group["weight_decay"] == MATCHED.optimisation.weight_decay
-    assert rates[0] == 0
-    assert max(rates) == pytest.approx(config.sizes.learning_rate)
+    assert set(rates[1:]) == {config.sizes.learning_rate}  # until a budget ends, which has tests of its own
 
 
 def test_initial_latents_belong_to_the_sample_and_not_to_the_batch(config):

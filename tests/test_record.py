@@ -75,14 +75,15 @@ def test_what_is_measured_of_cost_is_declared():
 
 
 def test_what_is_scored_is_declared(parts, tmp_path):
-    judge, asked = AttributeClassifier(parts.train.schema.cardinalities), parts.held_out
+    judge, asked = AttributeClassifier(parts.train.schema.cardinalities), parts.test
     scorer = Scorer(judge, parts, asked, Extraction({EFFICIENTNET: None}, "cpu", tmp_path))
-    log = {"seconds_per_epoch": [1.0, 2.0], "images_per_epoch": 8, "validation": [{"raw": [0.5]}, {"raw": [0.25]}]}
+    points = [{"steps": n, "images": 8 * n, "seconds": 1.0, "validation": {"raw": [0.5]}} for n in (1, 2)]
+    log = {"images_per_epoch": 8, "points": points}
     found = Measurements(
         **scorer.score(asked.images),
         guidance=scorer.guidance([(2.0, asked.images)]),
         sampler=scorer.samplers(asked.images, parts.train.images[: len(asked)]),
-        curve=curve([None, scorer.brief(asked.images)], log, None),
+        curve=curve({2: scorer.brief(asked.images)}, log, {}, None),
     )
     assert found.distance[EFFICIENTNET].generated == len(asked)
     assert [point.samples for point in found.curve] == [None, len(asked)]

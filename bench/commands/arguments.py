@@ -5,9 +5,10 @@ import functools
 import math
 import re
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from bench.commands.output import emit
+from bench.config import Budget, BudgetKind
 from bench.errors import BadInput
 
 MOST_SAMPLES = 1024  # in one picture
@@ -97,6 +98,19 @@ def png(text: str) -> Path:
     return Path(text)
 
 
+def budgets(text: str) -> tuple[Budget, ...]:
+    """`images=32000,seconds=200` to budgets, of which the first is the main one."""
+    found = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        kind, _, amount = part.partition("=")
+        if kind not in get_args(BudgetKind):
+            raise argparse.ArgumentTypeError(f"'{part}' is no budget: write images=N, seconds=N or pflop=N")
+        found.append(Budget(kind, positive_float(amount)))  # type: ignore[arg-type]
+    if not found or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"'{text}' names no budget, or one twice: write images=32000,seconds=200")
+    return tuple(found)
+
+
 def memory_size(text: str) -> int:
     """`24GiB` or `16GB` to bytes."""
     units = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
@@ -109,6 +123,10 @@ def memory_size(text: str) -> int:
 def rate(text: str) -> float | str:
     """A rate in GFLOP/s to FLOP/s, or `measured`."""
     return text if text == "measured" else 1e9 * positive_float(text)
+
+
+def floats(text: str) -> list[float]:
+    return [positive_float(part) for part in names(text)]
 
 
 def names(text: str) -> list[str]:

@@ -22,6 +22,7 @@ from bench.commands import (
     run,
     sample,
     table,
+    tune,
 )  # fmt: skip
 from bench.commands.arguments import Parser
 from bench.errors import show_traceback, status_and_line
@@ -67,6 +68,7 @@ def parser() -> Parser:
     overhead.add(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     doctor.add(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     ladder.add(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
+    tune.add(kinds.add_parser("tune", help="find each contestant's learning rate, with the same trials for all"))
     judges.add(kinds.add_parser("judges", help="how far the metrics of quality can be trusted, on known defects"))
     sample.add(kinds.add_parser("sample", help="draw avatars from a finished run"))
     export.add(kinds.add_parser("export", help="write a trained model as a pipeline that diffusers loads"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.commands.arguments import (
+    budgets,
     check_data,
     duration,
     integers,
@@ -15,7 +16,7 @@ from bench.commands.arguments import (
     positive_int,
 )
 from bench.commands.output import emit, emit_json, emit_rich
-from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, Number, Sizes, contestant_names, rehearsal
+from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, TUNED_RATES, Number, Sizes, contestant_names, rehearsal
 from bench.errors import RunFailed, known
 from bench.storage.folder import ResultsFolder
 
@@ -80,7 +81,14 @@ def add_how(parser: argparse.ArgumentParser) -> None:
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     """An option for every size of a preset."""
     sizes = parser.add_argument_group("instead of the preset's")
+    sizes.add_argument(
+        "--budget", type=budgets, metavar="KIND=N,…",
+        help="train for images=N, seconds=N or pflop=N, in place of epochs; each ends in a finished model, and the "
+        "first one's is scored in full",
+    )  # fmt: skip
     for field in fields(Sizes):
+        if field.name == "budgets":
+            continue
         kind = positive_float if field.type is Number else positive_int
         sizes.add_argument(f"--{field.name.replace('_', '-')}", type=kind, metavar="N")
 
@@ -139,8 +147,10 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
     from bench.data.library import default_cache
     from bench.runs.request import RunRequest
 
-    given = {field.name: getattr(arguments, field.name) for field in fields(Sizes)}
+    given = {field.name: getattr(arguments, field.name) for field in fields(Sizes) if field.name != "budgets"}
     instead = {name: value for name, value in given.items() if value is not None}
+    if arguments.budget is not None or "epochs" in instead:  # which say the same in another way
+        instead["budgets"] = arguments.budget or ()
     preset = PRESETS[arguments.preset]
     if arguments.max_steps is not None:
         preset = rehearsal(preset, arguments.max_steps)
@@ -165,7 +175,15 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         processes=arguments.processes,
         checkpoint_seconds=arguments.checkpoint_seconds,
         report_to=arguments.report_to,
+        learning_rates=learning_rates(arguments),
     )
+
+
+def learning_rates(arguments: argparse.Namespace) -> dict[str, float]:
+    """By contestant: the rates that were found for the preset, unless one was given or all are to have the same."""
+    if arguments.learning_rate is not None or arguments.recipe in ("same-rate", "source"):
+        return {}
+    return TUNED_RATES.get(arguments.preset, {})
 
 
 def shown_command(arguments: argparse.Namespace) -> str:
@@ -185,7 +203,7 @@ def shown_command(arguments: argparse.Namespace) -> str:
         if name in hidden or value in (None, False, []) or value == default.get(name):
             continue
         option = f"--{name.replace('_', '-')}"
-        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         text = Path(text).name if name == "data" else text
         words.append(option if value is True else f"{option} {text}")
     return " ".join(words)

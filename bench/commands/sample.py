@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     if missing:
         raise BadInput(f"to draw, name {' and '.join(missing)}; --list prints what can be asked for")
 
-    from bench.inference.generate import generate
+    from bench.inference.sample import generate
 
     generate(
         out=arguments.run,

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from bench import contestants
-from bench.config import MATCHED, Recipe
+from bench.config import MATCHED, Recipe, RunConfig
 from bench.contestants import MEMORY_FORMATS
 from bench.cost.terms import finest_first
 from bench.cost.trace import Trace, size, trace_step, without_memory
@@ -40,6 +40,20 @@ class Setting:
     averaged: bool = True  # an average of the weights is kept
 
 
+def setting_of(run: RunConfig, condition_width: int) -> Setting:
+    """A run's own training step."""
+    return Setting(
+        condition_width,
+        run.sizes.image_size,
+        run.sizes.scale,
+        run.sizes.batch_size,
+        run.mixed_precision,
+        run.memory_format,
+        run.device,
+        averaged=run.recipe.ema_decay is not None,
+    )
+
+
 def published(batch_size: int) -> Setting:
     """The size that the blog post publishes: scale 1, 64×64, Cartoon Set's 217-wide condition."""
     return Setting(contestants.PUBLISHED_CONDITION_WIDTH, contestants.PUBLISHED_IMAGE_SIZE, 1.0, batch_size)
@@ -55,6 +69,7 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
         denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
         kept = training_bytes(denoiser, setting.averaged)
         counted = asdict(setting) | {"parameters": count_parameters(denoiser), **kept, "untraced": None}
+        counted["time_embedding"] = time_embedding(denoiser)
         try:
             traced = trace(denoiser, setting, recipe)
         except Exception as error:
@@ -145,6 +160,13 @@ def count_parameters(denoiser: nn.Module) -> dict[str, int | None]:
     if not isinstance(tau, nn.Module):
         return {"total": total, "unet": None, "tau": None}
     return {"total": total, "unet": total - trainable(tau), "tau": trainable(tau)}
+
+
+def time_embedding(denoiser: nn.Module) -> dict[str, int] | None:
+    """The first linear layer below a module whose name speaks of time: it takes the sines and cosines."""
+    layers = (m for name, m in denoiser.named_modules() if "time" in name and isinstance(m, nn.Linear))
+    first = next(layers, None)
+    return None if first is None else {"frequencies": first.in_features, "width": first.out_features}
 
 
 def trainable(module: nn.Module) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench import contestants
 from bench.config import PRESETS, RunConfig
-from bench.cost.account import Setting, account, published
+from bench.cost.account import account, published, setting_of
 from bench.cost.check import compare
 from bench.cost.steps import WARM_UP, measured_peak, time_steps, trial
 from bench.data.dataset import AvatarSet
@@ -15,18 +15,8 @@ from bench.errors import BadInput
 
 def costs(run: RunConfig, width: int) -> dict[str, Any]:
     """What the contestant costs here and at full scale, accounted and not measured, and what its UNet is made of."""
-    averaged = run.recipe.ema_decay is not None
-    here = Setting(
-        width,
-        run.sizes.image_size,
-        run.sizes.scale,
-        run.sizes.batch_size,
-        run.mixed_precision,
-        run.memory_format,
-        run.device,
-        averaged=averaged,
-    )
-    full = replace(published(PRESETS["full"].batch_size), averaged=averaged)
+    here = setting_of(run, width)
+    full = replace(published(PRESETS["full"].batch_size), averaged=here.averaged)
     try:
         full_cost = account(run.contestant, full, run.recipe)
     except BadInput as error:  # a user's model that has no such size

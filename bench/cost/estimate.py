@@ -1,8 +1,9 @@
 """How long a run will take, from the seconds of one training step and of one step of sampling."""
 
-from bench.config import Recipe, RunConfig, Sizes
-from bench.data.dataset import HELD_OUT_SHARE
-from bench.sampling.samples import GUIDANCES, SWEEP, moving, series_of
+from bench.config import MATCHED, Recipe, RunConfig, Sizes
+from bench.data.splits import counts
+from bench.sampling.samples import GUIDANCES, STRIP, SWEEP, moving, series_of
+from bench.training.budgets import budget_steps, decay_start
 from bench.training.validation import LEVELS
 
 
@@ -20,33 +21,44 @@ def estimate(
     """
     if seconds_per_prediction is None:
         seconds_per_prediction = seconds_per_training_step / sizes.batch_size * 2 / 3
-    training = training_steps(sizes) * seconds_per_training_step
-    sampling = guided_predictions(sizes, recipe) * seconds_per_prediction
+    training = training_steps(sizes, seconds_per_training_step) * seconds_per_training_step
+    sampling = guided_predictions(sizes, recipe, seconds_per_training_step) * seconds_per_prediction
     return {"training": training, "sampling": sampling, "total": training + sampling}
 
 
-def training_steps(sizes: Sizes) -> int:
-    """Steps of all epochs; a tenth of the images is held out, and a batch is whole or not done."""
-    whole = (sizes.images - held_out(sizes)) // sizes.batch_size
-    return min(whole, sizes.max_steps or whole) * sizes.epochs
+def training_steps(sizes: Sizes, seconds_per_step: float) -> int:
+    """Steps of all budgets with their branches, or of all epochs; a batch is whole or not done."""
+    plan, last = MATCHED.optimisation, max(budgeted(sizes, seconds_per_step), default=0)
+    branches = [end - decay_start(plan, end) for end in set(budgeted(sizes, seconds_per_step)) - {last}]
+    return last + sum(branches) if last else sizes.epochs * epoch_steps(sizes)
 
 
-def held_out(sizes: Sizes) -> int:
-    return max(1, round(HELD_OUT_SHARE * sizes.images))
+def budgeted(sizes: Sizes, seconds_per_step: float) -> list[int]:
+    """The steps of the budgets that images or seconds tell; of arithmetic nothing is known here."""
+    told = tuple(budget for budget in sizes.budgets if budget.kind != "pflop")
+    return list(budget_steps(told, sizes.batch_size, seconds_per_step, None))
 
 
-def guided_predictions(sizes: Sizes, recipe: Recipe) -> float:
+def epoch_steps(sizes: Sizes) -> int:
+    whole = counts(sizes.images).train // sizes.batch_size
+    return min(whole, sizes.max_steps or whole)
+
+
+def guided_predictions(sizes: Sizes, recipe: Recipe, seconds_per_step: float) -> float:
     """Predictions of single images with guidance; one without, as at guidance 0 or 1, counts half."""
     # Of this configuration only sizes and recipe are asked.
     config = RunConfig("scratch", 0, "", sizes.applied_to(recipe), sizes, "", "", "cpu", "no", "channels_last")
     steps, few = config.recipe.sampling_steps, moving(sizes)
     series = sum(each.count * each.recipe.sampling_steps * weight(each.guidance) for each in series_of(config))
-    epochs = sizes.epochs * sizes.curve_samples * steps * weight(recipe.guidance)
+    ends = set(budgeted(sizes, seconds_per_step)) or {1}
+    epochs = max(ends) // epoch_steps(sizes) if sizes.budgets else sizes.epochs
+    strips = epochs * STRIP * steps * weight(recipe.guidance)
+    budgets = (len(ends) - 1) * sizes.curve_samples * steps * weight(recipe.guidance)
     known = {*GUIDANCES, recipe.guidance}
     pictures = few * steps * (1 + sum(weight(guidance) for guidance in SWEEP if guidance not in known))
     weights = 1 if recipe.ema_decay is None else 2  # validated: the raw ones, and the average if one is kept
-    validation = sizes.epochs * weights * LEVELS * min(sizes.validation_images, held_out(sizes)) / 2
-    return series + epochs + pictures + validation
+    validated = weights * LEVELS * min(sizes.validation_images, counts(sizes.images).validation) / 2
+    return series + strips + budgets + pictures + (epochs + len(ends)) * validated
 
 
 def weight(guidance: float) -> float:

@@ -14,8 +14,9 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from bench.config import RunConfig
 from bench.cost.steps import trial
-from bench.data.dataset import AvatarSet, split
+from bench.data.dataset import AvatarSet
 from bench.data.library import read_cache
+from bench.data.splits import split
 from bench.training.batches import epoch_batches
 
 

@@ -20,7 +20,8 @@ from bench.cost.steps import WARM_UP, time_steps, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
 from bench.sampling.diffusion import noise_schedule, training_loss
-from bench.training.batches import epoch_batches
+from bench.training.batches import epoch_batches, steps_per_epoch
+from bench.training.budgets import ends
 from bench.training.optimisation import OPTIMIZERS, learning_rate_schedule
 from bench.training.trainer import Trainer, synchronise
 
@@ -80,7 +81,7 @@ def bare(config: RunConfig, train: AvatarSet) -> Step:
     optimizer = OPTIMIZERS[plan.optimizer](
         denoiser.parameters(), lr=sizes.learning_rate, weight_decay=plan.weight_decay, fused=True
     )
-    lr_schedule = learning_rate_schedule(optimizer, plan, len(train) // sizes.batch_size, sizes.epochs)
+    lr_schedule = learning_rate_schedule(optimizer, plan, steps_per_epoch(len(train), config), ends(config, len(train)))
     parameters = list(denoiser.parameters())
     average = EMAModel(parameters, decay=config.recipe.ema_decay, foreach=True)
     schedule = noise_schedule(config.recipe)
@@ -90,6 +91,8 @@ def bare(config: RunConfig, train: AvatarSet) -> Step:
         batch = next(ready)
         loss = training_loss(denoiser, schedule, batch.images, batch.condition, batch.noise, batch.timestep)
         loss.backward()
+        if plan.largest_gradient is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, plan.largest_gradient)
         optimizer.step()
         optimizer.zero_grad()
         lr_schedule.step()

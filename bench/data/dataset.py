@@ -1,4 +1,4 @@
-"""The labelled set in memory: uint8 images, codes and schema, with its split and its content hash."""
+"""The labelled set in memory: uint8 images, codes and schema, with its content hash."""
 
 import functools
 import hashlib
@@ -9,10 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import randomness
 from bench.data.schema import Schema
-
-HELD_OUT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,27 +52,6 @@ class AvatarSet:
         return replace(self, images=self.images[rows], codes=self.codes[rows])
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images to learn from and images that no contestant and no classifier ever trains on."""
-
-    train: AvatarSet
-    held_out: AvatarSet
-
-    @functools.cached_property
-    def leaked(self) -> int:
-        """How many held-out images also stand, pixel for pixel, among the training images."""
-        seen = {pixels.tobytes() for pixels in self.train.images.numpy()}
-        return sum(pixels.tobytes() in seen for pixels in self.held_out.images.numpy())
-
-
-def split(avatars: AvatarSet) -> Split:
-    """A tenth held out, the same for every run over the same set."""
-    order = randomness.epoch_order(0, 0, len(avatars))
-    held_out = max(1, round(len(avatars) * HELD_OUT_SHARE))
-    return Split(train=avatars.subset(order[held_out:]), held_out=avatars.subset(order[:held_out]))
-
-
 def to_model_space(images: Tensor) -> Tensor:
     """uint8 pixels to float32 in [−1, 1]."""
     return images.float() / 127.5 - 1
@@ -90,8 +66,3 @@ def from_arrays(images: np.ndarray, codes: np.ndarray, schema: Schema, source: s
     """Images (N, H, W, 3) and codes (N, A), as the readers make them, to a set."""
     planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
     return AvatarSet(planes, torch.from_numpy(codes), schema, source, skipped)
-
-
-def asked_of(parts: Split, count: int) -> AvatarSet:
-    """The held-out avatars whose conditions are asked, again from the first where there are too few."""
-    return parts.held_out.subset(torch.arange(count) % len(parts.held_out))

@@ -37,7 +37,7 @@ def schema_of(out: Path, contestant: str | None, recipe: str) -> Schema:
 
 def begun_schemas(out: Path, name: str) -> Iterator[list[dict[str, Any]]]:
     for run in ResultsFolder(out).run_folders(name):
-        path = run.held_out
+        path = run.test
         if not path.exists():  # it has not begun to train
             continue
         try:

@@ -1,4 +1,4 @@
-"""`bench export`: a run's newest checkpoint as a folder that diffusers loads, with a model card."""
+"""`bench export`: a trained model as a folder that diffusers loads, with a model card."""
 
 from pathlib import Path
 
@@ -12,13 +12,12 @@ from bench import contestants
 from bench.config import RunConfig
 from bench.data.schema import Schema
 from bench.errors import BadInput, CannotWrite
-from bench.inference.generate import find_run, held_out_codes, load_denoiser, newest_checkpoint
+from bench.inference.load import Model, find_model
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
 from bench.render.card import Exported, model_card
 from bench.sampling.diffusion import sampler
 from bench.storage import durable
-from bench.storage.checkpoint import Checkpoint
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_record
 
@@ -26,17 +25,15 @@ EXAMPLES = 64
 
 
 def export(run: Path, contestant: str, recipe: str, seed: int | None, folder: Path) -> None:
-    """Write the pipeline of a run's newest checkpoint to a new folder: all of it, or nothing."""
-    config = find_run(run, contestants.contestant(contestant).name, recipe, seed)
+    """Write the pipeline of a trained model to a new folder: all of it, or nothing."""
+    model = find_model(run, contestants.contestant(contestant).name, recipe, seed)
     folder = folder.resolve()
     refuse_taken(folder)
     durable.check_writable(folder.parent)
-    schema, held_out = held_out_codes(run, config)
-    checkpoint = newest_checkpoint(run, config)
-    denoiser = load_denoiser(checkpoint, config, schema.width)
+    denoiser = model.denoiser()
     refuse_unless_model(denoiser, contestant)
-    pipeline = pipeline_of(denoiser, config, schema, held_out.numpy())
-    card = model_card(described(run, config, schema, checkpoint, denoiser))
+    pipeline = pipeline_of(denoiser, model.config, model.schema, model.codes.numpy())
+    card = model_card(described(run, model, denoiser))
     with durable.new_folder(folder) as unfinished:
         try:
             pipeline.save_pretrained(unfinished)
@@ -63,10 +60,10 @@ def refuse_unless_model(denoiser: nn.Module, contestant: str) -> None:
         )
 
 
-def pipeline_of(denoiser: nn.Module, config: RunConfig, schema: Schema, held_out: np.ndarray) -> AvatarPipeline:
-    """The pipeline that draws as the harness did, with the first held-out avatars and one of every variant in it."""
-    showing = [np.unique(column, return_index=True)[1] for column in held_out.T]  # the first that shows each variant
-    rows = np.unique(np.concatenate([np.arange(min(EXAMPLES, len(held_out))), *showing]))
+def pipeline_of(denoiser: nn.Module, config: RunConfig, schema: Schema, known: np.ndarray) -> AvatarPipeline:
+    """The pipeline that draws as the harness did, with the first test avatars and one of every variant in it."""
+    showing = [np.unique(column, return_index=True)[1] for column in known.T]  # the first that shows each variant
+    rows = np.unique(np.concatenate([np.arange(min(EXAMPLES, len(known))), *showing]))
     return AvatarPipeline(
         denoiser,
         sampler(config.recipe),
@@ -75,35 +72,36 @@ def pipeline_of(denoiser: nn.Module, config: RunConfig, schema: Schema, held_out
         num_inference_steps=config.recipe.sampling_steps,
         memory_format=config.memory_format,
         schema=schema.to_json(),
-        examples=[schema.write(codes) for codes in held_out[rows]],
+        examples=[schema.write(codes) for codes in known[rows]],
     )
 
 
-def described(run: Path, config: RunConfig, schema: Schema, checkpoint: Checkpoint, denoiser: nn.Module) -> Exported:
+def described(run: Path, model: Model, denoiser: nn.Module) -> Exported:
     """What the card tells of these weights."""
-    record, why = record_of(run, config, checkpoint)
+    record, why = record_of(run, model)
     return Exported(
-        config,
-        schema,
-        module=None if config.contestant in contestants.OURS else type(denoiser).__module__,
+        model.config,
+        model.schema,
+        module=None if model.config.contestant in contestants.OURS else type(denoiser).__module__,
         parameters=sum(parameter.numel() for parameter in denoiser.parameters()),
-        epochs=checkpoint.state["log"]["epochs_done"],
+        steps=model.steps,
         record=record,
         unmeasured=why,
     )
 
 
-def record_of(run: Path, config: RunConfig, checkpoint: Checkpoint) -> tuple[Record | None, str]:
+def record_of(run: Path, model: Model) -> tuple[Record | None, str]:
     """The record of these very weights, or why there is none: committed records may be of a run made elsewhere."""
-    kept, row = (folder := ResultsFolder(run).run(config.name)).finished, folder.record
-    if kept.exists():
+    folder, config = ResultsFolder(run).run(model.config.name), model.config
+    for kept in (folder.finished, folder.record):
+        if not kept.exists():
+            continue
         record = read_record(kept)
         training = record.measurements.training
-        if training is not None and training.steps_done == checkpoint.state["log"]["steps_done"]:
+        if record.run == config and training is not None and training.main_steps == model.steps:
             return record, ""
-        return None, "its last checkpoint is damaged, and these weights are of the one before"
-    if row.exists() and (failed := read_record(row)).status == "failed" and failed.run == config:
-        return None, f"its run failed ({failed.error})"
+        if record.run == config and record.status == "failed":
+            return None, f"its run failed ({record.error})"
     return None, "its run has not finished"
 
 

@@ -6,22 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.config import RunConfig
-from bench.data.dataset import asked_of, split
 from bench.data.library import read_cache
+from bench.data.splits import asked_of, split
 from bench.display import display
 from bench.errors import BadInput, RunFailed
-from bench.inference.generate import load_denoiser, newest_checkpoint, ready
+from bench.inference.load import Model, begun_model, main_weights, ready
 from bench.quality.classifier import load_classifier
 from bench.record import Images, Record
-from bench.render.images import gallery
 from bench.render.report.exhibits import shown_records
 from bench.render.table.column import columns
 from bench.render.table.table import write_table
 from bench.runs.job import Job
-from bench.runs.pictures import STRIP, draw_pictures, show_samples
+from bench.runs.pictures import draw_pictures, show_samples
 from bench.sampling import samples
 from bench.storage import durable
-from bench.storage.checkpoint import Checkpoint
 from bench.storage.folder import ResultsFolder
 from bench.storage.lock import lock
 from bench.storage.records import readable_records
@@ -52,13 +50,13 @@ def redraw(out: Path) -> tuple[list[str], list[str]]:
 def redraw_run(out: Path, record: Record, larger: bool) -> tuple[Images, list[str]]:
     """All pictures of one run, and what is missing; BadInput or RunFailed, before any is drawn, where none can be."""
     config, job = record.run, job_of(out, record.run)
-    checkpoint = measured_checkpoint(out, record)
+    model = measured_model(out, record)
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise BadInput("its data are no longer cached: run it again")
     parts = split(avatars)
     asked = asked_of(parts, config.sizes.samples)
-    denoiser, device = ready(load_denoiser(checkpoint, config, avatars.schema.width), config)
+    denoiser, device = ready(model.denoiser(), config)
     classifier = load_classifier(Path(job.classifier), avatars.schema, device)
     job = replace(job, config=replace(config, device=str(device)).as_dict())
     with display(config.name) as show:
@@ -68,7 +66,7 @@ def redraw_run(out: Path, record: Record, larger: bool) -> tuple[Images, list[st
             drawn[series.name] = samples.kept_samples(
                 job.folder.samples, series, denoiser, config, asked.conditions, device, show.advance
             )
-        found = show_epochs(job) | show_samples(job.folder, job.run, drawn[samples.MAIN].images, asked)
+        found = show_samples(job.folder, job.run, drawn[samples.MAIN].images, asked)
         images = record.images.model_dump() | found
         if larger:
             images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, classifier, record.measurements, show)
@@ -76,16 +74,14 @@ def redraw_run(out: Path, record: Record, larger: bool) -> tuple[Images, list[st
     return Images(**images), lost
 
 
-def measured_checkpoint(out: Path, record: Record) -> Checkpoint:
-    """The checkpoint of the very weights that a record tells of; BadInput if there is another one, or none."""
-    mark = ResultsFolder(out).run(record.run.name).finished
-    if not mark.exists() or mark.read_bytes() != ResultsFolder(out).record(record.run.name).read_bytes():
+def measured_model(out: Path, record: Record) -> Model:
+    """The very model that a record tells of; BadInput if there is another one, or none."""
+    run = ResultsFolder(out).run(record.run.name)
+    if not run.finished.exists() or run.finished.read_bytes() != run.record.read_bytes():
         raise BadInput("the run in .work is not the one that was recorded: let it finish")
-    checkpoint = newest_checkpoint(out, record.run)
-    training = record.measurements.training
-    if training is None or checkpoint.state["log"]["steps_done"] != training.steps_done:
-        raise BadInput("its last checkpoint is damaged, and the one before has other weights")
-    return checkpoint
+    if main_weights(run, record.run) is None:
+        raise BadInput("the weights of its finished model are gone: run it again with --fresh")
+    return begun_model(run, record.run)
 
 
 def job_of(out: Path, config: RunConfig) -> Job:
@@ -97,16 +93,6 @@ def job_of(out: Path, config: RunConfig) -> Job:
         raise BadInput("its checkpoints are not here, they are not committed") from error
     except (ValueError, TypeError) as error:
         raise BadInput(f"its {path.name} cannot be read ({error}): run it again") from error
-
-
-def show_epochs(job: Job) -> dict[str, list[str]]:
-    """The strip of every epoch whose samples are kept."""
-    paths = [job.folder.image(f"epoch-{epoch:02d}") for epoch in range(1, job.run.sizes.epochs + 1)]
-    for epoch, path in enumerate(paths, start=1):
-        kept = samples.epoch_samples(job.folder.samples, epoch)
-        if kept is not None and len(kept) >= STRIP:
-            gallery.write_strip(Path(job.out) / path, kept[:STRIP])
-    return {"epochs": [path for path in paths if (Path(job.out) / path).exists()]}
 
 
 def replace_images(out: Path, record: Record, images: Images) -> None:

@@ -10,8 +10,9 @@ from scipy.stats import entropy
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from bench.data.dataset import AvatarSet, Split
+from bench.data.dataset import AvatarSet
 from bench.data.schema import Schema
+from bench.data.splits import Split
 from bench.quality import interval
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.defects import blurred, noisy
@@ -99,7 +100,7 @@ def classifier_bounds(classifier: AttributeClassifier, split: Split) -> dict[str
     The ceiling is over all held-out images; chance always answers the commonest variant. A variant that no training
     image shows is named, and not scored.
     """
-    held_out, schema, absent = split.held_out, split.train.schema, untrained(split.train)
+    held_out, schema, absent = split.test, split.train.schema, untrained(split.train)
     seen = scorable(held_out, absent)
 
     def on(images: Tensor) -> dict[str, float | None]:

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
 from bench import randomness
-from bench.data.dataset import AvatarSet, Split, to_model_space
+from bench.data.dataset import AvatarSet, to_model_space
 from bench.data.schema import Schema
+from bench.data.splits import Split
 from bench.storage import cache
 
 BLUR_KERNEL = 7  # pixels: holds three standard deviations of the strongest blur

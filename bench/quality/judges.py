@@ -12,8 +12,9 @@ from torch import Tensor
 
 from bench.config import Sizes
 from bench.data import avataaars
-from bench.data.dataset import AvatarSet, Split, split
+from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
+from bench.data.splits import Split, split
 from bench.display import display
 from bench.quality import defects
 from bench.quality.artefacts import edges_of, measure_artefacts, planes, reference
@@ -112,8 +113,8 @@ def distance_table(parts: Split, count: int, extraction: Extraction) -> dict[str
 
     Half of the held-out images stand for the real side, the other half for what was generated.
     """
-    rows = torch.arange(len(parts.held_out))[: 2 * count]
-    real, asked = parts.held_out.subset(rows[::2]), parts.held_out.subset(rows[1::2])
+    rows = torch.arange(len(parts.test))[: 2 * count]
+    real, asked = parts.test.subset(rows[::2]), parts.test.subset(rows[1::2])
     held_out = extraction.real(real.images, EFFICIENTNET)
     train = extraction.real(parts.train.images[:TRAIN_REFERENCE], EFFICIENTNET)
     sets = {noise_name(sd): defects.noisy(asked.images, sd) if sd else asked.images for sd in NOISES}
@@ -141,8 +142,8 @@ def metrics_on_defects(
 
         classifier = cached_classifier(parts, config, torch.device(device), folder, on_step)
         seconds = time.perf_counter() - started if steps else None  # None: it lay in the cache
-        asked = parts.held_out.subset(torch.arange(min(count, len(parts.held_out))))
-        show.phase("features", len(parts.held_out) // 2 + len(parts.train) + 8 * min(count, len(parts.held_out) // 2))
+        asked = parts.test.subset(torch.arange(min(count, len(parts.test))))
+        show.phase("features", len(parts.test) // 2 + len(parts.train) + 8 * min(count, len(parts.test) // 2))
         extraction = Extraction({EFFICIENTNET: None}, device, folder, show.advance)
         document = {
             "schema_version": SCHEMA_VERSION,
@@ -155,7 +156,7 @@ def metrics_on_defects(
             "classifier": classifier_bounds(classifier, parts),
             "images": len(asked),
             "defects": defect_table(classifier, parts, asked),
-            "distances": distance_table(parts, min(count, len(parts.held_out) // 2), extraction),
+            "distances": distance_table(parts, min(count, len(parts.test) // 2), extraction),
         }
     return document, pictures(parts, asked)
 

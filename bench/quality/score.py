@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.dataset import AvatarSet, Split
+from bench.data.dataset import AvatarSet
+from bench.data.splits import Split
 from bench.quality import interval
 from bench.quality.artefacts import Reference, first, measure_artefacts, reference
 from bench.quality.attributes import classifier_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
@@ -50,10 +50,10 @@ class Scorer:
         self.classifier, self.parts, self.asked, self.extraction = classifier, parts, asked, extraction
         self.bounds = classifier_bounds(classifier, parts)
         self.reference: Reference = reference(asked, learn_palette(parts.train))
-        self.held_out = {name: extraction.real(parts.held_out.images, name) for name in extraction.weights}
+        self.held_out = {name: extraction.real(parts.test.images, name) for name in extraction.weights}
         known = parts.train.images[:TRAIN_REFERENCE]
         self.train = {name: extraction.real(known, name) for name in extraction.weights}
-        self.real_rows, self.unasked = real_side(len(parts.held_out), len(asked))
+        self.real_rows, self.unasked = real_side(len(parts.test), len(asked))
         self.real = moments(self.held_out[EFFICIENTNET][self.real_rows])
 
     def score(self, main: Tensor) -> dict[str, Any]:
@@ -158,22 +158,25 @@ def real_side(held_out: int, asked: int) -> tuple[Tensor, bool]:
 
 
 def curve(
-    briefs: list[dict[str, Any] | None],  # per epoch: what its few samples scored, None where they are gone
+    briefs: dict[int, dict[str, Any]],  # by training steps: what the few samples of the model finished then scored
     log: dict[str, Any],  # of training
+    budgets: dict[str, int],  # their training steps
     training_flop_per_image: float | None,
 ) -> list[dict[str, Any]]:
-    """A point for each epoch; `seconds` are those of training alone."""
+    """A point for each finished model; `seconds` are those of training alone."""
     points = []
-    for epoch, (seconds, brief) in enumerate(zip(accumulate(log["seconds_per_epoch"]), briefs, strict=True), start=1):
-        images = epoch * log["images_per_epoch"]
+    for point in log["points"]:
+        images = point["images"]
         points.append(
             {
-                "epoch": epoch,
+                "epoch": images / log["images_per_epoch"],
+                "steps": point["steps"],
+                "budgets": [budget for budget, steps in budgets.items() if steps == point["steps"]],
                 "images": images,
-                "seconds": seconds,
+                "seconds": point["seconds"],
                 "training_flop": None if training_flop_per_image is None else images * training_flop_per_image,
-                "validation_loss": {kind: fmean(each) for kind, each in log["validation"][epoch - 1].items()},
-                **(brief or {}),
+                "validation_loss": {kind: fmean(each) for kind, each in point["validation"].items()},
+                **briefs.get(point["steps"], {}),
             }
         )
     return points

@@ -17,9 +17,11 @@ from bench.record.quality import (
     Attributes,
     CurvePoint,
     Distance,
+    Exact,
     GuidancePoint,
     Judge,
     Memorisation,
+    Paired,
     Samplers,
 )
 
@@ -52,7 +54,9 @@ class Data(Part):
     """The data set; empty where a run failed."""
 
     images: Count | None = None
-    held_out: Count | None = None
+    held_out: Count | None = None  # never trained on: of validation and of test
+    validation: Count | None = None
+    test: Count | None = None
     leaked: Count | None = None  # held-out images that are also in training
     skipped: Count | None = None
     attributes: list[Attribute] = Field(default=[], alias="schema")
@@ -79,6 +83,9 @@ class Measurements(Part):
     judge: Judge | None = None
     attributes: Attributes | None = None
     artefacts: Artefacts | None = None
+    primary: str | None = None  # the measure that was declared to count most, before anything was measured
+    paired: Paired | None = None
+    exact: Exact | None = None
     guidance: list[GuidancePoint] = []
     sampler: Samplers | None = None
     curve: list[CurvePoint] = []

@@ -58,6 +58,13 @@ class Attention(Part):
     kind: Literal["self", "cross"]
 
 
+class TimeEmbedding(Part):
+    """Of the timestep: how many sines and cosines, and the width of what is made of them."""
+
+    frequencies: Count
+    width: Count
+
+
 class Cost(Part):
     """What a training step costs, accounted and not measured."""
 
@@ -76,6 +83,7 @@ class Cost(Part):
     gradients_bytes: Count
     ema_bytes: Count
     attention: list[Attention]
+    time_embedding: TimeEmbedding | None = None  # None: none was found by its name
     untraced: str | None  # why the step could not be followed: then the rest is None
     activations: Activations | None
     predicted_peak: PredictedPeak | None
@@ -135,6 +143,15 @@ class ValidationLosses(Part):
     averaged: list[Number] | None = None
 
 
+class Point(Part):
+    """A model that was finished: its learning rate had fallen to zero."""
+
+    steps: Count
+    images: Count
+    seconds: Positive  # of training alone
+    validation: ValidationLosses
+
+
 class Training(Part):
     epochs_done: Count
     steps_done: Count
@@ -152,6 +169,8 @@ class Training(Part):
     checkpoint_seconds: Number | None = None
     checkpoint_share: Number | None = None
     busy_share: Number | None = None  # of the time, in which others wanted the cores
+    points: list[Point] = []  # at every budget, by their steps
+    main_steps: Count | None = None  # of the point that is scored in full
 
     @model_validator(mode="after")
     def has_a_loss_for_every_timestep(self) -> Self:

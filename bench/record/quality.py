@@ -134,9 +134,11 @@ class MeanLosses(Part):
 
 
 class CurvePoint(Part):
-    """After an epoch; the samples' scores are None where these are gone."""
+    """A finished model, at a budget; in older records an unfinished one, after an epoch."""
 
-    epoch: Count
+    epoch: Number  # passes over the training images
+    steps: Count | None = None  # None: unfinished
+    budgets: list[str] = []  # that it keeps, as `images=32000`
     images: Count
     seconds: Number  # of training alone
     training_flop: Number | None
@@ -166,6 +168,40 @@ class Accuracy(Part):
 class AttributeAccuracy(Accuracy):
     scored: Count  # samples
     left_out: Count | None = None
+
+
+class ExactAttribute(Estimate):
+    """The share of samples that show one attribute as asked."""
+
+    chance: Number  # of a variant named at random
+    agreement: Estimate | None = None  # of exact judge and classifier
+
+
+class LookAlike(Part):
+    """Two variants that look the same at this size, and in how many of the pictures judged."""
+
+    variants: list[str]
+    pictures: Count
+
+
+class Exact(Part):
+    """How many of the attributes asked for are right, by the exact judge: the nearest drawing of all."""
+
+    samples: Count
+    all_right: Estimate  # the share of which every attribute is right
+    macro: Estimate
+    chance: Number
+    shuffled: Number | None  # of real images of other conditions
+    per_attribute: dict[str, ExactAttribute]
+    agreement: Estimate | None  # of exact judge and classifier
+    look_alike: dict[str, list[LookAlike]]
+
+
+class Paired(Part):
+    """Samples against the true pictures of their conditions."""
+
+    colour: Estimate | None  # difference, ΔE
+    structure: Estimate | None  # similarity, SSIM
 
 
 class Kinds(Part):

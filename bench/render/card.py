@@ -31,7 +31,7 @@ class Exported:
     schema: Schema
     module: str | None  # to be imported before the pipeline is loaded; None for our own
     parameters: int
-    epochs: int  # trained in full
+    steps: int  # of training
     record: Record | None  # only of these very weights
     unmeasured: str = ""  # why there is no record
 
@@ -107,8 +107,8 @@ def training(exported: Exported) -> str:
     optimisation, sizes = recipe.optimisation, config.sizes
     weights = "raw" if recipe.ema_decay is None else f"averaged (EMA, decay {recipe.ema_decay:g})"
     lines = [
-        f"{exported.epochs} of {sizes.epochs} epochs over a data set of {sizes.images} images, a tenth of it held "
-        f"out, in batches of {sizes.batch_size}; {optimisation.optimizer} with a {optimisation.schedule} schedule from "
+        f"{exported.steps:,} steps in batches of {sizes.batch_size}, over a data set of {sizes.images} images of which "
+        f"some are kept for validation and test; {optimisation.optimizer} with a {optimisation.schedule} schedule from "
         f"{sizes.learning_rate:g}; seed {config.seed}; these are the {weights} weights.",
         f"Recipe {recipe.name}: {recipe.timesteps} timesteps, β from {recipe.beta_start:g} to {recipe.beta_end:g}, "
         f"{recipe.prediction}, conditions dropped with probability {recipe.condition_dropout:g}; drawn by "

@@ -39,7 +39,7 @@ def read_begun(out: Path, config: RunConfig) -> dict[str, Any]:
     path = config_path(out, config)
     try:
         begun = dict(json.loads(path.read_text()))
-        return begun | {name: begun[name] for name in ("mixed_precision", "memory_format")}
+        return begun | {name: begun[name] for name in ("mixed_precision", "memory_format", "budget_steps")}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"'{path.parent.name}/{path.name}' cannot be read ({error}): start over with --fresh") from error
 
@@ -48,7 +48,8 @@ def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
     """The draft with the precision and layout that its run was begun with."""
     begun = read_begun(request.out, draft)
     precision = request.mixed_precision or begun["mixed_precision"]
-    return replace(draft, mixed_precision=precision, memory_format=begun["memory_format"])
+    layout, steps = begun["memory_format"], tuple(begun["budget_steps"])
+    return replace(draft, mixed_precision=precision, memory_format=layout, budget_steps=steps)
 
 
 def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:

@@ -3,7 +3,8 @@
 import sys
 from dataclasses import replace
 
-from bench.config import RunConfig, recipe_for
+from bench.config import RunConfig, recipe_for, run_name
+from bench.cost.account import account, setting_of
 from bench.cost.estimate import estimate
 from bench.cost.probe import Probes, precisions_for, probed_batch, read_probes, settle, write_probes
 from bench.data.dataset import AvatarSet
@@ -17,6 +18,9 @@ from bench.runs.request import (
     checkpoint_bytes,
 )
 from bench.stopping import reserve_time
+from bench.storage.folder import ResultsFolder
+from bench.storage.records import read_record
+from bench.training.budgets import budget_steps
 
 TIME_TO_SAVE, SAVED_PER_SECOND = 5.0, 200e6  # seconds, and bytes: set aside of a time limit
 
@@ -29,7 +33,7 @@ def drafts_of(request: RunRequest, avatars: AvatarSet, device: str) -> list[RunC
             seed=seed,
             preset=request.preset,
             recipe=request.sizes.applied_to(recipe_for(request.recipe, name)),
-            sizes=request.sizes,
+            sizes=request.sizes_for(name),
             data=avatars.source,
             data_hash=avatars.content_hash,
             device=device,
@@ -59,12 +63,30 @@ def configure(request: RunRequest, drafts: list[RunConfig], train: AvatarSet) ->
         forget_probes(request)
     asked = request.mixed_precision or next((record.run.mixed_precision for record in kept.values()), None)
     precision, layouts = layouts_for(request, new, asked, train)
-    return [
+    complete = [
         as_begun(request, draft)
         if draft in begun
         else replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant])
         for draft in drafts
     ]
+    return [config if config.budget_steps else budgeted(request, config, train.schema.width) for config in complete]
+
+
+def budgeted(request: RunRequest, config: RunConfig, condition_width: int) -> RunConfig:
+    """The configuration with the steps of its budgets: those of its other seeds here, or by this machine's speed."""
+    budgets = config.sizes.budgets
+    if not budgets:
+        return config
+    folder = ResultsFolder(request.out)
+    for path in folder.record_files(run_name(config.contestant, config.recipe.name, "*")):
+        if (other := read_record(path).run).sizes == config.sizes and other.budget_steps:
+            return replace(config, budget_steps=other.budget_steps)
+    step = probed_step(request, config) if any(budget.kind == "seconds" for budget in budgets) else None
+    flop = None
+    if any(budget.kind == "pflop" for budget in budgets):
+        counted = account(config.contestant, setting_of(config, condition_width), config.recipe)["flops_per_image"]
+        flop = counted and counted["training"]
+    return replace(config, budget_steps=budget_steps(budgets, config.sizes.batch_size, step, flop))
 
 
 def forget_probes(request: RunRequest) -> None:

@@ -10,7 +10,7 @@ from bench.runs.request import RunRequest, asked_distances
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_record
 
-DECIDED_HERE = ("device", "mixed_precision", "memory_format")  # by the machine and its probe
+DECIDED_HERE = ("device", "mixed_precision", "memory_format", "budget_steps")  # by the machine and its probe
 
 
 def kept_records(request: RunRequest, drafts: list[RunConfig]) -> dict[RunConfig, Record]:

@@ -21,7 +21,6 @@ from bench.sampling import samples
 from bench.sampling.diffusion import noise_schedule, sample_steps, sampler
 from bench.storage.folder import RunFolder
 
-STRIP = 16  # samples in a strip, always of the same conditions
 SHOWN = 32  # of the scored samples, each row above the real images of the same conditions
 DENOISING_GUIDANCE = 7.0  # the blog post's
 FRAMES = 24  # of the moving picture of denoising, at most
@@ -56,8 +55,8 @@ def show_samples(folder: RunFolder, run: RunConfig, generated: Tensor, asked: Av
     """Rows of samples, each above the real images of the same conditions, and the table's example."""
     path = folder.image("samples")
     rows = []
-    for start in range(0, min(SHOWN, len(generated)), STRIP):
-        here = slice(start, min(start + STRIP, len(generated)))
+    for start in range(0, min(SHOWN, len(generated)), samples.STRIP):
+        here = slice(start, min(start + samples.STRIP, len(generated)))
         rows += [(f"drawn by {run.contestant}", generated[here]), ("real, as asked", asked.images[here])]
     gallery.write_captioned(folder.out / path, rows)
     gallery.write_strip(folder.out / folder.image("example"), generated[:1])
@@ -69,7 +68,7 @@ def show_guidance(folder: RunFolder, run: RunConfig, drawn: dict[str, samples.Dr
     found = {}
     for scale, images in samples.by_guidance(run, drawn):
         found[f"{scale:g}"] = folder.image(samples.guidance_name(scale))
-        gallery.write_strip(folder.out / found[f"{scale:g}"], images[:STRIP])
+        gallery.write_strip(folder.out / found[f"{scale:g}"], images[: samples.STRIP])
     return found
 
 

@@ -4,7 +4,7 @@ import functools
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from bench import contestants
 from bench.config import RECIPES, RunConfig, Sizes, recipe_for
-from bench.cost.account import Setting, account
+from bench.cost.account import account, setting_of
 from bench.environment import choose_device, free_memory
 from bench.errors import BadContestant, BadInput
 from bench.quality.features import (
@@ -61,6 +61,12 @@ class RunRequest:
     processes: int = 1  # that train each contestant together
     checkpoint_seconds: float | None = None  # None: the default interval
     report_to: list[str] = field(default_factory=list)  # trackers to tell of training
+    learning_rates: dict[str, float] = field(default_factory=dict)  # by contestant, where it is not the sizes' own
+
+    def sizes_for(self, contestant: str) -> Sizes:
+        """The sizes with the contestant's own learning rate, where one was found for it."""
+        rate = self.learning_rates.get(contestant, self.sizes.learning_rate)
+        return replace(self.sizes, learning_rate=rate)
 
 
 def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
@@ -128,7 +134,11 @@ def wrong_sizes(request: RunRequest) -> list[str]:
     if sizes.sampling_steps is not None and sizes.sampling_steps > timesteps:
         found.append(f"--sampling-steps {sizes.sampling_steps} are more than the schedule's {timesteps}: ask for fewer")
     if sizes.images < 20:
-        found.append(f"--images {sizes.images} is too few: at least 20, of which a tenth is held out")
+        found.append(f"--images {sizes.images} is too few: at least 20, of which a third is for validation and test")
+    if len(sizes.budgets) > 1 and RECIPES[request.recipe].optimisation.schedule != "decay":
+        found.append(
+            f"--recipe {request.recipe} finishes its schedule once: give it one --budget, and an --out for each"
+        )
     if sizes.batch_size % request.processes:
         found.append(
             f"--batch-size {sizes.batch_size} is no multiple of {request.processes} processes, and the batch is split "
@@ -183,17 +193,8 @@ def ample(config: RunConfig, condition_width: int) -> float:
 
 def memory_needed(config: RunConfig, condition_width: int, precision: str) -> float:
     """Bytes that training needs of one device, with a margin: the predicted peak, or what surely is kept."""
-    sizes = config.sizes
-    setting = Setting(
-        condition_width,
-        sizes.image_size,
-        sizes.scale,
-        sizes.batch_size // config.processes,
-        precision,
-        config.memory_format,
-        config.device,
-        averaged=config.recipe.ema_decay is not None,
-    )
+    setting = setting_of(replace(config, mixed_precision=precision), condition_width)
+    setting = replace(setting, batch_size=setting.batch_size // config.processes)
     cost = account(config.contestant, setting, config.recipe)
     kept = sum(cost[f"{kind}_bytes"] for kind in ("weights", "adam", "gradients", "ema"))
     peak = cost["predicted_peak"]["bytes"] if cost["predicted_peak"] else kept

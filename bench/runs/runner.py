@@ -12,8 +12,8 @@ from bench.config import RunConfig, run_name
 from bench.cost.machine import check_arithmetic, machine_peaks
 from bench.cost.probe import as_record, read_probes
 from bench.cost.steps import release_memory
-from bench.data.dataset import Split, split
 from bench.data.library import DataRequest, cache_path, load
+from bench.data.splits import Split, split
 from bench.display import display
 from bench.environment import commit
 from bench.errors import BadContestant, BadInput
@@ -141,8 +141,8 @@ def refuse_impossible(request: RunRequest, configs: list[RunConfig], condition_w
 def check_enough(parts: Split, batch_size: int) -> None:
     if len(parts.train) < batch_size:
         raise BadInput(f"{len(parts.train)} training images do not fill a batch of {batch_size}: lower --batch-size")
-    if len(parts.held_out) < 2:
-        raise BadInput(f"{len(parts.train) + len(parts.held_out)} images are too few: a tenth, at least 2, is held out")
+    if len(parts.test) < 2:
+        raise BadInput(f"{len(parts.train) + len(parts.test)} images are too few: a tenth, at least 2, is held out")
 
 
 def forget(request: RunRequest) -> None:

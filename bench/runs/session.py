@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bench import contestants
 from bench.config import MATCHED, PRESETS, RunConfig, Sizes
-from bench.data.dataset import Split, asked_of, split
 from bench.data.library import DataRequest, cache_path, default_cache, load
+from bench.data.splits import Split, asked_of, split
 from bench.environment import choose_device
 from bench.errors import BadInput
 from bench.quality.classifier import ClassifierConfig, cached_classifier
@@ -26,7 +26,7 @@ WARM_UP, TIMED = 2, 3  # steps before training, by which its seconds become step
 
 
 def load_data(images: int = 2000, image_size: int = 32, source: str = "avataaars", cache: Path | None = None) -> Split:
-    """Avatars with their attributes, a tenth of them held out; drawn here, or read from a Cartoon Set at `source`."""
+    """Avatars with their attributes, some kept for validation and test; drawn here, or a Cartoon Set at `source`."""
     request = DataRequest(source, images, image_size)
     return split(load(request, cache_path(request, cache or default_cache())))
 
@@ -80,7 +80,7 @@ def train(
     sizes = replace(
         PRESETS["laptop"],
         image_size=data.train.image_size,
-        images=len(data.train) + len(data.held_out),
+        images=len(data.train) + len(data.validation) + len(data.test),
         batch_size=batch_size,
         learning_rate=learning_rate,
     )
@@ -91,9 +91,7 @@ def train(
     )  # fmt: skip
     config = replace(config, sizes=in_time(sizes, len(data.train), seconds / seconds_per_step(denoiser, config, data)))
     trainer = Trainer(denoiser, config, data.train)
-    for _ in range(config.sizes.epochs):
-        trainer.run_epoch(lambda step, loss: None)
-        trainer.end_epoch({})
+    trainer.train_to_end()
     return Trained(trainer, data)
 
 

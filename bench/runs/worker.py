@@ -10,13 +10,15 @@ from pydantic import ValidationError
 from bench import distributed
 from bench.cost.costs import costs, step_costs
 from bench.cost.out_of_memory import explain, is_out_of_memory
-from bench.data.dataset import AvatarSet, Split, asked_of, split
+from bench.data.dataset import AvatarSet
 from bench.data.library import read_cache
+from bench.data.splits import Split, asked_of, split
 from bench.display import Display, display
 from bench.environment import environment, load_average, training_code
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
+from bench.render.table.measures import PRIMARY
 from bench.runs.evaluation import classifier_of, draw_all, score
 from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
 from bench.runs.neighbours import Neighbours
@@ -42,11 +44,11 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
     parts = split(avatars)
     with display(job.run.contestant) as show:
         cost = measured_cost(job, parts, show)  # first: what cannot be accounted must not fail after training
-        trainer, strips = trained(job, parts, stopping, neighbours, show)
+        trainer = trained(job, parts, stopping, neighbours, show)
         drawn = draw_all(trainer, job, asked_of(parts, job.run.sizes.samples), show)
         if not distributed.is_alone_now(trainer.accelerator):
             return None
-        log = training_log(trainer.log, job.run) | {"busy_share": neighbours.busy_share()}
+        log = training_log(trainer.log, job.run, len(parts.train)) | {"busy_share": neighbours.busy_share()}
         found, images = scored(job, parts, trainer, drawn, cost, log, show)
         show.end_phase()
         show.say(show.summary())
@@ -59,7 +61,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
         status="done",
         data=Data(**describe(avatars, parts)),
         measurements=found,
-        images=Images(**{"epochs": strips} | images),
+        images=Images(**{"epochs": strips_of(job, trainer.log.epochs_done)} | images),
     )
 
 
@@ -86,15 +88,20 @@ def scored(
     asked, main = asked_of(parts, job.run.sizes.samples), drawn[samples.MAIN]
     quality = score(job, drawn, parts, log, (cost["cost"]["flops_per_image"] or {}).get("training"), show)
     images = show_samples(job.folder, job.run, main.images, asked)
-    with trainer.averaged() as denoiser:
-        device, layout = trainer.accelerator.device, trainer.memory_format
-        ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.held_out, device, layout)
-        spent = {"training": log, "sampling": sampling_log(main), "ignores_condition": ignores}
-        found = declared(cost | measured_before(job) | spent | quality)
-        if job.pictures:
-            classifier = classifier_of(job, parts)
-            images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, classifier, found, show)
+    denoiser, device, layout = trainer.raw(), trainer.accelerator.device, trainer.memory_format  # the main model
+    ignores = ignores_condition(denoiser, trainer.noise_schedule, parts.validation, device, layout)
+    spent = {"training": log, "sampling": sampling_log(main), "ignores_condition": ignores, "primary": PRIMARY}
+    found = declared(cost | measured_before(job) | spent | quality)
+    if job.pictures:
+        classifier = classifier_of(job, parts)
+        images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, classifier, found, show)
     return found, images
+
+
+def strips_of(job: Job, epochs: int) -> list[str]:
+    """The strips of samples that were drawn after each epoch."""
+    paths = [job.folder.image(f"epoch-{number:02d}") for number in range(1, epochs + 1)]
+    return [path for path in paths if (Path(job.out) / path).exists()]
 
 
 def say_if_busy(neighbours: Neighbours, show: Display) -> None:
@@ -124,7 +131,9 @@ def sampling_log(main: samples.Drawn) -> dict[str, Any]:
 def describe(avatars: AvatarSet, parts: Split) -> dict[str, Any]:
     return {
         "images": len(avatars),
-        "held_out": len(parts.held_out),
+        "held_out": len(parts.validation) + len(parts.test),
+        "validation": len(parts.validation),
+        "test": len(parts.test),
         "leaked": parts.leaked,
         "skipped": avatars.skipped,
         "schema": avatars.schema.to_json(),

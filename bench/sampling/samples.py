@@ -15,6 +15,7 @@ from bench.sampling.draw import draw
 from bench.storage import cache
 
 GUIDANCES = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 9.0)  # the blog post's sweep
+STRIP = 16  # samples in a strip, always of the same conditions
 SWEEP = range(10)  # guidance scales of the moving picture
 MAIN, FULL = "main", "full-sampler"
 ALGORITHM = 1  # raise when the same weights and settings would give other images
@@ -54,6 +55,12 @@ def series_of(config: RunConfig) -> list[Series]:
     if full == recipe or not sizes.full_samples:
         return found
     return [*found, Series(FULL, min(sizes.full_samples, sizes.samples), recipe.guidance, full)]
+
+
+def after(config: RunConfig, steps: int) -> Series:
+    """What is drawn of the model that was finished after so many steps, beside the main one's samples."""
+    count = min(config.sizes.curve_samples, config.sizes.samples)
+    return Series(f"after-{steps}-steps", count, config.recipe.guidance, config.recipe)
 
 
 @dataclass(frozen=True)
@@ -101,18 +108,3 @@ def kept_samples(
     if distributed.rank() == 0:
         cache.write(path, {"images": images}, {"seconds": repr(drawn.seconds), "key": key})
     return drawn
-
-
-def epoch_path(folder: Path, epoch: int) -> Path:
-    return folder / f"epoch-{epoch:02d}.safetensors"
-
-
-def keep_epoch(folder: Path, epoch: int, images: Tensor) -> None:
-    """Keep the few samples drawn after an epoch, for the curve."""
-    cache.write(epoch_path(folder, epoch), {"images": images})
-
-
-def epoch_samples(folder: Path, epoch: int) -> Tensor | None:
-    """The samples kept after an epoch; None if they are gone."""
-    found = cache.read(epoch_path(folder, epoch))
-    return None if found is None else found[0]["images"]

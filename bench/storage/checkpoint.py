@@ -31,9 +31,10 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, epoch: int, step: int, checkpoint: Checkpoint) -> None:
-    """Write what stands after `step` steps of epoch `epoch`, verify it, and only then drop all but the newest two."""
-    final = folder / f"epoch-{epoch:05d}-step-{step:07d}"
+def save_checkpoint(folder: Path, at: tuple[int, int, int], checkpoint: Checkpoint) -> None:
+    """Write what stands at a leg, an epoch and a step of it; verify it, and only then drop all but the newest two."""
+    leg, epoch, step = at
+    final = folder / f"leg-{leg:03d}-epoch-{epoch:05d}-step-{step:07d}"
     if final.exists() and damage(final) is None:
         return  # the same place in the same run: it holds the same
     contents = {
@@ -57,7 +58,7 @@ def sha256(data: bytes) -> str:
 
 def saved(folder: Path) -> list[Path]:
     """The checkpoints of a folder, oldest first."""
-    return sorted(folder.glob("epoch-*-step-*"))
+    return sorted(folder.glob("leg-*-epoch-*-step-*"))
 
 
 def damage(path: Path) -> str | None:

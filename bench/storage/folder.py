@@ -2,6 +2,7 @@
 
 OUT/records/RUN.json      what was measured: committed
 OUT/images/RUN/*.png      its pictures; the plots of all runs lie above them
+OUT/weights/RUN.safetensors  its weights, if they are small
 OUT/table.md, quality.md, report.html
 OUT/.work/RUN/            what a run resumes from: ignored by git
 OUT/.work/lock, probe.json, logs/
@@ -27,6 +28,10 @@ class ResultsFolder:
     @property
     def images(self) -> Path:
         return self.path / "images"
+
+    def committed_weights(self, run: str = "*") -> list[Path]:
+        """Finished models that are small enough for a repository, by name."""
+        return sorted((self.path / "weights").glob(f"{run}.safetensors"))
 
     @property
     def table(self) -> Path:
@@ -103,14 +108,31 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def trunk(self) -> Path:
+        """Checkpoints to come back to, from where the learning rate began to fall for one budget."""
+        return self.path / "trunk"
+
+    def weights(self, steps: int) -> Path:
+        """The averaged weights of the model that was finished after so many steps."""
+        return self.path / "weights" / f"step-{steps:07d}.safetensors"
+
+    def finished_weights(self) -> list[Path]:
+        """Those that are there, by their steps."""
+        return sorted((self.path / "weights").glob("step-*.safetensors"))
+
+    @property
+    def committed_weights(self) -> Path:
+        return self.out / "weights" / f"{self.name}.safetensors"
+
+    @property
     def samples(self) -> Path:
         """Where the samples wait that are to be scored."""
         return self.path / "samples"
 
     @property
-    def held_out(self) -> Path:
-        """The held-out conditions, with the schema as their metadata."""
-        return self.path / "held_out.safetensors"
+    def test(self) -> Path:
+        """The test conditions, with the schema as their metadata."""
+        return self.path / "test.safetensors"
 
     @property
     def finished(self) -> Path:

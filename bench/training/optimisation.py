@@ -4,10 +4,11 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from diffusers import get_scheduler
-from torch.optim.lr_scheduler import LRScheduler, StepLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 
 from bench import distributed
 from bench.config import Optimisation, RunConfig
+from bench.training.budgets import Window, decay_factor
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -22,12 +23,18 @@ def accelerator_for(config: RunConfig, checkpoint_bytes: int) -> Accelerator:
 
 
 def learning_rate_schedule(
-    optimizer: torch.optim.Optimizer, plan: Optimisation, steps_per_epoch: int, epochs: int
+    optimizer: torch.optim.Optimizer,
+    plan: Optimisation,
+    steps_per_epoch: int,
+    ends: list[int],  # the steps after which the model is finished, rising
+    window: Window = lambda: None,
 ) -> LRScheduler:
     """The recipe's schedule, stepped once per training step."""
     if plan.schedule == "step":
         return StepLR(optimizer, step_size=plan.step_epochs * steps_per_epoch, gamma=plan.step_factor)
-    total = steps_per_epoch * epochs
+    if plan.schedule == "decay":
+        return LambdaLR(optimizer, decay_factor(plan, ends[0], window))
+    total = ends[-1]
     return get_scheduler(
         "cosine", optimizer, num_warmup_steps=round(plan.warmup_share * total), num_training_steps=total
     )

@@ -39,7 +39,7 @@ class Saver:
         self.begun = begun  # a file that is there as long as the results folder is
         self.seconds = 0.0  # that the last one took
         self.last = time.perf_counter()
-        self.saved_at: tuple[int, int] | None = None
+        self.saved_at: tuple[int, int, int] | None = None
 
     def due(self) -> bool:
         """Whether to save now: it is asked for, or the interval is over. Only the first of several processes saves."""
@@ -50,7 +50,8 @@ class Saver:
         """Save what stands; RunFailed, and nothing saved, if any of it is not finite or the run's folder is gone."""
         if distributed.rank() > 0:
             return
-        if self.saved_at == trainer.position():
+        at = (trainer.log.leg, *trainer.position())
+        if self.saved_at == at:
             return  # and asked again at the same place
         if not self.begun.exists():
             raise CannotWrite(self.folder, FileNotFoundError(2, "the results folder was removed while it ran"))
@@ -59,8 +60,8 @@ class Saver:
         for name, tensor in checkpoint.tensors.items():
             if not torch.isfinite(tensor).all():
                 raise RunFailed(f"diverged at step {log.steps_done}: {name} is not finite")
-        save_checkpoint(self.folder, log.epochs_done, log.epoch_steps, checkpoint)
-        self.saved_at, self.last = trainer.position(), time.perf_counter()
+        save_checkpoint(self.folder, at, checkpoint)
+        self.saved_at, self.last = at, time.perf_counter()
         self.seconds = self.last - started
         log.checkpoints += 1
         log.checkpoint_seconds += self.seconds

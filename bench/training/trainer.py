@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +19,7 @@ from bench.errors import RunFailed
 from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.storage.checkpoint import COPIES
 from bench.training.batches import Batch, EpochBatches, prepared_ahead, steps_per_epoch
+from bench.training.budgets import decay_start, ends
 from bench.training.optimisation import OPTIMIZERS, accelerator_for, learning_rate_schedule
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
@@ -44,6 +46,18 @@ class TrainingLog:
     watched_seconds: float = 0.0  # in all processes that have trained it, and of these beside busy neighbours
     busy_seconds: float = 0.0
     validation: list[dict[str, list[float]]] = field(default_factory=list)  # per epoch: raw and averaged weights
+    falling: list[int] | None = None  # the steps between which the learning rate falls now
+    points: list[dict[str, Any]] = field(default_factory=list)  # a finished model each: when, and its losses
+
+    @property
+    def leg(self) -> int:
+        """How often training has begun to let its rate fall, or gone back: legs may do the same step twice."""
+        return 2 * len(self.points) + (self.falling is not None)
+
+    @property
+    def seconds(self) -> float:
+        """Of training alone, up to here."""
+        return sum(self.seconds_per_epoch) + self.epoch_seconds
 
 
 class Maintenance(Protocol):
@@ -65,6 +79,7 @@ class Trainer:
         if len(train) < config.sizes.batch_size:
             raise RunFailed(f"{len(train)} training images do not fill a batch of {config.sizes.batch_size}")
         self.config, self.train = config, train
+        self.log = TrainingLog(images_per_epoch=steps_per_epoch(len(train), config) * config.sizes.batch_size)
         weights = sum(parameter.nbytes for parameter in denoiser.parameters())
         self.accelerator = accelerator_for(config, COPIES * weights)
         self.memory_format = MEMORY_FORMATS[config.memory_format]
@@ -80,12 +95,13 @@ class Trainer:
         self.denoiser, self.optimizer = self.accelerator.prepare(denoiser, optimizer)
         # Not prepared: accelerate would step the schedule once per process.
         steps = steps_per_epoch(len(train), config)
-        self.lr_schedule = learning_rate_schedule(self.optimizer.optimizer, plan, steps, config.sizes.epochs)
+        self.ends = ends(config, len(train))
+        self.lr_schedule = learning_rate_schedule(self.optimizer.optimizer, plan, steps, self.ends, self.window)
         self.noise_schedule = noise_schedule(config.recipe)
         self.parameters = list(self.denoiser.parameters())
         decay = config.recipe.ema_decay
         self.ema = None if decay is None else EMAModel(self.parameters, decay=decay, foreach=True)
-        self.log = TrainingLog(images_per_epoch=steps * config.sizes.batch_size)
+        self.largest_gradient = plan.largest_gradient
         self.losses: list[Tensor] = []  # of this epoch's steps, not waited for
         device = self.accelerator.device
         self.check_every = 1 if device.type == "cpu" else CHECK_EVERY
@@ -103,6 +119,8 @@ class Trainer:
         self.note_unless_finite(loss)
         if self.unread >= self.check_every:
             self.refuse_if_diverged()
+        if self.largest_gradient is not None:
+            self.accelerator.clip_grad_norm_(self.parameters, self.largest_gradient)
         lap("else")
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -140,11 +158,12 @@ class Trainer:
             what = "the loss" if loss_at == gradient_at else "a gradient"
             raise RunFailed(f"diverged at step {gradient_at}: {what} is not finite")
 
-    def steps(self, lap: Lap = no_lap) -> Iterator[Tensor]:
-        """The steps of this epoch that are still to be done, each yielding its loss."""
+    def steps(self, lap: Lap = no_lap, until: int | None = None) -> Iterator[Tensor]:
+        """The steps of this epoch that are still to be done, before a step `until` of all, each yielding its loss."""
         self.denoiser.train()
         device, layout, epoch, first = self.accelerator.device, self.memory_format, *self.position()
-        for index, batch in enumerate(self.batches(epoch, first), start=first):
+        most = None if until is None else until - self.log.steps_done
+        for index, batch in enumerate(islice(self.batches(epoch, first), most), start=first):
             batch = batch.to(device, layout)  # in this thread: two may not use every device at once
             # A contestant may draw random numbers of its own (dropout): they must not have a history either.
             randomness.seed_default(device, self.config.seed, "contestant", epoch, index, distributed.rank())
@@ -167,12 +186,22 @@ class Trainer:
         """The epoch, and how many of its steps are done."""
         return self.log.epochs_done, self.log.epoch_steps
 
-    def run_epoch(self, on_step: Callable[[int, Tensor], None], maintenance: Maintenance | None = None) -> None:
-        """The rest of one pass over the data, timed from its first batch to its last update."""
+    def window(self) -> tuple[int, int] | None:
+        """The steps between which the learning rate falls now."""
+        falling = self.log.falling
+        return None if falling is None else (falling[0], falling[1])
+
+    def epoch_is_over(self) -> bool:
+        return self.log.epoch_steps >= steps_per_epoch(len(self.train), self.config)
+
+    def run_epoch(
+        self, on_step: Callable[[int, Tensor], None], maintenance: Maintenance | None = None, until: int | None = None
+    ) -> None:
+        """The rest of one pass over the data, or of it until a step; timed from its first batch to its last update."""
         device = self.accelerator.device
         synchronise(device)
         started = time.perf_counter()
-        for loss in self.steps():
+        for loss in self.steps(until=until):
             self.losses.append(loss)
             self.log.epoch_steps += 1
             self.log.steps_done += 1
@@ -186,6 +215,16 @@ class Trainer:
         synchronise(device)
         self.log.epoch_seconds += time.perf_counter() - started
         self.refuse_if_diverged()
+
+    def train_to_end(self, on_step: Callable[[int, Tensor], None] = lambda step, loss: None) -> None:
+        """All of the training to its one end, with nothing in between."""
+        (end,) = self.ends
+        for stop in (decay_start(self.config.recipe.optimisation, end), end):
+            while self.log.steps_done < stop:
+                self.run_epoch(on_step, until=stop)
+                if self.epoch_is_over():
+                    self.end_epoch({})
+            self.log.falling = [stop, end]  # the learning rate, from here on
 
     def mean_loss(self) -> float:
         """Of the steps of this epoch that are done."""

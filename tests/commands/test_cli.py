@@ -319,11 +319,11 @@ def test_fault_03_and_05_a_stopped_run_resumes_to_the_same_record(kind, status, 
     )  # fmt: skip
     checkpoints = tmp_path / ".work" / PLUG_IN / "checkpoints"
     deadline = time.time() + 300
-    while not list(checkpoints.glob("epoch-*/manifest.json")) and time.time() < deadline:
+    while not list(checkpoints.glob("leg-*/manifest.json")) and time.time() < deadline:
         time.sleep(0.02)
     os.killpg(run.pid, kind)
     assert run.wait(60) == status
-    assert list(checkpoints.glob("epoch-*"))
+    assert list(checkpoints.glob("leg-*"))
     done = bench(*resumable(tmp_path, cache))
     assert done.returncode == 0, done.stderr
     resumed = measured(tmp_path)

@@ -10,7 +10,7 @@ import torch
 
 from bench.commands import cli
 from bench.commands import doctor as command
-from bench.config import MATCHED, PRESETS, SOURCE
+from bench.config import MATCHED, PRESETS, SOURCE, Budget
 from bench.cost import doctor as examination
 from bench.cost import machine
 from bench.cost.estimate import estimate, guided_predictions, training_steps
@@ -101,13 +101,22 @@ def test_what_is_missing_comes_with_its_remedy(monkeypatch, tmp_path):
 
 def test_the_work_of_a_smoke_run_by_hand():
     smoke = PRESETS["smoke"]
-    assert training_steps(smoke) == 2 * (216 // 16)
+    assert training_steps(smoke, 1.0) == 2 * (208 // 16)
     smoke = replace(smoke, full_samples=8)
     main, sweep, full = 16 * 10, 2 * 10 * (0.5 + 0.5 + 4), 8 * 300  # one prediction is enough at guidance 0 and 1
-    curve = 2 * 4 * 10
+    strips = 2 * 16 * 10
     moving = 1 * 10 * (3 + 1)  # at guidance 4, 6 and 8, and denoising
-    validation = 2 * 2 * 8 * 8 / 2
-    assert guided_predictions(smoke, MATCHED) == main + sweep + full + curve + moving + validation
+    validation = 3 * 2 * 8 * 8 / 2  # after each epoch, and at the end
+    assert guided_predictions(smoke, MATCHED, 1.0) == main + sweep + full + strips + moving + validation
+
+
+def test_the_work_of_branches_by_hand():
+    sizes = replace(PRESETS["smoke"], budgets=(Budget("images", 800), Budget("seconds", 25), Budget("pflop", 1.0)))
+    assert training_steps(sizes, 1.0) == 50 + 5  # the smaller budget ends in a branch of a fifth of it
+    more = guided_predictions(sizes, MATCHED, 1.0) - guided_predictions(
+        replace(sizes, budgets=sizes.budgets[:1]), MATCHED, 1.0
+    )
+    assert more == 4 * 10 + 2 * 8 * 8 / 2
 
 
 def test_the_blogs_recipe_samples_by_all_steps_and_validates_one_set_of_weights():

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from bench.data import avataaars, cartoonset
-from bench.data.dataset import Split, split, to_model_space, to_pixels
+from bench.data.dataset import to_model_space, to_pixels
 from bench.data.library import DataRequest, cache_path, load, read, render
 from bench.data.schema import Attribute, Schema
+from bench.data.splits import Split, counts, split
 from bench.data.tools import export, labelled_grid
 from bench.errors import BadInput
 from bench.runs.worker import describe
@@ -49,7 +50,7 @@ def test_avataaars_are_the_same_every_time_and_a_longer_set_begins_with_the_shor
 
 def test_avataaars_fill_the_picture_with_colour(avatars):
     assert avatars.images.dtype == torch.uint8
-    assert avatars.images.shape == (120, 3, 16, 16)
+    assert avatars.images.shape == (148, 3, 16, 16)
     assert (avatars.images[:, :, :, 0] == 0).float().mean() > 0.5  # black behind the head
     assert len({image.numpy().tobytes() for image in avatars.images}) > 110
 
@@ -189,7 +190,7 @@ def test_fault_19_the_data_cache_is_keyed_by_content_and_checks_itself(damaged, 
     assert cache_path(request(renamed, size=16), cache) == path  # the name does not count …
     edit(renamed, 0, '"top", 0, 34')
     assert cache_path(request(renamed, size=16), cache) != path  # … the content does
-    assert capsys.readouterr().err == ""
+    assert "damaged" not in capsys.readouterr().err
     flip(path)
     assert load(request(renamed, size=16), path).content_hash != first.content_hash  # read anew, as it is now
     assert "is damaged (its content is not what was written)" in capsys.readouterr().err
@@ -209,25 +210,32 @@ def test_fault_19_another_requests_cache_under_this_ones_name_is_not_taken(other
     assert "was written under another name" in capsys.readouterr().err
 
 
-def test_split_is_disjoint_and_stable(avatars):
+def test_the_three_parts_are_disjoint_whole_and_fixed_by_what_the_images_show(avatars):
     parts = split(avatars)
-    assert (len(parts.train), len(parts.held_out)) == (108, 12)
-    assert torch.equal(split(avatars).held_out.images, parts.held_out.images)
-    everything = torch.cat([parts.train.codes, parts.held_out.codes]).tolist()
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == counts(148) == (97, 7, 44)
+    everything = torch.cat([parts.train.codes, parts.validation.codes, parts.test.codes]).tolist()
     assert sorted(everything) == sorted(avatars.codes.tolist())
+    shuffled = split(avatars.subset(torch.randperm(148, generator=torch.Generator().manual_seed(0))))
+    for one, other in zip(vars(parts).values(), vars(shuffled).values(), strict=True):
+        assert torch.equal(one.images, other.images)
+
+
+def test_images_that_look_the_same_are_never_in_two_parts(avatars):
+    doubled = replace(avatars, images=avatars.images[torch.arange(148) // 2])
+    parts = split(doubled)
+    assert parts.leaked == 0
+    assert len(parts.train) + len(parts.validation) + len(parts.test) == 148
 
 
 def test_fault_26_images_in_both_splits_are_counted_and_stand_in_the_result(avatars):
     random = torch.randint(0, 256, avatars.images.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     clean = split(replace(avatars, images=random))
     assert clean.leaked == 0
-    images = clean.held_out.images.clone()
+    images = clean.test.images.clone()
     images[:3] = clean.train.images[40:43]
-    leaky = Split(clean.train, replace(clean.held_out, images=images))
+    leaky = Split(clean.train, clean.validation, replace(clean.test, images=images))
     assert leaky.leaked == 3
     assert describe(avatars, leaky)["leaked"] == 3
-    same = split(replace(avatars, images=avatars.images[:1].repeat(120, 1, 1, 1)))
-    assert same.leaked == len(same.held_out) == 12
 
 
 def test_pixels_survive_model_space_and_never_wrap():

@@ -53,7 +53,7 @@ def test_fault_16_the_planted_files_do_run_code_when_unpickled(tmp_path):
 @pytest.fixture
 def caches(parts, tmp_path):
     """Every cache: its file, and how what it holds is had."""
-    images, name = parts.held_out.images, extractor_named("tests.plug_in:MEAN_COLOUR")
+    images, name = parts.test.images, extractor_named("tests.plug_in:MEAN_COLOUR")
     config = ClassifierConfig(steps=3)
     wanted = DataRequest("avataaars", 5, 16)
     data = cache_path(wanted, tmp_path)

@@ -15,7 +15,7 @@ from bench.commands.cli import main
 from bench.config import MATCHED, SOURCE
 from bench.errors import CannotWrite
 from bench.inference import export
-from bench.inference.generate import find_run, load_denoiser, newest_checkpoint
+from bench.inference.load import find_model
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
 from bench.runs.begun import config_path, note_of
@@ -24,6 +24,8 @@ from bench.sampling.diffusion import sample
 from bench.sampling.draw import draw
 from bench.storage import durable
 from bench.storage.checkpoint import save_checkpoint
+from bench.storage.folder import ResultsFolder
+from bench.storage.weights import keep_weights
 from bench.training.state import to_checkpoint
 from bench.training.trainer import Trainer
 from tests.conftest import tiny_config
@@ -58,8 +60,11 @@ def trained(out, config, parts, epochs=0):
         trainer.end_epoch({})
     folder = config_path(out, config).parent
     durable.write_text(folder / "config.json", json.dumps(note_of(config)))
-    write_asked(folder / "held_out.safetensors", parts.held_out)
-    save_checkpoint(folder / "checkpoints", epochs, trainer.log.steps_done, to_checkpoint(trainer))
+    write_asked(folder / "test.safetensors", parts.test)
+    save_checkpoint(folder / "checkpoints", (0, epochs, trainer.log.steps_done), to_checkpoint(trainer))
+    if epochs:
+        with trainer.averaged() as finished:
+            keep_weights(ResultsFolder(out).run(config.name).weights(trainer.log.steps_done), finished)
     return trainer.log.steps_done
 
 
@@ -67,7 +72,7 @@ def measured(out, config, steps):
     """A record of this run, with the numbers of one that was really measured."""
     known = json.loads((ROOT / "results" / "laptop" / "records" / "scratch-matched-seed0.json").read_text())
     known["config"] = json.loads(json.dumps(config.as_dict()))
-    known["measurements"]["training"]["steps_done"] = steps
+    known["measurements"]["training"]["main_steps"] = steps
     durable.write_text(config_path(out, config).parent / "finished.json", Record(**known).to_json())
     return known
 
@@ -102,8 +107,8 @@ def folders(run, tmp_path_factory):
 
 
 def reference(run, name, condition):
-    config = find_run(run, name, "matched")
-    denoiser = load_denoiser(newest_checkpoint(run, config), config, condition.shape[1])
+    model = find_model(run, name, "matched")
+    config, denoiser = model.config, model.denoiser()
     pixels = draw(denoiser, config, condition, torch.device("cpu"), seed=SEED)
     finished = sample(denoiser, config.recipe, condition, 16, SEED, range(len(condition)), config.recipe.guidance)
     return pixels, (finished / 2 + 0.5).clamp(0, 1)
@@ -111,7 +116,7 @@ def reference(run, name, condition):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fresh_process_draws_the_very_pixels_of_the_harness(name, run, folders, parts, tmp_path):
-    condition = parts.held_out.conditions[:3]
+    condition = parts.test.conditions[:3]
     np.save(tmp_path / "condition.npy", condition.numpy())
     subprocess.run(
         [sys.executable, "-c", IN_A_FRESH_PROCESS, folders[name], tmp_path / "condition.npy", tmp_path / "out.npz"],
@@ -137,7 +142,7 @@ def test_the_folder_is_laid_out_as_diffusers_lays_it_out(name, folders):
 def test_it_is_asked_by_name_and_completes_the_rest_from_real_avatars(folders, parts):
     pipeline = AvatarPipeline.from_pretrained(folders["scratch"])
     pipeline.set_progress_bar_config(disable=True)
-    schema, real = parts.held_out.schema, parts.held_out.codes
+    schema, real = parts.test.schema, parts.test.codes
     assert pipeline.whole_avatars.tolist() == real.tolist()  # so few that all are kept
     generator = torch.Generator().manual_seed(1)
     condition = pipeline.encode_attributes([{"top": "curly"}, "skinColor=pale", ""], generator)
@@ -172,10 +177,9 @@ def test_what_cannot_be_drawn_is_a_value_error(options, why, folders):
 
 def test_the_ancestral_sampler_of_the_source_is_exported_too(run, parts, tmp_path):
     pipeline = AvatarPipeline.from_pretrained(exported(run, tmp_path / "pipe", "scratch", "--recipe", "source"))
-    config = find_run(run, "scratch", "source")
-    condition = parts.held_out.conditions[:2]
-    denoiser = load_denoiser(newest_checkpoint(run, config), config, condition.shape[1])
-    expected = sample(denoiser, config.recipe, condition, 16, SEED, range(2), config.recipe.guidance)
+    model = find_model(run, "scratch", "source")
+    config, condition = model.config, parts.test.conditions[:2]
+    expected = sample(model.denoiser(), config.recipe, condition, 16, SEED, range(2), config.recipe.guidance)
     generators = randomness.generators(SEED, "sample", range(2))
     found = pipeline(condition, generator=generators, output_type="pt").images
     assert torch.equal(found, (expected / 2 + 0.5).clamp(0, 1))
@@ -200,11 +204,11 @@ def test_the_card_tells_what_was_measured_and_what_the_data_are(run, folders):
 
 
 def test_a_card_without_a_record_has_no_numbers_and_says_why(run, tmp_path):
-    config = find_run(run, "scratch", "matched", 3)
+    config = find_model(run, "scratch", "matched", 3).config
     card = ModelCard.load(exported(run, tmp_path / "first", "scratch", "--seed", "3") / "README.md")
     assert card.data.eval_results is None
     assert "Nothing: its run has not finished." in card.text
-    assert "0 of 3 epochs" in card.text
+    assert "0 steps in batches of 16" in card.text
     failed = bare_record(config, status="failed", error="out of memory")
     durable.write_text(run / "records" / f"{config.name}.json", failed.to_json())
     card = ModelCard.load(exported(run, tmp_path / "second", "scratch", "--seed", "3") / "README.md")

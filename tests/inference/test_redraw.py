@@ -11,7 +11,7 @@ import torch
 from bench import contestants
 from bench.commands.cli import main
 from bench.config import run_name
-from bench.inference.generate import load_denoiser, ready
+from bench.inference.load import Model, averaged, ready
 from bench.runs.job import Job
 from bench.runs.runner import another_seed_has_pictures
 from bench.sampling.draw import draw
@@ -140,11 +140,11 @@ def test_a_loaded_denoiser_draws_in_the_precision_of_its_run(precision, config, 
     config = replace(config, mixed_precision=precision)
     built = awaken(contestants.build("scratch", parts.train.schema.width, 16, config.sizes.scale, 0))
     trainer = Trainer(built, config, parts.train)
-    asked = parts.held_out.conditions[:4]
+    asked = parts.test.conditions[:4]
     with trainer.averaged() as denoiser:
         drawn = draw(denoiser, config, asked, trainer.accelerator.device)
-    width = parts.train.schema.width
-    loaded = load_denoiser(to_checkpoint(trainer), config, width)
+    weights = averaged(to_checkpoint(trainer), config, parts.train.schema)
+    loaded = Model(config, weights, 0, parts.train.schema, parts.test.codes).denoiser()
     assert torch.equal(draw(loaded, config, asked, torch.device("cpu")), drawn) == (precision == "no")
     made_ready, device = ready(loaded, config)
     assert torch.equal(draw(made_ready, config, asked, device), drawn)

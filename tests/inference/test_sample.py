@@ -117,7 +117,7 @@ def test_what_a_run_began_with_goes_before_its_record(tmp_path, avatars):
     record.write_text(json.dumps(fields))
     with pytest.raises(BadInput, match="runs on different data: name one by --contestant"):
         schema_of(tmp_path, None, "matched")
-    write_asked(ResultsFolder(tmp_path).run("scratch-matched-seed0").held_out, avatars)
+    write_asked(ResultsFolder(tmp_path).run("scratch-matched-seed0").test, avatars)
     assert schema_of(tmp_path, None, "matched") == schema_of(tmp_path, "scratch", "matched") == avatars.schema
 
 
@@ -125,11 +125,11 @@ def test_a_list_of_nothing_or_of_damaged_files_is_refused(tmp_path):
     for contestant, words in ((None, "begun run:"), ("scrach", r"begun run of scrach \(matched\):")):
         with pytest.raises(BadInput, match=f"holds neither a record nor a {words}"):
             schema_of(tmp_path, contestant, "matched")
-    path = tmp_path / ".work" / "scratch-matched-seed0" / "held_out.safetensors"
+    path = tmp_path / ".work" / "scratch-matched-seed0" / "test.safetensors"
     path.parent.mkdir(parents=True)
     for content in (b"", b"cut", bytes(100), (8).to_bytes(8, "little") + b"{}      "):
         path.write_bytes(content)
-        with pytest.raises(BadInput, match="'scratch-matched-seed0/held_out.safetensors' cannot be read"):
+        with pytest.raises(BadInput, match="'scratch-matched-seed0/test.safetensors' cannot be read"):
             schema_of(tmp_path, None, "matched")
 
 

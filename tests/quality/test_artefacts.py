@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bench.data import avataaars
-from bench.data.dataset import split
 from bench.data.library import DataRequest, render
+from bench.data.splits import split
 from bench.quality.artefacts import background, first, measure_artefacts, planes, reference
 from bench.quality.attributes import classifier_bounds
 from bench.quality.classifier import ClassifierConfig, train_classifier
@@ -58,7 +58,7 @@ def palette(faces):
 def measured(faces, palette):
     """Every measure of held-out real images with every defect."""
     *_, (classifier, _) = train_classifier(faces.train, ClassifierConfig(steps=300), torch.device("cpu"))
-    asked, bounds = faces.held_out, classifier_bounds(classifier, faces)
+    asked, bounds = faces.test, classifier_bounds(classifier, faces)
     real = reference(asked, palette)
     sets = {name: defect(asked.images) for name, defect in DEFECTS.items()} | {"one hairstyle": with_one_top(asked)}
     return {name: measures_of(images, asked, classifier, bounds, real) for name, images in sets.items()}
@@ -111,7 +111,7 @@ def test_the_background_is_black_that_reaches_the_border():
 
 
 def test_the_first_of_a_reference_measures_as_it_would_alone(faces, palette):
-    asked, few = faces.held_out, faces.held_out.subset(torch.arange(5))
+    asked, few = faces.test, faces.test.subset(torch.arange(5))
     images = few.images.roll(1, 0)
     assert measure_artefacts(images, first(reference(asked, palette), 5)) == measure_artefacts(
         images, reference(few, palette)

@@ -16,11 +16,11 @@ from tests.made_up import bare_record
 
 def asked(denoiser, config, parts):
     schedule = noise_schedule(config.recipe)
-    return ignores_condition(denoiser.eval(), schedule, parts.held_out, torch.device("cpu"), torch.channels_last)
+    return ignores_condition(denoiser.eval(), schedule, parts.test, torch.device("cpu"), torch.channels_last)
 
 
 def test_who_looks_at_the_condition_is_told_from_who_does_not(config, parts):
-    width = parts.held_out.schema.width
+    width = parts.test.schema.width
     assert not asked(awaken(contestants.build("scratch", width, 16, TINY)), config, parts)
     assert not asked(contestants.build("tests.plug_in:build", width, 16, TINY), config, parts)
     assert asked(contestants.build("tests.hostile_plug_in:build_talking", width, 16, TINY), config, parts)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.dataset import AvatarSet, Split, split
+from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.data.schema import Attribute, Schema
+from bench.data.splits import Split, split
 from bench.quality import interval
 from bench.quality.attributes import (
     accuracies,
@@ -43,7 +44,7 @@ def measured(classifier, images, asked, parts):
 
 @pytest.mark.slow
 def test_the_judge_learns_from_real_images(faces, judged):
-    result = measured(judged, faces.held_out.images, faces.held_out, faces)
+    result = measured(judged, faces.test.images, faces.test, faces)
     assert result["macro"]["accuracy"] == pytest.approx(result["macro"]["ceiling"])
     assert result["macro"]["ceiling"] > result["macro"]["chance"] + 0.3
     assert result["macro"]["normalised"] == pytest.approx(1)
@@ -52,7 +53,7 @@ def test_the_judge_learns_from_real_images(faces, judged):
 
 @pytest.mark.slow
 def test_noise_and_exchanged_images_are_judged_at_about_chance(faces, judged):
-    held_out = faces.held_out
+    held_out = faces.test
     noise = torch.randint(0, 256, held_out.images.shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     for images in (noise, held_out.images.roll(7, 0)):
         result = measured(judged, images, held_out, faces)
@@ -61,11 +62,11 @@ def test_noise_and_exchanged_images_are_judged_at_about_chance(faces, judged):
 
 @pytest.mark.slow
 def test_a_wrong_colour_is_noticed_by_its_own_attribute(faces, judged):
-    swapped = faces.held_out.images[:, [2, 1, 0]]  # red and blue exchanged
-    result = measured(judged, swapped, faces.held_out, faces)
+    swapped = faces.test.images[:, [2, 1, 0]]  # red and blue exchanged
+    result = measured(judged, swapped, faces.test, faces)
     skin = result["per_attribute"]["skinColor"]
     assert skin["accuracy"] < skin["ceiling"] - 0.3
-    real = measured(judged, faces.held_out.images, faces.held_out, faces)
+    real = measured(judged, faces.test.images, faces.test, faces)
     assert result["kinds"]["colour"]["value"] < real["kinds"]["colour"]["value"] - 0.2
     assert (
         sum(map(sum, result["confusion"]["counts"]))
@@ -117,20 +118,21 @@ def test_accuracy_counts_only_what_shows(avatars):
 
 
 def labelled(codes, *attributes):
-    """Noise with codes (N, A): the first twelve of them held out, the others to train on."""
+    """Noise with codes (N, A): the first twelve of them for the test, the others to train on."""
     codes = torch.tensor(codes)
     images = torch.randint(
         0, 256, (len(codes), 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     whole = AvatarSet(images, codes, Schema(attributes), "noise")
-    return Split(train=whole.subset(torch.arange(12, len(codes))), held_out=whole.subset(torch.arange(12)))
+    first = whole.subset(torch.arange(12))
+    return Split(train=whole.subset(torch.arange(12, len(codes))), validation=first, test=first)
 
 
 def scored_as_asked(few):
     """What is measured of samples that show just what was asked, by a judge of three steps."""
     *_, (classifier, _) = train_classifier(few.train, ClassifierConfig(steps=3, batch_size=8), CPU)
     assert all(torch.isfinite(weight).all() for weight in classifier.state_dict().values())
-    return measure_attributes(few.held_out.codes, few.held_out, classifier_bounds(classifier, few))
+    return measure_attributes(few.test.codes, few.test, classifier_bounds(classifier, few))
 
 
 def test_fault_24_an_attribute_with_a_single_variant_has_no_accuracy_and_no_part_in_the_mean():

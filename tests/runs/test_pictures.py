@@ -7,7 +7,8 @@ import torch
 from PIL import Image, ImageSequence
 
 from bench import contestants
-from bench.data.dataset import asked_of, to_pixels
+from bench.data.dataset import to_pixels
+from bench.data.splits import asked_of
 from bench.display import display
 from bench.quality.classifier import AttributeClassifier
 from bench.record import Measurements

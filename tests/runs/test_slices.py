@@ -50,7 +50,7 @@ def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(t
     assert stopped.returncode == 130, stopped.stderr
     assert "bench: the time limit is over; the same command goes on, without --fresh" in stopped.stderr
     assert stopped.stdout == ""
-    assert list((sliced / ".work" / name / "checkpoints").glob("epoch-*"))
+    assert list((sliced / ".work" / name / "checkpoints").glob("leg-*"))
     monkeypatch.setenv("SLOW_SECONDS", "0")
     assert bench_process(*command, "--out", sliced).returncode == 0
     ours, theirs = (json.loads((out / "records" / f"{name}.json").read_text()) for out in (whole, sliced))

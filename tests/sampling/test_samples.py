@@ -37,7 +37,7 @@ def test_the_sweep_has_the_sources_scales_and_the_full_sampler_all_steps(config)
 
 def test_series_differ_in_guidance_alone_and_are_drawn_once(config, parts, denoiser, tmp_path):
     config = replace(config, sizes=replace(config.sizes, samples=4, sweep_samples=2))
-    conditions, drawn, advanced = parts.held_out.conditions[:4], {}, []
+    conditions, drawn, advanced = parts.test.conditions[:4], {}, []
     plan = [series for series in samples.series_of(config) if series.name != samples.FULL]
     for _ in range(2):
         for series in plan:
@@ -63,9 +63,7 @@ def test_series_differ_in_guidance_alone_and_are_drawn_once(config, parts, denoi
 def test_guidance_zero_does_not_depend_on_the_condition(config, parts, denoiser, tmp_path):
     series = samples.Series("none", 2, 0.0, config.recipe)
     first, second = (
-        samples.kept_samples(
-            tmp_path / str(i), series, denoiser, config, parts.held_out.conditions[i : i + 2], CPU, int
-        )
+        samples.kept_samples(tmp_path / str(i), series, denoiser, config, parts.test.conditions[i : i + 2], CPU, int)
         for i in (0, 2)
     )
     assert torch.equal(first.images, second.images)
@@ -75,7 +73,7 @@ def test_the_validation_loss_is_fixed_and_falls_where_the_denoiser_is_right(conf
     schedule = noise_schedule(config.recipe)
 
     def losses(model):
-        return validation_losses(model, schedule, parts.held_out, 64, CPU, torch.channels_last)
+        return validation_losses(model, schedule, parts.test, 64, CPU, torch.channels_last)
 
     assert losses(denoiser) == losses(denoiser)
     assert len(losses(denoiser)) == LEVELS
@@ -87,18 +85,20 @@ def test_the_validation_loss_is_fixed_and_falls_where_the_denoiser_is_right(conf
 
 def test_a_curve_counts_images_seconds_and_arithmetic():
     log = {
-        "seconds_per_epoch": [2.0, 3.0],
         "images_per_epoch": 10,
-        "validation": [{"raw": [1.0, 3.0]}, {"raw": [1.0, 1.0], "averaged": [0.5, 0.5]}],
+        "points": [
+            {"steps": 3, "images": 15, "seconds": 2.0, "validation": {"raw": [1.0, 3.0]}},
+            {"steps": 4, "images": 20, "seconds": 5.0, "validation": {"raw": [1.0, 1.0], "averaged": [0.5, 0.5]}},
+        ],
     }
-    points = curve([{"accuracy": 0.5}, None], log, 7.0)
-    assert [(p["epoch"], p["images"], p["seconds"], p["training_flop"]) for p in points] == [
-        (1, 10, 2.0, 70.0), (2, 20, 5.0, 140.0),
+    points = curve({3: {"accuracy": 0.5}}, log, {"images=20": 4, "pflop=1": 4}, 7.0)
+    assert [(p["epoch"], p["images"], p["seconds"], p["training_flop"], p["budgets"]) for p in points] == [
+        (1.5, 15, 2.0, 105.0, []), (2, 20, 5.0, 140.0, ["images=20", "pflop=1"]),
     ]  # fmt: skip
     assert points[0]["accuracy"] == 0.5
     assert "accuracy" not in points[1]
     assert points[1]["validation_loss"] == {"raw": 1.0, "averaged": 0.5}
-    assert curve([None, None], log, None)[0]["training_flop"] is None
+    assert curve({}, log, {}, None)[0]["training_flop"] is None
 
 
 def test_the_real_side_is_of_other_conditions_where_there_are_enough():

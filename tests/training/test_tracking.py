@@ -15,13 +15,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from bench.display import display
 from bench.errors import BadInput
 from bench.runs.job import Job
+from bench.runs.neighbours import Neighbours
 from bench.runs.runner import forget
-from bench.runs.train import resumed_trainer
+from bench.runs.train import Run
 from bench.runs.train import train as train_to_the_end
 from bench.storage.folder import ResultsFolder
 from bench.training import tracking
-from bench.training.saving import Saver
-from bench.training.tracking import Tracking, check_trackers
+from bench.training.tracking import check_trackers
 from tests.invoking import PLUG_IN, TINY, bench, measured, timeless
 
 
@@ -153,12 +153,11 @@ class Killed(BaseException):
 
 def train(job, parts, save_at=None, die_at=None):
     """Train to the end, from the newest checkpoint; saved once after one step, and dead after another was told."""
-    trainer = resumed_trainer(job, parts.train)
-    saver = Saver(job.folder.checkpoints, Path(job.out), NeverAsked())
-    saver.due = lambda: trainer.log.steps_done == save_at and saver.saved_at is None
     with display("run") as show:
-        telling = Tracking(trainer, job.report_to, logs_of(job), show.say)
-        write = telling.save
+        run = Run(job, parts, NeverAsked(), Neighbours(), show)
+        saver, telling, write = run.saver, run.tracking, run.tracking.save
+        saver.begun = run.trunk.begun = Path(job.out)
+        saver.due = lambda: run.log.steps_done == save_at and saver.saved_at is None
 
         def write_and_die(trainer):
             write(trainer)
@@ -166,9 +165,9 @@ def train(job, parts, save_at=None, die_at=None):
                 raise Killed
 
         telling.save = write_and_die
-        train_to_the_end(trainer, job, parts, show, saver, telling)
-    trainer.accelerator.end_training()
-    return trainer
+        train_to_the_end(run)
+    run.trainer.accelerator.end_training()
+    return run.trainer
 
 
 def logs_of(job):

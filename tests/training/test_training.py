@@ -62,7 +62,7 @@ def test_the_loss_falls(config, parts):
 def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp_path):
     config = replace(config, contestant=name, recipe=recipe_for(recipe, name))
     whole = to_checkpoint(run(trainer_for(config, parts.train), 3))
-    save_checkpoint(tmp_path, 1, 0, to_checkpoint(run(trainer_for(config, parts.train), 1)))
+    save_checkpoint(tmp_path, (0, 1, 0), to_checkpoint(run(trainer_for(config, parts.train), 1)))
     resumed = trainer_for(config, parts.train)
     restore(resumed, load_newest(tmp_path))
     again = to_checkpoint(run(resumed, 2))
@@ -91,7 +91,7 @@ def test_what_a_contestant_draws_itself_has_no_history(config, parts, tmp_path):
         return Trainer(WithDropout(plain), config, parts.train)
 
     whole = to_checkpoint(run(trainer(), 2))
-    save_checkpoint(tmp_path, 1, 0, to_checkpoint(run(trainer(), 1)))
+    save_checkpoint(tmp_path, (0, 1, 0), to_checkpoint(run(trainer(), 1)))
     torch.rand(100)  # somebody else draws from the same generator
     resumed = trainer()
     restore(resumed, load_newest(tmp_path))
@@ -230,18 +230,21 @@ def test_fault_27_a_loss_that_is_not_finite_ends_the_run(config, parts):
 
 def test_too_few_images_for_a_batch_are_refused(config, parts):
     with pytest.raises(RunFailed, match="do not fill a batch"):
-        trainer_for(config, parts.held_out)
+        trainer_for(config, parts.test)
 
 
 @pytest.fixture
 def two_saved(tmp_path):
     for step in (1, 2, 3):
-        save_checkpoint(tmp_path, 0, step, Checkpoint({"w": torch.full((4,), float(step))}, {"step": step}))
+        save_checkpoint(tmp_path, (0, 0, step), Checkpoint({"w": torch.full((4,), float(step))}, {"step": step}))
     return tmp_path
 
 
 def test_the_two_newest_checkpoints_are_kept(two_saved):
-    assert [path.name for path in saved(two_saved)] == ["epoch-00000-step-0000002", "epoch-00000-step-0000003"]
+    assert [path.name for path in saved(two_saved)] == [
+        "leg-000-epoch-00000-step-0000002",
+        "leg-000-epoch-00000-step-0000003",
+    ]
     assert load_newest(two_saved).state == {"step": 3}
 
 
@@ -251,7 +254,7 @@ def test_fault_12_a_checkpoint_without_manifest_is_passed_over_and_then_replaced
     assert load_newest(two_saved).state == {"step": 2}
     assert capsys.readouterr().err.count("\n") == 1
     remove_damaged(two_saved)
-    save_checkpoint(two_saved, 0, 3, Checkpoint({"w": torch.full((4,), 3.0)}, {"step": 3}))
+    save_checkpoint(two_saved, (0, 0, 3), Checkpoint({"w": torch.full((4,), 3.0)}, {"step": 3}))
     assert [path.name[-1] for path in saved(two_saved)] == ["2", "3"]
     assert load_newest(two_saved).state == {"step": 3}
 
@@ -302,7 +305,7 @@ def test_fault_13_a_damaged_checkpoint_is_named_and_the_one_before_it_used(name,
         content[len(content) // 2] ^= 1
         file.write_bytes({"empty": b"", "half": content[: len(content) // 2], "flipped": content}[damage])
     assert load_newest(two_saved).state == {"step": 2}
-    assert "epoch-00000-step-0000003" in capsys.readouterr().err
+    assert "leg-000-epoch-00000-step-0000003" in capsys.readouterr().err
 
 
 def test_fault_14_when_every_checkpoint_is_damaged_only_fresh_helps(two_saved):

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from bench.record import CurvePoint, GuidancePoint, Record
 from bench.render.images.plots import PLOTS, write_plots
-from bench.render.markdown import escape, markdown
 from bench.render.table.column import Column, columns
 from bench.render.table.comparability import comparability_notes
-from bench.render.table.numbers import Numbers, confusion_numbers, guidance_numbers
+from bench.render.table.numbers import confusion_numbers, guidance_numbers
 from bench.render.table.row import MISSING
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
@@ -40,14 +39,14 @@ def page(made: list[Column], missing: list[str]) -> str:
         "## Guidance",
         *plot("guidance", missing),
         f"From {few(first.guidance)} samples: the same note holds.",
-        *in_markdown(guidance_numbers(made)),
+        *(part for each in guidance_numbers(made) for part in each.in_markdown()),
         "## Where in the noise",
         *plot("timesteps", missing),
         "## Memory",
         *plot("memory", missing),
         "## Most confused",
         "Asked in rows, seen in columns, of the attribute that a contestant shows worst.",
-        *in_markdown(confusion_numbers(made)),
+        *(part for each in confusion_numbers(made) for part in each.in_markdown()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -61,7 +60,3 @@ def plot(name: str, missing: list[str]) -> list[str]:
 def few(points: Sequence[CurvePoint | GuidancePoint]) -> str:
     """How many samples each point rests on."""
     return MISSING if not points or points[-1].samples is None else str(points[-1].samples)
-
-
-def in_markdown(tables: list[Numbers]) -> list[str]:
-    return [part for each in tables for part in (f"**{escape(each.caption)}**", markdown(each.header, each.lines))]

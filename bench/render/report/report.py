@@ -16,7 +16,7 @@ from bench.render.report import exhibits, setting
 from bench.render.report.embedded import Picture, Shelf
 from bench.render.report.exhibits import Choice, Exhibit, Gallery, Sweep
 from bench.render.table.column import Column
-from bench.render.table.numbers import Numbers, confusion_numbers, guidance_numbers
+from bench.render.table.numbers import Numbers, confusion_numbers, difference_numbers, guidance_numbers
 from bench.render.table.row import Row
 from bench.render.table.rows import EXAMPLE
 from bench.render.table.runs_table import Runs, runs_table
@@ -62,6 +62,7 @@ class ResultSet:
     sweep: Sweep | None
     galleries: list[tuple[str, list[Gallery]]]  # a contestant's title, and a gallery a seed
     plots: list[Exhibit]
+    differences: list[Numbers]
     guidance: list[Numbers]
     confusions: list[Numbers]
     notes: list[str]
@@ -95,6 +96,7 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
         sweep=sweep,
         galleries=galleries,
         plots=plots,
+        differences=difference_numbers(made.differences.declared) + difference_numbers(made.differences.attributes),
         guidance=guidance_numbers(made.columns),
         confusions=confusion_numbers(made.columns),
         notes=[*setting.quality_notes(made.columns), *made.legend],

@@ -1,13 +1,16 @@
 """What stands below the table: what its numbers rest on, and where records do not compare."""
 
 from bench.config import Sizes
+from bench.quality.significance import FEWEST_SEEDS
 from bench.record import Record
-from bench.record.quality import EFFICIENTNET
+from bench.record.quality import EFFICIENTNET, Accuracy
 from bench.render.table.column import Column
 from bench.render.table.comparability import comparability_notes, machine_name, reference_of
+from bench.render.table.measures import MEASURES, PRIMARY_MEASURE
 from bench.render.table.row import MISSING
-from bench.render.table.verdict import is_guess
+from bench.render.table.scaling import scaling_notes
 
+GUESS = 0.25  # share of the way from chance to no mistake below which a classifier hardly does more than guess
 BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
 
 
@@ -47,20 +50,30 @@ def legend(made: list[Column]) -> list[str]:
         training_note(first, records),
         data_note(first),
         scoring_note(first),
-        "Strength and weakness: where a contestant is better, or worse, than every other one beyond the uncertainty "
-        "over samples and seeds (Welch's t; of tables of equals, 5 % have any verdict), the clearest first; nothing is "
-        "said of samples no better than chance. After equal time or compute: the last epoch that ended within it, at "
-        "which a contestant may not have lowered its learning rate yet. ± is the standard deviation over seeds; where "
-        "there is one seed, `(a to b)` is the 95 % interval over samples.",
+        verdict_note(),
+        "After equal time or compute: the last epoch that ended within it, at which a contestant may not have lowered "
+        "its learning rate yet. ± is the standard deviation over seeds; where there is one seed, `(a to b)` is the "
+        "95 % interval over samples.",
         f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
         "peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),
         *ignoring_notes(records),
         *missing_notes(records),
         *(f"{column.title} is `{column.lead.run.contestant}`." for column in made if column.is_shortened),
+        *scaling_notes(records),
         environment_note(first),
         f"Made by `{first.command}`. {MISSING} means not measured.",
     ]
+
+
+def verdict_note() -> str:
+    """How strength and weakness are found."""
+    return (
+        "Strength and weakness: where a contestant is better, or worse, than every other one with the same seeds "
+        f"(paired t tests, Holm's correction over {len(MEASURES)} measures and all pairs of columns: of tables of "
+        f"equals, 5 % name any). With fewer than {FEWEST_SEEDS} seeds nothing is said, nor of samples no better than "
+        f"chance. The primary measure, declared beforehand, is the {PRIMARY_MEASURE.label}."
+    )
 
 
 def batches(record: Record) -> str:
@@ -111,6 +124,12 @@ def guesses(records: list[Record]) -> list[str]:
     return [line] if found else []
 
 
+def is_guess(row: Accuracy) -> bool:
+    """Whether the classifier reads an attribute off real images hardly better than a guess would."""
+    ceiling, chance = row.ceiling, row.chance
+    return ceiling is not None and chance is not None and ceiling - chance < GUESS * (1 - chance)
+
+
 def resumed_elsewhere(records: list[Record]) -> list[str]:
     """A mark for every run that was resumed where the same bits cannot be expected."""
     trained = [(record.run.name, record.measurements.training) for record in records]
@@ -121,11 +140,17 @@ def resumed_elsewhere(records: list[Record]) -> list[str]:
 def training_note(record: Record, records: list[Record]) -> str:
     run, sizes = record.run, record.run.sizes
     seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
-    images = images_per_epoch(record)
+    rates = {r.run.contestant: f"{r.run.sizes.learning_rate:g}" for r in records}
+    budgets = ", ".join(map(str, sizes.budgets))
+    long = (
+        f"trained for {budgets} (the first one is scored in full), an epoch being {images_per_epoch(record)} images"
+        if budgets
+        else f"{sizes.epochs} epochs of {images_per_epoch(record)} images"
+    )
     return (
         f"Preset {run.preset}, recipe {run.recipe.name}, seed {seeds}: {sizes.image_size}×{sizes.image_size}, scale "
-        f"{sizes.scale:g} of the published channels, {sizes.epochs} epochs of {images} images in batches of "
-        f"{sizes.batch_size}."
+        f"{sizes.scale:g} of the published channels, {long}, in batches of {sizes.batch_size}. Learning rates: "
+        f"{', '.join(f'{name} {rate}' for name, rate in rates.items())}."
     )
 
 
@@ -137,8 +162,9 @@ def images_per_epoch(record: Record) -> str:
 def data_note(record: Record) -> str:
     data = record.data
     images, held_out, leaked = (MISSING if n is None else n for n in (data.images, data.held_out, data.leaked))
+    parts = "" if data.test is None else f" ({data.validation} for validation, {data.test} for the test)"
     return (
-        f"Data: {record.run.data}, {images} images, {held_out} held out, {leaked} of them also in training; "
+        f"Data: {record.run.data}, {images} images, {held_out} held out{parts}, {leaked} of them also in training; "
         f"content {record.run.data_hash[:12]}."
     )
 

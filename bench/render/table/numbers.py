@@ -1,15 +1,20 @@
-"""Small tables behind the plots: the guidance sweep and the confusions, for the page and for Markdown alike."""
+"""Small tables for the page and for Markdown alike: differences by seed, the guidance sweep and the confusions."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench.record import GuidancePoint
 from bench.record.quality import Artefacts, Estimate
+from bench.render.markdown import escape, markdown
 from bench.render.table.column import Column
+from bench.render.table.differences import Effect, Pair
+from bench.render.table.measures import PRIMARY_MEASURE
 from bench.render.table.row import MISSING, decimals, share
 
 Reader = Callable[[GuidancePoint], float | None]
+EXPLORED = "Differences by attribute: explored, no strength is named for them"
 
 
 def artefact(read: Callable[[Artefacts], Estimate | None]) -> Reader:
@@ -52,11 +57,52 @@ GUIDANCE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Numbers:
-    """A small table behind a plot."""
+    """A small table."""
 
     caption: str
     header: list[str]
     lines: list[list[str]]
+
+    def in_markdown(self) -> list[str]:
+        return [f"**{escape(self.caption)}**", markdown(self.header, self.lines)]
+
+
+def difference_numbers(effects: list[Effect]) -> list[Numbers]:
+    """The differences of every contestant from the first one, a line a measure; of a single seed there are none."""
+    made = []
+    for pair in {tuple(map(id, each.pair)): each.pair for each in effects if len(each.seeds) > 1}.values():
+        first, second = pair
+        if first is not effects[0].pair[0]:
+            continue
+        header = ["measure", first.title, second.title, "difference (95 %)", "p", "p by Holm",
+                  f"P({first.title} better)", "seeds"]  # fmt: skip
+        lines = [difference_line(each) for each in effects if each.pair is pair]
+        title = f"Differences, paired by seed: {first.title} − {second.title}"
+        made.append(Numbers(title + sign_flip_note(effects, pair), header, lines))
+    return made
+
+
+def sign_flip_note(effects: list[Effect], pair: Pair) -> str:
+    """What a test that supposes no normal distribution says of the primary measure."""
+    found = (each for each in effects if each.pair is pair and each.measure is PRIMARY_MEASURE and each.is_tested)
+    return "".join(f" (primary measure: p = {chance(each.p_sign_flip)} by a sign-flip test)" for each in found)
+
+
+def difference_line(effect: Effect) -> list[str]:
+    write, found = effect.measure.write, effect.found
+    between = f" ({write(float(found.low))} to {write(float(found.high))})" if len(effect.seeds) > 1 else ""
+    better, low, high = map(share, effect.first_better)
+    label = effect.measure.label + (" (primary)" if effect.measure is PRIMARY_MEASURE else "")
+    means = [write(effect.mean_of(column)) for column in effect.pair]
+    return [
+        label, *means, write(float(found.mean)) + between, chance(effect.p), chance(effect.p_holm),
+        f"{better} ({low} to {high})", str(len(effect.seeds)),
+    ]  # fmt: skip
+
+
+def chance(p: float) -> str:
+    """A p, or a dash where too few seeds were there for a test."""
+    return MISSING if math.isnan(p) else "below 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def guidance_numbers(columns: list[Column]) -> list[Numbers]:

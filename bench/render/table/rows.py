@@ -7,12 +7,17 @@ from bench.record.cost import Cost
 from bench.render.markdown import image
 from bench.render.table.column import Column
 from bench.render.table.cost_rows import MEMORY_ROWS, SPEED_ROWS, full_scale, here, median_epoch
+from bench.render.table.differences import Differences
 from bench.render.table.quality_rows import quality_rows
 from bench.render.table.row import Row, Section, both, decimals, duration, millions, within
 from bench.render.table.verdict import verdict_rows
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW"}
-SCHEDULES = {"cosine": "cosine_schedule_with_warmup", "step": "StepLR"}
+SCHEDULES = {
+    "cosine": "cosine_schedule_with_warmup",
+    "step": "StepLR",
+    "decay": "constant_schedule_with_warmup, then to 0",
+}
 EXAMPLE = "example"  # the key of the row of pictures
 
 
@@ -67,11 +72,11 @@ TRAINED_ROWS = [
 ]  # fmt: skip
 
 
-def rows_of(columns: list[Column]) -> list[Row]:
+def rows_of(columns: list[Column], found: Differences) -> list[Row]:
     """All rows of the table of these columns: the blog post's ten, then what is measured beyond them, by section."""
     return [
         *POST_ROWS,
-        *verdict_rows(columns),
+        *verdict_rows(columns, found),
         post(EXAMPLE, "example", example),
         *MEMORY_ROWS,
         *SPEED_ROWS,

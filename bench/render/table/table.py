@@ -15,7 +15,9 @@ from bench.render.markdown import Markdown, escape, markdown
 from bench.render.report.quality import write_quality
 from bench.render.table.column import Column, columns, seeds_of
 from bench.render.table.comparability import grouped, mark, reference_of
+from bench.render.table.differences import Differences, differences
 from bench.render.table.legend import legend, warnings
+from bench.render.table.numbers import EXPLORED, difference_numbers
 from bench.render.table.row import MISSING, Row, Section
 from bench.render.table.rows import EXAMPLE, rows_of
 from bench.storage import durable
@@ -90,6 +92,7 @@ class Table:
     columns: list[Column]
     warnings: list[str]  # what does not compare, and what is not to be believed
     legend: list[str]  # the warnings, then what the numbers rest on
+    differences: Differences  # paired by seed
 
     @property
     def sections(self) -> dict[Section, list[Row]]:
@@ -106,14 +109,21 @@ class Table:
         return [cell(row, column, reference_of(self.columns)) for column in self.columns]
 
     def to_markdown(self) -> str:
-        """The headlines, the legend, and every further section whole, folded."""
-        folded = [
-            f"<details>\n<summary>{section.value}: all rows</summary>\n\n{self.markdown_of(rows)}\n\n</details>"
+        """The headlines, the differences, the legend, and every further section whole, folded."""
+        declared = [part for each in difference_numbers(self.differences.declared) for part in each.in_markdown()]
+        notes = "\n".join(f"- {escape(line)}" for line in self.legend)
+        return "\n\n".join([self.markdown_of(self.headlines), *declared, notes, *self.folded()]) + "\n"
+
+    def folded(self) -> list[str]:
+        """Every section but the first, and the differences of single attributes."""
+        parts = [
+            (f"{section.value}: all rows", self.markdown_of(rows))
             for section, rows in self.sections.items()
             if section is not Section.POST
         ]
-        notes = "\n".join(f"- {escape(line)}" for line in self.legend)
-        return "\n\n".join([self.markdown_of(self.headlines), notes, *folded]) + "\n"
+        explored = [part for each in difference_numbers(self.differences.attributes) for part in each.in_markdown()]
+        parts += [(EXPLORED, "\n\n".join(explored))] * bool(explored)
+        return [f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>" for title, body in parts]
 
     def markdown_of(self, rows: list[Row]) -> str:
         header = ["", *(column.title for column in self.columns)]
@@ -148,6 +158,7 @@ class Table:
                 }
                 for row in self.rows
             ],
+            "differences": self.differences.to_json(),
             "warnings": self.warnings,
             "legend": self.legend,
         }
@@ -173,7 +184,8 @@ def terminal(text: str) -> Text:
 def table(records: list[Record]) -> Table:
     """The table of a set of records."""
     made = columns(records)
-    return Table(rows_of(made), made, warnings(made), legend(made))
+    found = differences(made)
+    return Table(rows_of(made, found), made, warnings(made), legend(made), found)
 
 
 def table_of(folder: str | Path) -> pd.DataFrame:

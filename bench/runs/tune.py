@@ -1,0 +1,126 @@
+"""`bench tune`: a learning rate for every contestant, by its validation loss alone, with the same trials for all.
+
+A trial is a short training with a finished schedule. All contestants are tried on one grid of rates; where anyone's
+best is at an edge of it, the grid grows there for everyone. Each trial is a file of its own, so that a search that was
+stopped goes on.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from bench import contestants
+from bench.config import MATCHED, Budget, RunConfig, Sizes
+from bench.data.splits import Split
+from bench.display import display
+from bench.environment import commit, environment, training_code
+from bench.errors import BadInput, RunFailed
+from bench.storage import durable
+from bench.training.budgets import budget_steps
+from bench.training.trainer import Trainer
+from bench.training.validation import validation_losses
+
+SCHEMA_VERSION = 1
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+LARGEST_GROWTH = 3  # rates beyond each edge: further out something else is wrong
+
+
+def tune(
+    names: list[str], rates: Iterable[float], seeds: list[int], config: RunConfig, parts: Split, out: Path
+) -> dict:
+    """Every trial of every contestant, and the rate with the lowest validation loss, as a document."""
+    grid = sorted(rates)
+    if len(grid) < 3:
+        raise BadInput(f"--rates {','.join(map(str, grid))} has no rate between two others: name at least 3")
+    fewest, most = grid[0] / 10 ** (LARGEST_GROWTH / 2), grid[-1] * 10 ** (LARGEST_GROWTH / 2)
+    while True:
+        trials = [
+            trial_of(replace(config, contestant=name, seed=seed), rate, parts, out)
+            for name in names
+            for rate in grid
+            for seed in seeds
+        ]
+        best = {name: best_rate(name, trials) for name in names}
+        grown = sorted({rate for chosen in best.values() for rate in beyond(chosen, grid) if fewest <= rate <= most})
+        if not grown:
+            return {"schema_version": SCHEMA_VERSION, "trials": trials, "best": best}
+        print(f"a best rate is at an edge of the grid: {', '.join(f'{r:g}' for r in grown)} for all", file=sys.stderr)
+        grid = sorted([*grid, *grown])
+
+
+def best_rate(name: str, trials: list[dict[str, Any]]) -> float | None:
+    """The rate with the lowest mean validation loss over seeds, of those where no seed diverged."""
+    losses: dict[float, list[float]] = {}
+    for trial in trials:
+        if trial["contestant"] == name:
+            loss = trial["validation_loss"]
+            losses.setdefault(trial["learning_rate"], []).append(float("inf") if loss is None else loss)
+    means = {rate: fmean(found) for rate, found in losses.items()}
+    best = min(means, key=means.__getitem__)
+    return best if means[best] < float("inf") else None
+
+
+def beyond(best: float | None, grid: list[float]) -> list[float]:
+    """The next rate beyond the edge at which the best one is, as 1, 3, 10, 30 …; none if it is at no edge."""
+    if best is None or best not in (grid[0], grid[-1]):
+        return []
+    steps = [float(f"{digit}e{power}") for power in range(-8, 3) for digit in (1, 3)]
+    near = 1.01 * best, best / 1.01
+    return [s for s in steps if s > near[0]][:1] if best == grid[-1] else [s for s in steps if s < near[1]][-1:]
+
+
+def trial_of(config: RunConfig, rate: float, parts: Split, out: Path) -> dict[str, Any]:
+    """One trial: from its file, or trained now and put there."""
+    path = out / "trials" / f"{config.contestant.replace(':', '.')}-{rate:g}-seed{config.seed}.json"
+    config = replace(config, sizes=replace(config.sizes, learning_rate=rate))
+    asked = {
+        "contestant": config.contestant,
+        "seed": config.seed,
+        "learning_rate": rate,
+        "config": json.loads(json.dumps(config.as_dict())),
+    }
+    if path.exists() and asked.items() <= (found := json.loads(path.read_text())).items():
+        return found
+    made = asked | train_and_validate(config, parts)
+    made |= {"environment": environment(config.device, commit()), "code": training_code(config.contestant)}
+    durable.write_text(path, json.dumps(made, indent=1, sort_keys=True) + "\n")
+    return made
+
+
+def train_and_validate(config: RunConfig, parts: Split) -> dict[str, Any]:
+    """The validation losses of a short training with a finished schedule; none, and why, if it diverged."""
+    sizes = config.sizes
+    with display(f"{config.contestant} at {sizes.learning_rate:g}") as show:
+        denoiser = contestants.build(
+            config.contestant, parts.train.schema.width, sizes.image_size, sizes.scale, config.seed
+        )
+        trainer = Trainer(denoiser, config, parts.train)
+        show.phase("training", trainer.ends[-1])
+        try:
+            trainer.train_to_end(lambda step, loss: show.advance())
+        except RunFailed as error:
+            return {"validation_loss": None, "why": str(error), "steps": trainer.log.steps_done}
+        with trainer.averaged() as model:
+            losses = validation_losses(
+                model, trainer.noise_schedule, parts.validation, len(parts.validation), torch.device(config.device),
+                trainer.memory_format,
+            )  # fmt: skip
+        show.say(f"validation loss {fmean(losses):.4f} after {trainer.log.steps_done} steps")
+    return {"validation_loss": fmean(losses), "by_timestep": losses, "steps": trainer.log.steps_done,
+            "seconds": trainer.log.seconds}  # fmt: skip
+
+
+def config_for(preset: str, sizes: Sizes, images: int, parts: Split, data_hash: str, device: str) -> RunConfig:
+    """What all trials share: the preset's sizes, recipe `matched`, and a budget of so many images."""
+    budgets = (Budget("images", images),)
+    sizes = replace(sizes, budgets=budgets)
+    return RunConfig(
+        "", 0, preset, MATCHED, sizes, parts.train.source, data_hash, device, "no", "channels_last",
+        budget_steps=budget_steps(budgets, sizes.batch_size, None, None),
+    )  # fmt: skip
