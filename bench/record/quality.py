@@ -99,10 +99,20 @@ class Memorisation(Part):
     held_out: Count
 
 
+class Paired(Part):
+    """Samples against the true pictures of their conditions."""
+
+    colour: Estimate | None  # difference, ΔE
+    structure: Estimate | None  # similarity, SSIM
+
+
 class Brief(Extractor):
     """What a few samples scored."""
 
     samples: Count
+    paired: Paired | None = None
+    all_right: Estimate | None = None  # by the exact judge: the share of which every attribute is right
+    exact: Estimate | None = None  # its macro accuracy
     accuracy: Number | None
     accuracy_interval: Interval | None
     frechet_distance: Number
@@ -144,6 +154,9 @@ class CurvePoint(Part):
     training_flop: Number | None
     validation_loss: MeanLosses
     samples: Count | None = None
+    paired: Paired | None = None
+    all_right: Estimate | None = None
+    exact: Estimate | None = None
     accuracy: Number | None = None
     accuracy_interval: Interval | None = None
     frechet_distance: Number | None = None
@@ -195,13 +208,6 @@ class Exact(Part):
     per_attribute: dict[str, ExactAttribute]
     agreement: Estimate | None  # of exact judge and classifier
     look_alike: dict[str, list[LookAlike]]
-
-
-class Paired(Part):
-    """Samples against the true pictures of their conditions."""
-
-    colour: Estimate | None  # difference, ΔE
-    structure: Estimate | None  # similarity, SSIM
 
 
 class Kinds(Part):
@@ -271,3 +277,17 @@ class Judge(Part):
     blur_sd_pixels: Number
     untrained: dict[str, list[str]] = {}  # variants that no training image shows
     held_out: Count
+
+
+class Reference(Part):
+    """What known images score on the metrics of the samples."""
+
+    paired: Paired
+    exact: Exact | None
+    accuracy: Number | None  # by the classifier
+    distance: dict[str, Distance]  # by extractor
+
+
+class References(Part):
+    real: Reference  # the true pictures of the conditions asked
+    retrieval: Reference  # for every condition, the training image with the nearest attributes
