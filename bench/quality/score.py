@@ -100,7 +100,7 @@ class Scorer:
             return {
                 "paired": measure_paired(images, asked.images),
                 "exact": self.judged(images),
-                "accuracy": self.brief(images)["accuracy"],
+                "accuracy": self.accuracy(images)["accuracy"],
                 "distance": {name: self.distance(self.extraction.drawn(images, name), name) for name in names},
             }
 
@@ -122,16 +122,22 @@ class Scorer:
 
     def brief(self, images: Tensor) -> dict[str, Any]:
         """A few samples of the first conditions: accuracy and Fréchet distance, with what they rest on."""
-        right, shown = self.right(images).numpy(), self.shown(len(images)).numpy()
         return {
             "samples": len(images),
             "paired": measure_paired(images, self.asked.images[: len(images)]),
             **({} if self.exact is None else self.exact.brief(images)),
-            "accuracy": macro_of(right, shown) if shown.any() else None,
-            "accuracy_interval": macro_interval(right, shown) if shown.any() else None,
+            **self.accuracy(images),
             "frechet_distance": frechet(self.real, moments(self.extraction.drawn(images, EFFICIENTNET))),
             "real": len(self.real_rows),
             **extractor_label(EFFICIENTNET, None),
+        }
+
+    def accuracy(self, images: Tensor) -> dict[str, Any]:
+        """The macro accuracy of a few samples, by the classifier, with its interval."""
+        right, shown = self.right(images).numpy(), self.shown(len(images)).numpy()
+        return {
+            "accuracy": macro_of(right, shown) if shown.any() else None,
+            "accuracy_interval": macro_interval(right, shown) if shown.any() else None,
         }
 
     def guidance(self, by_scale: Iterable[tuple[float, Tensor]]) -> list[dict[str, Any]]:
