@@ -133,7 +133,9 @@ def quality_of(accuracy, seconds):
         "interval": around(100 * accuracy, 3),
         "floor": 10.0,
         "ratio_to_floor": 10 * accuracy,
-        "kid": {"value": accuracy / 100, "sd": 0.0005, "subsets": 100, "subset_size": 4},
+        "floor_interval": [9.0, 11.0],
+        "unlimited": {"value": 90 * accuracy, "interval": around(90 * accuracy, 4)},
+        "kid": {"value": accuracy / 100, "interval": around(accuracy / 100, 0.001)},
         "precision_recall": {"neighbours": 3, "precision": estimate(0.5, 0.1), "recall": estimate(0.5, 0.1)},
         "real": 8,
         "generated": 8,
@@ -149,7 +151,8 @@ def quality_of(accuracy, seconds):
         brief(accuracy / (count - i), 100.0 - i) | {
             "paired": {"colour": estimate(10.0 - i), "structure": estimate(0.5)},
             "all_right": estimate(accuracy / (count - i) / 2), "exact": estimate(accuracy / (count - i)),
-            "epoch": i + 1, "steps": 6 * (i + 1), "budgets": [BUDGETS[i - count]], "images": 100 * (i + 1), "seconds": sum(seconds[: i + 1]), "training_flop": 1e12 * (i + 1),
+            "epoch": i + 1, "steps": 6 * (i + 1), "budgets": [BUDGETS[i - count]],
+            "images": 100 * (i + 1), "seconds": sum(seconds[: i + 1]), "training_flop": 1e12 * (i + 1),
             "validation_loss": {"raw": 0.5, "averaged": 0.25},
         }
         for i in range(count)

@@ -81,11 +81,15 @@ def test_what_is_scored_is_declared(parts, tmp_path):
     log = {"images_per_epoch": 8, "points": points}
     found = Measurements(
         **scorer.score(asked.images),
+        references=scorer.references(len(asked)),
         guidance=scorer.guidance([(2.0, asked.images)]),
         sampler=scorer.samplers(asked.images, parts.train.images[: len(asked)]),
         curve=curve({2: scorer.brief(asked.images)}, log, {}, None),
     )
     assert found.distance[EFFICIENTNET].generated == len(asked)
+    assert (found.exact.macro.value, found.paired.colour.value) == (1, 0)
+    assert found.references.real.exact.all_right.value == 1
+    assert found.references.retrieval.paired.colour.value > 0
     assert [point.samples for point in found.curve] == [None, len(asked)]
     assert Data(**describe(parts.train, parts)).attributes[0].name == parts.train.schema.names[0]
 

@@ -1,5 +1,6 @@
 """Everything that is scored of a run: a pure function of its samples, the data, the classifier and the extractors."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,18 @@ from torch import Tensor
 
 from bench.data.dataset import AvatarSet
 from bench.data.splits import Split
+from bench.data.variants import can_be_drawn
 from bench.quality import interval
 from bench.quality.artefacts import Reference, first, measure_artefacts, reference
 from bench.quality.attributes import classifier_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.distance import frechet, moments
+from bench.quality.exact import ExactJudge
 from bench.quality.features import EFFICIENTNET, cached_features, extract, extractor_label
 from bench.quality.measured_distance import measure_distance, measure_memorisation
+from bench.quality.paired import measure_paired
 from bench.quality.palette import learn_palette
+from bench.quality.references import cached_references
 
 TRAIN_REFERENCE = 10_000  # training images among which neighbours are looked for, at most
 RESAMPLES = 100  # of two sets of samples: enough for a standard deviation to a tenth of itself
@@ -55,23 +60,58 @@ class Scorer:
         self.train = {name: extraction.real(known, name) for name in extraction.weights}
         self.real_rows, self.unasked = real_side(len(parts.test), len(asked))
         self.real = moments(self.held_out[EFFICIENTNET][self.real_rows])
+        self.exact = ExactJudge(asked, extraction.cache, extraction.advance) if can_be_drawn(asked) else None
 
     def score(self, main: Tensor) -> dict[str, Any]:
-        """The scored samples, uint8 (N, 3, H, W): distances, memorisation, attributes and artefacts."""
-        distances, memorisation = {}, {}
-        for name, weights in self.extraction.weights.items():
-            held_out, train, drawn = self.held_out[name], self.train[name], self.extraction.drawn(main, name)
-            found = measure_distance(held_out[self.real_rows], drawn, train if self.unasked else None)
-            distances[name] = extractor_label(name, weights) | found
-            memorisation[name] = measure_memorisation(drawn, held_out, train)
+        """The scored samples, uint8 (N, 3, H, W): paired errors, attributes, distances, memorisation, artefacts."""
+        drawn = {name: self.extraction.drawn(main, name) for name in self.extraction.weights}
         asked = self.asked.subset(torch.arange(len(main)))
         return {
-            "distance": distances,
-            "memorisation": memorisation,
+            "paired": measure_paired(main, asked.images),
+            "exact": self.judged(main),
+            "distance": {name: self.distance(features, name) for name, features in drawn.items()},
+            "memorisation": {
+                name: measure_memorisation(features, self.held_out[name], self.train[name])
+                for name, features in drawn.items()
+            },
             "judge": self.bounds,
             "attributes": measure_attributes(self.classifier.predict(main), asked, self.bounds),
             "artefacts": measure_artefacts(main, first(self.reference, len(main))),
         }
+
+    def distance(self, features: Tensor, name: str) -> dict[str, Any]:
+        """All distances of the features (N, D) of samples, with what they rest on."""
+        real, train = self.held_out[name][self.real_rows], self.train[name] if self.unasked else None
+        return extractor_label(name, self.extraction.weights[name]) | measure_distance(real, features, train)
+
+    def judged(self, images: Tensor) -> dict[str, Any] | None:
+        """What the exact judge says, beside the classifier; None where pictures are not drawn from their labels."""
+        if self.exact is None:
+            return None
+        right = self.classifier.predict(images) == self.asked.codes[: len(images)]
+        return self.exact.measure(images, right.numpy(), scorable(self.asked, self.bounds["untrained"]).numpy())
+
+    def references(self, count: int) -> dict[str, Any]:
+        """What the first true pictures score themselves, and the training images with the nearest attributes."""
+        asked, train = self.asked.subset(torch.arange(count)), self.parts.train
+
+        def measure(images: Tensor) -> dict[str, Any]:
+            names = self.extraction.weights
+            return {
+                "paired": measure_paired(images, asked.images),
+                "exact": self.judged(images),
+                "accuracy": self.accuracy(images)["accuracy"],
+                "distance": {name: self.distance(self.extraction.drawn(images, name), name) for name in names},
+            }
+
+        return cached_references(asked, train, measure, self.extraction.cache, self.rests_on())
+
+    def rests_on(self) -> list[str]:
+        """What the metrics rest on besides the conditions asked and the training images."""
+        labels = [str(extractor_label(*each)) for each in self.extraction.weights.items()]
+        weights = [each.cpu().numpy().tobytes() for each in self.classifier.state_dict().values()]
+        real = self.parts.test.subset(self.real_rows).content_hash
+        return [real, hashlib.sha256(b"".join(weights)).hexdigest(), self.extraction.device, *labels]
 
     def right(self, images: Tensor) -> Tensor:
         """Whether the classifier sees what was asked, bool (N, scored attributes)."""
@@ -82,14 +122,22 @@ class Scorer:
 
     def brief(self, images: Tensor) -> dict[str, Any]:
         """A few samples of the first conditions: accuracy and Fréchet distance, with what they rest on."""
-        right, shown = self.right(images).numpy(), self.shown(len(images)).numpy()
         return {
             "samples": len(images),
-            "accuracy": macro_of(right, shown) if shown.any() else None,
-            "accuracy_interval": macro_interval(right, shown) if shown.any() else None,
+            "paired": measure_paired(images, self.asked.images[: len(images)]),
+            **({} if self.exact is None else self.exact.brief(images)),
+            **self.accuracy(images),
             "frechet_distance": frechet(self.real, moments(self.extraction.drawn(images, EFFICIENTNET))),
             "real": len(self.real_rows),
             **extractor_label(EFFICIENTNET, None),
+        }
+
+    def accuracy(self, images: Tensor) -> dict[str, Any]:
+        """The macro accuracy of a few samples, by the classifier, with its interval."""
+        right, shown = self.right(images).numpy(), self.shown(len(images)).numpy()
+        return {
+            "accuracy": macro_of(right, shown) if shown.any() else None,
+            "accuracy_interval": macro_interval(right, shown) if shown.any() else None,
         }
 
     def guidance(self, by_scale: Iterable[tuple[float, Tensor]]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from bench.record.quality import (
     Judge,
     Memorisation,
     Paired,
+    References,
     Samplers,
 )
 
@@ -86,6 +87,7 @@ class Measurements(Part):
     primary: str | None = None  # the measure that was declared to count most, before anything was measured
     paired: Paired | None = None
     exact: Exact | None = None
+    references: References | None = None  # the same of known images
     guidance: list[GuidancePoint] = []
     sampler: Samplers | None = None
     curve: list[CurvePoint] = []

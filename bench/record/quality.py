@@ -111,8 +111,8 @@ class Brief(Extractor):
 
     samples: Count
     paired: Paired | None = None
-    all_right: Estimate | None = None  # by the exact judge
-    exact: Estimate | None = None  # its accuracy
+    all_right: Estimate | None = None  # by the exact judge: the share of which every attribute is right
+    exact: Estimate | None = None  # its macro accuracy
     accuracy: Number | None
     accuracy_interval: Interval | None
     frechet_distance: Number
@@ -155,8 +155,8 @@ class CurvePoint(Part):
     validation_loss: MeanLosses
     samples: Count | None = None
     paired: Paired | None = None
-    all_right: Estimate | None = None  # by the exact judge
-    exact: Estimate | None = None  # its accuracy
+    all_right: Estimate | None = None
+    exact: Estimate | None = None
     accuracy: Number | None = None
     accuracy_interval: Interval | None = None
     frechet_distance: Number | None = None
@@ -277,3 +277,17 @@ class Judge(Part):
     blur_sd_pixels: Number
     untrained: dict[str, list[str]] = {}  # variants that no training image shows
     held_out: Count
+
+
+class Reference(Part):
+    """What known images score on the metrics of the samples."""
+
+    paired: Paired
+    exact: Exact | None
+    accuracy: Number | None  # by the classifier
+    distance: dict[str, Distance]  # by extractor
+
+
+class References(Part):
+    real: Reference  # the true pictures of the conditions asked
+    retrieval: Reference  # for every condition, the training image with the nearest attributes

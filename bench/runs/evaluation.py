@@ -93,6 +93,7 @@ def score(
     }
     budgets = dict(zip(map(str, sizes.budgets), job.run.budget_steps, strict=True))
     found = scorer.score(main) | {
+        "references": scorer.references(len(main)),
         "guidance": scorer.guidance(samples.by_guidance(job.run, drawn)),
         "sampler": None if full is None else scorer.samplers(main[: len(full.images)], full.images),
         "curve": curve(

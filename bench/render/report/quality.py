@@ -32,7 +32,7 @@ def page(made: list[Column], missing: list[str]) -> str:
         *(f"- {note}" for note in comparability_notes(made)),
         "## After every budget",
         *plot("curves", missing),
-        f"From {few(first.curve)} samples a point. Every point is a finished model: its learning rate had fallen to zero.",
+        f"From {few(first.curve)} samples a point. Each is a finished model: its learning rate had fallen to zero.",
         "## Attributes",
         *plot("attributes", missing),
         "## Guidance",

@@ -46,14 +46,17 @@ def rows_at(budget: Budget, samples: int | None) -> list[Row]:
 
     row = partial(Row, Section.BUDGET, rests_on=rests_on)
     return [
-        of_point("paired_colour", "paired colour difference ΔE", lambda p: p.paired.colour if p.paired else None, decimals(2),
-                 "lower"),
+        of_point("paired_colour", "paired colour difference ΔE", paired_colour, decimals(2), "lower"),
         of_point("all_right", "all attributes right", lambda p: p.all_right, share, "higher"),
         of_point("exact_accuracy", "attribute accuracy, exact", lambda p: p.exact, decimals(3), "higher"),
         row(f"loss_at_{key}", f"validation loss {after}", within(point, validation_loss), decimals(4), "lower",
             "averaged weights, on images that are never scored"),
         row(f"images_at_{key}", f"images seen {after}", within(point, lambda p: p.images), lambda n: f"{n:,.0f}"),
     ]  # fmt: skip
+
+
+def paired_colour(point: CurvePoint) -> Estimate | None:
+    return point.paired.colour if point.paired else None
 
 
 def validation_loss(point: CurvePoint) -> float:

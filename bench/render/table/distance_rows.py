@@ -9,6 +9,7 @@ from bench.record.quality import INCEPTION, Distance, Memorisation
 from bench.render.table.row import Row, Section, decimals, resting_on, share, within
 
 FRECHET = "frechet_distance"
+NOT_OF_VARIETY = "; says nothing of variety within a condition: the attributes determine the drawing"
 Basis = tuple[str, str, int, int, str]  # what a distance rests on: extractor, its weights, numbers of images, split
 
 
@@ -49,6 +50,11 @@ def snake(name: str) -> str:
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).lower()
 
 
+def features_of(title: str) -> str:
+    """`EfficientNet-Lite0, 8 against 8`: the title of a Fréchet distance without what it is called."""
+    return re.sub(r"^[^(]*\(([^)]*)\)", r"\1", title)
+
+
 row = partial(Row, Section.DISTANCE)
 
 
@@ -64,24 +70,24 @@ def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[
         return None if distance(record) is None else record.measurements.memorisation.get(key[0])
 
     kid, neighbours = within(distance, lambda d: d.kid), within(distance, lambda d: d.precision_recall)
+    unlimited = within(distance, lambda d: d.unlimited)
     return [
+        row(f"kid_{name}", "KID × 1000, " + features_of(title), within(kid, lambda k: k.value), thousandfold,
+            "lower", "kernel distance to held-out real images in these features; unbiased, so 0 is as good as real",
+            interval=within(kid, lambda k: k.interval), headline=headline),
         row(f"{FRECHET}_{name}", title, within(distance, lambda d: d.frechet_distance), decimals(1), "lower",
             "distance to held-out real images in these features; only Inception's is the usual FID",
             interval=within(distance, lambda d: d.interval), headline=headline),
         row(f"frechet_floor_{name}", "… its floor (real training images)", within(distance, lambda d: d.floor),
             decimals(1), None,
             "as many real training images against the same held-out ones: what other real images get",
-            headline=headline),
+            interval=within(distance, lambda d: d.floor_interval), headline=headline),
         row(f"frechet_over_floor_{name}", "… over its floor", within(distance, lambda d: d.ratio_to_floor), decimals(2),
             "lower", "1 is as good as real"),
-        row(f"kid_{name}", "… KID × 1000", within(kid, lambda k: k.value), thousandfold, "lower",
-            "kernel distance of the same features; unbiased, so 0 is as good as real"),
-        row(f"kid_sd_{name}", "… its sd over subsets", within(kid, lambda k: k.sd), thousandfold, None, "also × 1000"),
-        row(f"precision_{name}", "… precision", within(neighbours, lambda n: n.precision.value), decimals(3), "higher",
-            "share of samples that lie among real images", interval=within(neighbours, lambda n: n.precision.interval)),
-        row(f"recall_{name}", "… recall", within(neighbours, lambda n: n.recall.value), decimals(3), "higher",
-            "share of real images that lie among the samples",
-            interval=within(neighbours, lambda n: n.recall.interval)),
+        row(f"frechet_unlimited_{name}", "… extrapolated to endless many images",
+            within(unlimited, lambda u: u.value), decimals(1), "lower",
+            "a line in 1/n through the distances of all images and of halves; 0 is as good as real",
+            interval=within(unlimited, lambda u: u.interval)),
         row(f"nearest_ratio_{name}", "… nearest training image, ratio to real",
             within(memorised, lambda m: m.median_ratio), decimals(2), None,
             "distance to the nearest training image, over that of held-out real images; far below 1: copies"),
@@ -91,6 +97,12 @@ def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[
             interval=within(memorised, lambda m: m.closer.interval)),
         row(f"copies_{name}", "… copies of training images?",
             within(memorised, lambda m: None if m.flagged is None else "**yes**" if m.flagged else "no")),
+        row(f"precision_{name}", "… precision", within(neighbours, lambda n: n.precision.value), decimals(3), "higher",
+            f"share of samples that lie among real images{NOT_OF_VARIETY}",
+            interval=within(neighbours, lambda n: n.precision.interval)),
+        row(f"recall_{name}", "… recall", within(neighbours, lambda n: n.recall.value), decimals(3), "higher",
+            f"share of real images that lie among the samples{NOT_OF_VARIETY}",
+            interval=within(neighbours, lambda n: n.recall.interval)),
     ]  # fmt: skip
 
 

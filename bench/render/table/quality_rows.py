@@ -5,6 +5,7 @@ from functools import partial
 
 from bench.record import CurvePoint, Record
 from bench.record.quality import Artefacts, Attributes, Estimate, MacroReadings, MeanLosses, Samplers
+from bench.render.table.asked_rows import AGREEMENT_ROW, ASKED_ROWS
 from bench.render.table.budget_rows import budget_rows
 from bench.render.table.column import Column
 from bench.render.table.distance_rows import distance_rows, snake
@@ -24,9 +25,11 @@ def quality_rows(columns: list[Column]) -> list[Row]:
     """Every row of quality; what only some records have is `–` in the others."""
     records = [record for column in columns for record in column.records]
     return [
-        *distance_rows(records),
+        *ASKED_ROWS,
         *ATTRIBUTE_ROWS,
+        AGREEMENT_ROW,
         *attribute_rows(records),
+        *distance_rows(records),
         *ARTEFACT_ROWS,
         *LOSS_ROWS,
         *SWEEP_ROWS,
@@ -52,13 +55,13 @@ ATTRIBUTE_ROWS = resting_on("classifier", [
     asked("accuracy_normalised", "… normalised", within(attributes, lambda a: a.macro.normalised), share, "higher",
           "the share of the way from chance to ceiling: (accuracy − chance) / (ceiling − chance)"),
     asked("accuracy_ceiling", "… its ceiling (real images)", within(attributes, lambda a: a.macro.ceiling), decimals(3),
-          None, "the same classifier on held-out real images", headline=True),
+          None, "the same classifier on held-out real images"),
     asked("accuracy_noisy", "… on real images with light noise", of_real(lambda macro: macro.noisy), decimals(3), None,
           "the same classifier where the real images are a little noisy"),
     asked("accuracy_blurred", "… on real images with light blur", of_real(lambda macro: macro.blurred), decimals(3),
           None, "the same classifier where the real images are a little blurred"),
     asked("accuracy_chance", "… its chance level", within(attributes, lambda a: a.macro.chance), decimals(3), None,
-          "always answering the commonest variant", headline=True),
+          "always answering the commonest variant"),
 ])  # fmt: skip
 
 
@@ -77,11 +80,11 @@ ARTEFACT_ROWS = [
     artefact("background_level", "background: level", artefacts(lambda a: a.background_level), decimals(2), "lower",
              "root mean square of the pixels there, of 255"),
     artefact("colour_error", "colour: ΔE to the colour asked for", artefacts(lambda a: a.colour_error), decimals(2),
-             "lower", "CIEDE2000, on the part that shows it", headline=True),
+             "lower", "CIEDE2000, on the part that shows it"),
     artefact("out_of_palette", "colour: out of palette", artefacts(lambda a: a.out_of_palette), share, "lower",
              "pixels of the drawn part with a colour that real images hardly use"),
     artefact("edge_agreement", "shape: edge agreement", artefacts(lambda a: a.edge_agreement), decimals(3), "higher",
-             "F1 of the edges against those of the real image of that condition", headline=True),
+             "F1 of the edges against those of the real image of that condition"),
     artefact("shape_accuracy", "shape: accuracy of its attributes", within(attributes, lambda a: a.kinds.shape),
              decimals(3), "higher", "mean over the attributes that are no colours", rests_on="classifier"),
     artefact("colour_accuracy", "colour: accuracy of its attributes", within(attributes, lambda a: a.kinds.colour),

@@ -21,8 +21,8 @@ class Section(Enum):
     POST = "At a glance"  # the blog post's ten rows
     MEMORY = "Parameters and memory"
     SPEED = "Arithmetic and speed"
-    DISTANCE = "Distance to real images"
     ATTRIBUTES = "What was asked for"
+    DISTANCE = "Distance to real images"
     ARTEFACTS = "Background, colour and shape"
     SAMPLING = "Loss, guidance and sampler"
     BUDGET = "At other budgets"
