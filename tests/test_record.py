@@ -24,6 +24,7 @@ from bench.runs.worker import describe
 from bench.storage.records import read_record
 from bench.training.trainer import TrainingLog
 from tests.conftest import TINY
+from tests.less import measured_less
 from tests.made_up import complete_record
 
 ROOT = Path(__file__).parent.parent
@@ -76,14 +77,15 @@ def test_what_is_measured_of_cost_is_declared():
 
 def test_what_is_scored_is_declared(parts, tmp_path):
     judge, asked = AttributeClassifier(parts.train.schema.cardinalities), parts.held_out
-    scorer = Scorer(judge, parts, asked, Extraction({EFFICIENTNET: None}, "cpu", tmp_path))
     log = {"seconds_per_epoch": [1.0, 2.0], "images_per_epoch": 8, "validation": [{"raw": [0.5]}, {"raw": [0.25]}]}
-    found = Measurements(
-        **scorer.score(asked.images),
-        guidance=scorer.guidance([(2.0, asked.images)]),
-        sampler=scorer.samplers(asked.images, parts.train.images[: len(asked)]),
-        curve=curve([None, scorer.brief(asked.images)], log, None),
-    )
+    with measured_less():
+        scorer = Scorer(judge, parts, asked, Extraction({EFFICIENTNET: None}, "cpu", tmp_path))
+        found = Measurements(
+            **scorer.score(asked.images),
+            guidance=scorer.guidance([(2.0, asked.images)]),
+            sampler=scorer.samplers(asked.images, parts.train.images[: len(asked)]),
+            curve=curve([None, scorer.brief(asked.images)], log, None),
+        )
     assert found.distance[EFFICIENTNET].generated == len(asked)
     assert [point.samples for point in found.curve] == [None, len(asked)]
     assert Data(**describe(parts.train, parts)).attributes[0].name == parts.train.schema.names[0]
