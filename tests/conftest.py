@@ -15,7 +15,8 @@ from bench.config import MATCHED, PRESETS, RunConfig
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.data.splits import Split, split
-from tests.invoking import handlers_restored
+from tests.accounts import FOLDER
+from tests.invoking import environment_restored, handlers_restored
 from tests.shared import all_finished, cache, finished, session_folder  # noqa: F401 - fixtures for all tests
 
 CONTESTANTS = ("scratch", "diffusers-32", "diffusers-16", "diffusers-8")
@@ -56,6 +57,15 @@ def pytest_terminal_summary(terminalreporter) -> None:
 def signals_are_taken_as_before():
     """Whatever a test has let main() do about Ctrl+C and SIGTERM."""
     with handlers_restored():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def accounts_are_made_once(session_folder):
+    """In all processes of this session: see tests/accounts.py."""
+    folder = session_folder / "accounts"
+    folder.mkdir(exist_ok=True)
+    with environment_restored(**{FOLDER: str(folder)}):
         yield
 
 

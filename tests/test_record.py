@@ -24,6 +24,7 @@ from bench.runs.worker import describe
 from bench.storage.records import read_record
 from bench.training.trainer import TrainingLog
 from tests.conftest import TINY
+from tests.less import measured_less
 from tests.made_up import complete_record
 
 ROOT = Path(__file__).parent.parent
@@ -76,16 +77,17 @@ def test_what_is_measured_of_cost_is_declared():
 
 def test_what_is_scored_is_declared(parts, tmp_path):
     judge, asked = AttributeClassifier(parts.train.schema.cardinalities), parts.test
-    scorer = Scorer(judge, parts, asked, Extraction({EFFICIENTNET: None}, "cpu", tmp_path))
     points = [{"steps": n, "images": 8 * n, "seconds": 1.0, "validation": {"raw": [0.5]}} for n in (1, 2)]
     log = {"images_per_epoch": 8, "points": points}
-    found = Measurements(
-        **scorer.score(asked.images),
-        references=scorer.references(len(asked)),
-        guidance=scorer.guidance([(2.0, asked.images)]),
-        sampler=scorer.samplers(asked.images, parts.train.images[: len(asked)]),
-        curve=curve({2: scorer.brief(asked.images)}, log, {}, None),
-    )
+    with measured_less():
+        scorer = Scorer(judge, parts, asked, Extraction({EFFICIENTNET: None}, "cpu", tmp_path))
+        found = Measurements(
+            **scorer.score(asked.images),
+            references=scorer.references(len(asked)),
+            guidance=scorer.guidance([(2.0, asked.images)]),
+            sampler=scorer.samplers(asked.images, parts.train.images[: len(asked)]),
+            curve=curve({2: scorer.brief(asked.images)}, log, {}, None),
+        )
     assert found.distance[EFFICIENTNET].generated == len(asked)
     assert (found.exact.macro.value, found.paired.colour.value) == (1, 0)
     assert found.references.real.exact.all_right.value == 1

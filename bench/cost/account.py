@@ -16,8 +16,9 @@ from torch.overrides import TorchFunctionMode
 from bench import contestants
 from bench.config import MATCHED, Recipe, RunConfig
 from bench.contestants import MEMORY_FORMATS
+from bench.cost.operations import size
 from bench.cost.terms import finest_first
-from bench.cost.trace import Trace, size, trace_step, without_memory
+from bench.cost.trace import Trace, trace_step, without_memory
 from bench.errors import BadInput
 from bench.sampling.diffusion import noise_schedule, training_loss
 

@@ -14,8 +14,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench import contestants
 from bench.config import RunConfig
+from bench.cost.operations import size
 from bench.cost.terms import PARTS
-from bench.cost.trace import size
 from bench.data.dataset import AvatarSet
 from bench.training.batches import Batch, epoch_batches
 from bench.training.trainer import Trainer, synchronise

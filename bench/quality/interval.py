@@ -28,16 +28,19 @@ def mean(values: np.ndarray) -> dict[str, Any] | None:
 
 
 def resampled(
-    count: int, statistic: Callable[[np.ndarray], float], resamples: int = RESAMPLES, around: float | None = None
+    count: int,
+    statistic: Callable[[np.ndarray], float],
+    resamples: int | None = None,  # None: RESAMPLES
+    around: float | None = None,
 ) -> list[float]:
     """Bootstrap over row numbers [0, count): the interval of `statistic(rows)`, by its percentiles.
 
     Or, `around` the statistic of the whole sample, by its standard deviation: a distance between distributions grows
     where rows are repeated, so its percentiles would lie above it.
     """
-    rows = (np.arange(count),)
+    rows, number = (np.arange(count),), RESAMPLES if resamples is None else resamples
     drawn = bootstrap(
-        rows, statistic, n_resamples=resamples, vectorized=False, method="percentile", rng=np.random.default_rng(0)
+        rows, statistic, n_resamples=number, vectorized=False, method="percentile", rng=np.random.default_rng(0)
     ).bootstrap_distribution
     if around is not None:
         return [float(edge) for edge in norm.interval(CONFIDENCE, loc=around, scale=max(drawn.std(ddof=1), 1e-300))]

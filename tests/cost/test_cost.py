@@ -25,6 +25,7 @@ from bench.cost.steps import measured_peak, trial
 from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
 from bench.errors import BadInput
+from tests.accounts import remembered_account
 from tests.conftest import CONTESTANTS, TINY
 from tests.plug_in import Attentive
 
@@ -158,7 +159,7 @@ def setting(batch=8, **more):
 
 @pytest.mark.parametrize("name", UNLIKE)
 def test_activations_and_peak_grow_evenly_with_the_batch(name):
-    small, middle, large = (account(name, setting(batch)) for batch in (16, 32, 48))
+    small, middle, large = (remembered_account(name, setting(batch)) for batch in (16, 32, 48))
     for read in (
         lambda cost: cost["activations"]["hook_sum_bytes"],
         lambda cost: cost["activations"]["saved_bytes"],
@@ -170,7 +171,7 @@ def test_activations_and_peak_grow_evenly_with_the_batch(name):
 
 @pytest.mark.parametrize("name", UNLIKE)
 def test_checkpointing_saves_less_and_computes_more_and_bf16_halves_what_modules_put_out(name):
-    plain = account(name, setting(32))
+    plain = remembered_account(name, setting(32))
     checkpointed = account(name, setting(32, gradient_checkpointing=True))
     assert checkpointed["activations"]["saved_bytes"] < 0.5 * plain["activations"]["saved_bytes"]
     assert checkpointed["predicted_peak"]["bytes"] < plain["predicted_peak"]["bytes"]
@@ -209,7 +210,7 @@ def test_saved_bytes_of_a_norm_under_autocast_by_hand():
 
 @pytest.mark.parametrize("name", CONTESTANTS)
 def test_levels_hold_every_parameter_and_every_saved_byte(name):
-    cost = account(name, setting())
+    cost = remembered_account(name, setting(16))
     levels = cost["levels"]
     depth = 4 if name == "scratch" else 3
     assert list(levels) == [f"{16 // 2**i}×{16 // 2**i}" for i in range(depth)] + ["tau", "rest"]

@@ -9,9 +9,10 @@ from PIL import Image
 
 from bench.commands.cli import parser
 from bench.cost import terms
-from bench.cost.account import account, published
+from bench.cost.account import published
 from bench.cost.walk import walk
 from bench.render.walk import PICTURE, SECTIONS, page_with, read_page
+from tests.accounts import remembered_account
 from tests.invoking import ROOT, bench
 
 PAGE = ROOT / "scratch_unet" / "README.md"
@@ -26,7 +27,7 @@ def walks():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_sums_are_those_of_the_account(walks, name):
-    cost, blocks = account(name, published(128)), [*walks[name].blocks, walks[name].rest]
+    cost, blocks = remembered_account(name, published(128)), [*walks[name].blocks, walks[name].rest]
     assert sum(block.parameters for block in blocks) == cost["parameters"]["total"]
     assert sum(block.forward_flops for block in blocks) / 128 == cost["flops_per_image"]["forward"]
     assert sum(block.saved_bytes for block in blocks) == cost["activations"]["saved_bytes"]

@@ -31,7 +31,7 @@ from bench.storage import lock as locking
 from bench.storage.checkpoint import load_newest
 from bench.storage.folder import ResultsFolder
 from bench.storage.lock import lock
-from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
+from tests.faults.running import LONG, started, training, trains, workers_of  # noqa: F401 - a fixture
 from tests.invoking import PLUG_IN, ROOT, WHOLE, bench, bench_process
 
 

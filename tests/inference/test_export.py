@@ -40,13 +40,16 @@ import sys, numpy, torch
 from bench import randomness
 from bench.inference.pipeline import AvatarPipeline
 
-folder, condition, out = sys.argv[1:]
-pipeline = AvatarPipeline.from_pretrained(folder)
-condition = torch.from_numpy(numpy.load(condition))
-def draw(kind):
-    generators = randomness.generators(5, "sample", range(len(condition)))
-    return pipeline(condition, generator=generators, output_type=kind).images
-numpy.savez(out, floats=draw("pt").numpy(), pixels=numpy.stack([numpy.asarray(image) for image in draw("pil")]))
+folders, out = sys.argv[1:-1], sys.argv[-1]
+condition = torch.from_numpy(numpy.load(out + "/condition.npy"))
+for folder in folders:
+    pipeline = AvatarPipeline.from_pretrained(folder)
+    def draw(kind):
+        generators = randomness.generators(5, "sample", range(len(condition)))
+        return pipeline(condition, generator=generators, output_type=kind).images
+    name = folder.rsplit("/", 1)[1]
+    pixels = numpy.stack([numpy.asarray(image) for image in draw("pil")])
+    numpy.savez(f"{out}/{name}.npz", floats=draw("pt").numpy(), pixels=pixels)
 """
 
 
@@ -114,16 +117,22 @@ def reference(run, name, condition):
     return pixels, (finished / 2 + 0.5).clamp(0, 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_fresh_process_draws_the_very_pixels_of_the_harness(name, run, folders, parts, tmp_path):
-    condition = parts.test.conditions[:3]
-    np.save(tmp_path / "condition.npy", condition.numpy())
+@pytest.fixture(scope="module")
+def drawn_elsewhere(folders, parts, tmp_path_factory):
+    """What a fresh process has drawn of three test conditions from every folder: NAME.npz."""
+    out = tmp_path_factory.mktemp("drawn")
+    np.save(out / "condition.npy", parts.test.conditions[:3].numpy())
     subprocess.run(
-        [sys.executable, "-c", IN_A_FRESH_PROCESS, folders[name], tmp_path / "condition.npy", tmp_path / "out.npz"],
+        [sys.executable, "-c", IN_A_FRESH_PROCESS, *folders.values(), out],
         check=True, capture_output=True, cwd=ROOT, timeout=900,
     )  # fmt: skip
-    found = np.load(tmp_path / "out.npz")
-    pixels, floats = reference(run, name, condition)
+    return out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fresh_process_draws_the_very_pixels_of_the_harness(name, run, drawn_elsewhere, parts):
+    found = np.load(drawn_elsewhere / f"{name}.npz")
+    pixels, floats = reference(run, name, parts.test.conditions[:3])
     assert np.array_equal(found["pixels"], pixels.permute(0, 2, 3, 1).numpy())
     assert np.array_equal(found["floats"], floats.numpy())
 

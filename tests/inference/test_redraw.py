@@ -20,6 +20,7 @@ from bench.training.state import to_checkpoint
 from bench.training.trainer import Trainer
 from tests.conftest import awaken
 from tests.invoking import bench
+from tests.less import measured_less
 from tests.shared import SHARED
 
 PROGRESS = re.compile(r"^\S+ .*: \d+\.\d s$")  # a phase that was slow enough to be named
@@ -45,7 +46,8 @@ def folder(of_scratch, tmp_path):
 
 
 def redrawn(capsys, folder):
-    status = main(["pictures", str(folder)])
+    with measured_less():  # as the run was drawn
+        status = main(["pictures", str(folder)])
     said = capsys.readouterr()
     assert said.out == f"{folder / 'images'}\n"
     return status, "".join(line for line in said.err.splitlines(keepends=True) if not PROGRESS.search(line))

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.cost.account import Setting, account, published
+from bench.cost.account import Setting, published
 from bench.cost.anatomy import MIB
+from tests.accounts import remembered_account
 
 PUBLISHED = {  # total, UNet alone, weights, Adam and gradients in MiB
     "diffusers-32": (188_511_363, 117_077_123, 719.11, 1438.23, 719.11),
@@ -16,7 +17,7 @@ PUBLISHED = {  # total, UNet alone, weights, Adam and gradients in MiB
 
 @pytest.fixture(scope="module")
 def cost():
-    return {name: account(name, published(batch_size=2)) for name in contestants.OURS}
+    return {name: remembered_account(name, published(batch_size=128)) for name in contestants.OURS}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -64,6 +65,6 @@ def test_attention_head_dim_is_the_number_of_heads(cost):
 
 @pytest.mark.parametrize("name", contestants.OURS)
 def test_head_width_stays_as_published_at_a_quarter_of_the_scale(name, cost):
-    quarter = account(name, Setting(98, 64, 1 / 4, batch_size=1))["attention"]
+    quarter = remembered_account(name, Setting(98, 64, 1 / 4, batch_size=1))["attention"]
     assert [a["head_width"] for a in quarter] == [a["head_width"] for a in cost[name]["attention"]]
     assert {a["heads"] * 4 for a in quarter} == {a["heads"] for a in cost[name]["attention"]}

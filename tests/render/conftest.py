@@ -1,4 +1,4 @@
-"""Made-up records for what is drawn from records."""
+"""A made-up record, and what the table made of it says in a row."""
 
 from dataclasses import replace
 
@@ -18,3 +18,7 @@ def record(config):
         return complete_record(run, accuracy, **more)
 
     return make
+
+
+def cells_of(made, label):
+    return next(made.cells(row) for row in made.rows if row.label == label)

@@ -2,52 +2,47 @@
 
 import json
 import os
-import signal
 import time
 
 import psutil
 import pytest
 
-from bench.commands.cli import main
 from bench.runs import launch, warm
 from bench.storage.folder import ResultsFolder
-from tests.invoking import TINY
+from tests.invoking import TINY, bench
 
 PLAIN, PICKY = "tests.plug_in:build", "tests.hostile_plug_in:build_for_an_odd_width"
 RUN = ["run", *TINY, "--mixed-precision=no", "--sampling-steps=2", "--epochs=1"]
 
 
 @pytest.fixture
-def bench(monkeypatch, tmp_path_factory):
-    """Run a command in this process, and leave its signals as they were."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
-    cache = tmp_path_factory.getbasetemp() / "cache"
-    yield lambda out, *more: main([*RUN, "--out", str(out), "--cache", str(cache), *more])
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def run(cache):
+    """Run a command in this process, with the cache of all tests."""
+    return lambda out, *more: bench(*RUN, "--out", out, "--cache", cache, *more)
 
 
 def record(out, name):
     return json.loads(ResultsFolder(out).record(f"{name.replace(':', '.')}-matched-seed0").read_text())
 
 
-def test_what_fresh_would_forget_is_kept_where_the_command_is_refused(bench, tmp_path, monkeypatch, capsys):
-    assert bench(tmp_path, f"--contestants={PLAIN}") == 0
-    run = ResultsFolder(tmp_path).run("tests.plug_in.build-matched-seed0")
-    kept = sorted(path for path in run.path.rglob("*") if path.is_file())
+def test_what_fresh_would_forget_is_kept_where_the_command_is_refused(run, tmp_path, monkeypatch):
+    assert run(tmp_path, f"--contestants={PLAIN}").returncode == 0
+    results = ResultsFolder(tmp_path).run("tests.plug_in.build-matched-seed0")
+    kept = sorted(path for path in results.path.rglob("*") if path.is_file())
     monkeypatch.setattr("bench.runs.request.free_memory", lambda device: 2**20)
-    assert bench(tmp_path, f"--contestants={PLAIN}", "--fresh") == 2
-    assert "of memory for a training step" in capsys.readouterr().err
-    assert sorted(path for path in run.path.rglob("*") if path.is_file()) == kept
+    refused = run(tmp_path, f"--contestants={PLAIN}", "--fresh")
+    assert refused.returncode == 2
+    assert "of memory for a training step" in refused.stderr
+    assert sorted(path for path in results.path.rglob("*") if path.is_file()) == kept
 
 
-def test_a_plug_in_that_cannot_be_built_for_the_data_gets_its_row_and_the_others_go_on(bench, tmp_path, capsys):
-    assert bench(tmp_path, f"--contestants={PICKY},{PLAIN}") == 1
+def test_a_plug_in_that_cannot_be_built_for_the_data_gets_its_row_and_the_others_go_on(run, tmp_path):
+    assert run(tmp_path, f"--contestants={PICKY},{PLAIN}").returncode == 1
     assert record(tmp_path, PLAIN)["status"] == "done"
     assert "an even width" in record(tmp_path, PICKY)["error"]
-    capsys.readouterr()
-    assert bench(tmp_path, f"--contestants={PICKY},{PLAIN}", "--only-missing") == 1  # the kept one hides it not
-    assert "tests.hostile_plug_in.build_for_an_odd_width-matched-seed0 failed" in capsys.readouterr().err
+    again = run(tmp_path, f"--contestants={PICKY},{PLAIN}", "--only-missing")
+    assert again.returncode == 1  # the kept one hides it not
+    assert "tests.hostile_plug_in.build_for_an_odd_width-matched-seed0 failed" in again.stderr
 
 
 def test_a_rehearsal_does_not_lie_where_the_run_will(tmp_path, monkeypatch):

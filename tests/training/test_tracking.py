@@ -37,9 +37,9 @@ def scalars(folder):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(tmp_path_factory, cache):
     """The same small run twice, of which one tells TensorBoard."""
-    cache, out, without = (tmp_path_factory.mktemp(name) for name in ("cache", "out", "without"))
+    out, without = (tmp_path_factory.mktemp(name) for name in ("out", "without"))
     arguments = ["run", *TINY, "--contestants=tests.plug_in:build", "--mixed-precision=no", "--cache", cache]
     done = bench(*arguments, "--out", out, "--report-to", "tensorboard")
     assert done.returncode == 0, done.stderr
