@@ -4,11 +4,12 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.config import PRESETS
+from bench.config import PRESETS, Budget
 from bench.cost.account import Setting, account
 from bench.cost.check import compare
 from bench.environment import environment, start
@@ -30,7 +31,7 @@ from tests.made_up import complete_record
 ROOT = Path(__file__).parent.parent
 RECORDS = sorted(ROOT.glob("results/*/records/*.json"))
 FREE = {"versions", "per_attribute", "distance", "memorisation", "levels", "guidance", "probe_seconds_per_step",
-        "untrained", "ceiling", "chance", "noisy", "blurred"}  # whose keys are names  # fmt: skip
+        "untrained", "ceiling", "chance", "noisy", "blurred", "look_alike"}  # whose keys are names  # fmt: skip
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: f"{path.parent.parent.name}/{path.stem}")
@@ -51,7 +52,8 @@ def declared(fields, path=()):
 
 
 def test_every_misspelt_field_is_refused_by_name(config, tmp_path):
-    whole = complete_record(config).to_json()
+    sizes = replace(config.sizes, budgets=(Budget("images", 300),))
+    whole = complete_record(replace(config, sizes=sizes, budget_steps=(18,))).to_json()
     paths = list(declared(json.loads(whole)))
     assert len(paths) > 200
     for path in paths:
@@ -98,7 +100,8 @@ def test_what_is_scored_is_declared(parts, tmp_path):
 
 def test_what_is_noted_of_training_and_of_the_machine_is_declared(config):
     log = TrainingLog(seconds_per_epoch=[1.0], validation=[{"raw": [0.5] * 8}], starts=[start("cpu", "abc", 0)])
-    found = Training(**training_log(log, config))
+    found = Training(**training_log(log, config, 100))
+    assert found.main_steps == 3 * (100 // 16)  # no budgets: of all epochs
     assert found.starts[0].commit == "abc"
     assert found.validation[0].averaged is None
     assert Environment(**environment("cpu", None), training_code="abc").threads > 0
@@ -106,7 +109,7 @@ def test_what_is_noted_of_training_and_of_the_machine_is_declared(config):
 
 def test_a_producers_misspelt_field_is_an_error(config):
     with pytest.raises(ValueError, match="bussy_share"):
-        Training(**training_log(TrainingLog(seconds_per_epoch=[1.0]), config), bussy_share=0.5)
+        Training(**training_log(TrainingLog(seconds_per_epoch=[1.0]), config, 100), bussy_share=0.5)
 
 
 def test_a_number_that_a_record_does_not_take_fails_the_run_by_name():
