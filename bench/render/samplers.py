@@ -24,7 +24,7 @@ def samplers_lines(document: dict[str, Any]) -> list[str]:
         "model's prediction from pure noise.",
     ]
     for name, found in document["contestants"].items():
-        lines += ["", f"**{name}**", "", markdown(COLUMNS, [row_of(row) for row in found["rows"]])]
+        lines += ["", f"**{name}**", "", markdown(list(COLUMNS), [row_of(row) for row in found["rows"]])]
     return [*lines, "", f"The fewest steps that decide nothing for any of them: {document['fewest']}."]
 
 
