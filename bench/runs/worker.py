@@ -28,6 +28,7 @@ from bench.sampling import samples
 from bench.stopping import Stopped, Stopping, stop_with_parent
 from bench.storage import durable
 from bench.storage.records import what_is_wrong
+from bench.storage.weights import commit_weights
 from bench.training.trainer import Trainer
 
 BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on it is said
@@ -95,6 +96,8 @@ def scored(
     if job.pictures:
         classifier = classifier_of(job, parts)
         images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, classifier, found, show)
+        schema = json.dumps(parts.test.schema.to_json())
+        commit_weights(job.folder.committed_weights, denoiser, parts.test.codes, schema)
     return found, images
 
 
