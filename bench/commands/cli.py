@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         return arguments.command(arguments)
     except TimeIsUp:
-        print("bench: the time limit is over; the same command goes on, without --fresh", file=sys.stderr)
+        print("bench: the time limit is reached; the same command resumes, without --fresh", file=sys.stderr)
         return INTERRUPTED
     except KeyboardInterrupt:
         print("bench: interrupted; the same command resumes, without --fresh", file=sys.stderr)

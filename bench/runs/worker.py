@@ -18,6 +18,7 @@ from bench.environment import environment, load_average, training_code
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
+from bench.render.table.legend import BUSY_SHARE
 from bench.render.table.measures import PRIMARY
 from bench.runs.evaluation import classifier_of, draw_all, score
 from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
@@ -30,8 +31,6 @@ from bench.storage import durable
 from bench.storage.records import what_is_wrong
 from bench.storage.weights import commit_weights
 from bench.training.trainer import Trainer
-
-BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on it is said
 
 
 def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | None) -> Record | None:

@@ -48,7 +48,7 @@ def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(t
     stopped = bench_process(*command, "--out", sliced, "--time-limit", f"{limit:.0f}s")
     assert time.time() - began < limit + 10  # a busy machine may take so long to let go
     assert stopped.returncode == 130, stopped.stderr
-    assert "bench: the time limit is over; the same command goes on, without --fresh" in stopped.stderr
+    assert "bench: the time limit is reached; the same command resumes, without --fresh" in stopped.stderr
     assert stopped.stdout == ""
     assert list((sliced / ".work" / name / "checkpoints").glob("leg-*"))
     monkeypatch.setenv("SLOW_SECONDS", "0")
