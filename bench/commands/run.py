@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.device in ("auto", "cpu"):
         warm.start_importing()
 
-    from bench.render.table.table import write_table
+    from bench.render.results import write_results
     from bench.runs.runner import run
     from bench.stopping import time_limit
     from bench.storage.records import read_records
@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
     if undone and not ResultsFolder(request.out).record_files():
         raise RunFailed(f"{', '.join(undone)} failed, and its record could not be written")
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
-    made = write_table(request.out, records)
+    made = write_results(request.out, records)
     show(made, records, not undone, arguments, ResultsFolder(request.out).table)
     for name in undone:
         print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)
