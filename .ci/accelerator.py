@@ -91,7 +91,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--batch-size", default="32", help="of training (default 32; the ladder takes twice as many)")
     options.add_argument("--learning-rate", default="4e-4")
     options.add_argument("--mixed-precision", default="bf16")
-    options.add_argument("--images", type=int, default=9_500, help="of the data set, a tenth of them held out")
+    options.add_argument(
+        "--images", type=int, default=9_500, help="of the data set, those for validation and test among them"
+    )
     options.add_argument("--samples", type=int, default=256, help="that are scored (default 256)")
     options.add_argument("--sweep-samples", type=int, default=8, help="of every guidance scale (default 8)")
     options.add_argument("--ladder", type=Path, help="an earlier ladder.json (default the one in --out)")
@@ -138,6 +140,8 @@ def train(arguments: argparse.Namespace, seconds: float) -> list[object]:
 
 def epochs_within(arguments: argparse.Namespace, seconds: float) -> int:
     """How many epochs of both contestants fit beside sampling and all that does not depend on them; at least one."""
+    from bench.data.splits import counts  # once the wheels are installed
+
     document = json.loads((arguments.ladder or arguments.out / "ladder.json").read_text())
     precision = "bf16" if arguments.mixed_precision == "bf16" else "fp32"
     seconds_per_image = 0.0
@@ -147,7 +151,7 @@ def epochs_within(arguments: argparse.Namespace, seconds: float) -> int:
         seconds_per_image += 1 / max(speeds)
     sweep = SCALES * STEPS * GUIDED + FULL_STEPS * GUIDED
     drawn = arguments.samples * STEPS * GUIDED + arguments.sweep_samples * sweep
-    each_epoch = 0.9 * arguments.images + FORWARD_SHARE * (CURVE * STEPS * GUIDED + 64 * 8 * 2)
+    each_epoch = counts(arguments.images).train + FORWARD_SHARE * (CURVE * STEPS * GUIDED + 64 * 8 * 2)
     images = (seconds - FIXED_SECONDS) / (1.05 * seconds_per_image) - FORWARD_SHARE * drawn
     epochs = max(1, int(images / each_epoch))
     print(f"== {1 / seconds_per_image:.0f} images/s of both in turn: {epochs} epochs", flush=True)
