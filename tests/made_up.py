@@ -151,7 +151,7 @@ def quality_of(accuracy, seconds):
         brief(accuracy / (count - i), 100.0 - i) | {
             "paired": {"colour": estimate(10.0 - i), "structure": estimate(0.5)},
             "all_right": estimate(accuracy / (count - i) / 2), "exact": estimate(accuracy / (count - i)),
-            "epoch": i + 1, "steps": 6 * (i + 1), "budgets": [BUDGETS[i - count]],
+            "epoch": i + 1, "steps": 6 * (i + 1), "budgets": [BUDGETS[i - count]] if count - i <= len(BUDGETS) else [],
             "images": 100 * (i + 1), "seconds": sum(seconds[: i + 1]), "training_flop": 1e12 * (i + 1),
             "validation_loss": {"raw": 0.5, "averaged": 0.25},
         }

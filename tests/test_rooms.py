@@ -49,6 +49,17 @@ def test_training_does_not_know_of_runs():
     assert "runs" not in {room_of(name) for path in modules("bench/training") for name in imported(path)}
 
 
+DRAWN = ("table", "images", "report")  # of render: what is drawn first knows nothing of what is drawn from it
+
+
+@pytest.mark.parametrize("path", modules("bench/render"), ids=lambda path: path.stem)
+def test_what_is_drawn_has_no_circle(path):
+    here = path.parent.name
+    above = set(DRAWN[DRAWN.index(here) + 1 :]) if here in DRAWN else set()
+    parts = {name.split(".")[2] for name in imported(path) if name.startswith("bench.render.")}
+    assert not parts & above
+
+
 def test_there_are_few_files_at_the_top():
     assert len(list((ROOT / "bench").glob("*.py"))) <= 12
 

@@ -21,6 +21,7 @@ from bench.commands import (
     report,
     run,
     sample,
+    samplers,
     table,
     tune,
 )  # fmt: skip
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
         return arguments.command(arguments)
     except TimeIsUp:
-        print("bench: the time limit is over; the same command goes on, without --fresh", file=sys.stderr)
+        print("bench: the time limit is reached; the same command resumes, without --fresh", file=sys.stderr)
         return INTERRUPTED
     except KeyboardInterrupt:
         print("bench: interrupted; the same command resumes, without --fresh", file=sys.stderr)
@@ -70,6 +71,7 @@ def parser() -> Parser:
     ladder.add(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
     tune.add(kinds.add_parser("tune", help="find each contestant's learning rate, with the same trials for all"))
     judges.add(kinds.add_parser("judges", help="how far the metrics of quality can be trusted, on known defects"))
+    samplers.add(kinds.add_parser("samplers", help="quality by the number of sampling steps"))
     sample.add(kinds.add_parser("sample", help="draw avatars from a finished run"))
     export.add(kinds.add_parser("export", help="write a trained model as a pipeline that diffusers loads"))
     data.add(kinds.add_parser("data", help="verify, preview or export a data set"))

@@ -45,7 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extractors", default=[], type=names, help="module:EXTRACTOR of your own: adds its distances")
     parser.add_argument(
         "--report-to", default=[], type=names, metavar="TRACKERS",
-        help="tell these of training: tensorboard, wandb, mlflow or others of accelerate's (default none)",
+        help="send training figures to these trackers: tensorboard, wandb, mlflow or others of accelerate's",
     )  # fmt: skip
     parser.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     parser.add_argument(
@@ -71,7 +71,10 @@ def add_how(parser: argparse.ArgumentParser) -> None:
         help="between two checkpoints (default 120, or more where that would take over 2 %% of the time)",
     )  # fmt: skip
     parser.add_argument(
-        "--processes", type=positive_int, metavar="N", help="that share each batch (default: a launcher's)"
+        "--processes",
+        type=positive_int,
+        metavar="N",
+        help="processes that split each batch (default: as torchrun started, else 1)",
     )
     parser.add_argument(
         "--cache", type=Path, help="data cache (default $UNET_BENCH_CACHE, else the user's cache folder)"
@@ -80,7 +83,7 @@ def add_how(parser: argparse.ArgumentParser) -> None:
 
 def add_sizes(parser: argparse.ArgumentParser) -> None:
     """An option for every size of a preset."""
-    sizes = parser.add_argument_group("instead of the preset's")
+    sizes = parser.add_argument_group("override a size of the preset")
     sizes.add_argument(
         "--budget", type=budgets, metavar="KIND=N,…",
         help="train for images=N, seconds=N or pflop=N, in place of epochs; each ends in a finished model, and the "
@@ -107,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.device in ("auto", "cpu"):
         warm.start_importing()
 
-    from bench.render.table.table import write_table
+    from bench.render.results import write_results
     from bench.runs.runner import run
     from bench.stopping import time_limit
     from bench.storage.records import read_records
@@ -116,9 +119,9 @@ def run(arguments: argparse.Namespace) -> int:
     with time_limit(arguments.time_limit):
         undone = run(request)
     if undone and not ResultsFolder(request.out).record_files():
-        raise RunFailed(f"{', '.join(undone)} failed, and the disk took no row of it")
+        raise RunFailed(f"{', '.join(undone)} failed, and its record could not be written")
     records = read_records(request.out)  # with what was measured here before, as `bench table` shows it
-    made = write_table(request.out, records)
+    made = write_results(request.out, records)
     show(made, records, not undone, arguments, ResultsFolder(request.out).table)
     for name in undone:
         print(f"{name} failed; its row says why, or shows what was measured before", file=sys.stderr)

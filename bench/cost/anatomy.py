@@ -13,7 +13,7 @@ from bench.cost.terms import KEPT, PEAK_OF, floor_seconds
 
 SCHEMA_VERSION = 1
 MIB = 2**20
-# The source's sum over all modules, in its MB of 2^20 bytes; it says so of its from-scratch model, at this setting.
+# The blog post's sum over all modules, in MB of 2^20 bytes; it gives one only for its own model at this setting.
 SOURCE_HOOK_SUM_MIB = {"contestant": "scratch", "image_size": 64, "batch_size": 128, "mib": 18_319}
 
 
@@ -153,7 +153,7 @@ def by_level(cost: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def source_hook_sum(name: str, question: Question, cost: dict[str, Any]) -> dict[str, float] | None:
-    """The source's figure and the ratio to it, where it has one for just this setting."""
+    """The blog post's figure and our ratio to it, where it gives one for this setting."""
     theirs = SOURCE_HOOK_SUM_MIB
     same = (name, question.image_size, question.batch_size) == tuple(theirs[key] for key in list(theirs)[:3])
     plain = question.mixed_precision == "no" and not question.gradient_checkpointing and question.scale == 1

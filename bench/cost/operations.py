@@ -26,7 +26,7 @@ UNWRITTEN = (aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, at
 
 @dataclass
 class Peak:
-    """The bytes alive when most were, by kind, and the operation that was then being done."""
+    """Peak live tensor memory by kind, and the operation running at the peak."""
 
     bytes: int = 0
     kinds: dict[str, int] = field(default_factory=dict)  # gradients, saved, batch, transient

@@ -91,7 +91,7 @@ def endless(trainer: Trainer, laps: Laps) -> itertools.chain[Tensor]:
 
 
 def measured_peak(trainer: Trainer) -> int | None:
-    """Bytes of tensors alive when most were, in a training step; None on a device that cannot tell."""
+    """Peak live tensor memory of a training step, in bytes; None on a device that does not report it."""
     device = trainer.accelerator.device
     batch = next(epoch_batches(trainer.train, trainer.config, 0)).to(device, trainer.memory_format)
     trainer.step(batch)  # only now has the optimiser its moments

@@ -98,3 +98,12 @@ def floor_seconds(flops: dict[str, float], peaks: dict[str, Any]) -> float | Non
             return None
         seconds += count / rate
     return seconds
+
+
+def head_shapes(attention: list[dict[str, Any]]) -> list[str]:
+    """`32×4 (4096 → 256 tokens)` for every kind of attention that occurs."""
+    shapes = (
+        f"{a['heads']}×{a['head_width']} ({a.get('kind', '')} {a['query_tokens']} → {a['context_tokens']} tokens)"
+        for a in attention
+    )
+    return list(dict.fromkeys(shapes))

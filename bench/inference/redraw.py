@@ -14,8 +14,8 @@ from bench.inference.load import Model, begun_model, main_weights, ready
 from bench.quality.classifier import load_classifier
 from bench.record import Images, Record
 from bench.render.report.exhibits import shown_records
+from bench.render.results import write_results
 from bench.render.table.column import columns
-from bench.render.table.table import write_table
 from bench.runs.job import Job
 from bench.runs.pictures import draw_pictures, show_samples
 from bench.sampling import samples
@@ -43,7 +43,7 @@ def redraw(out: Path) -> tuple[list[str], list[str]]:
                 else:
                     replace_images(out, record, images)
                     missing += [f"{record.run.name}: {line}" for line in lost]
-        write_table(out, readable_records(out)[0])
+        write_results(out, readable_records(out)[0])
     return missing, refusals
 
 

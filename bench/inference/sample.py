@@ -29,7 +29,10 @@ def generate(
     schema, config = model.schema, model.config
     codes = chosen_codes(schema, model.codes, attributes, count, seed)
     if not is_shown_by_any(schema, model.codes, attributes):  # not refused: it may be rare, and why someone asks
-        print("no test avatar has all of that: what is not asked is of the nearest one", file=sys.stderr)
+        print(
+            "no test avatar has all these attributes; the others are taken from the avatars that have most of them",
+            file=sys.stderr,
+        )
     condition = torch.from_numpy(schema.binarise(codes.numpy()))
     denoiser, device = ready(model.denoiser(), config)
     images = draw(denoiser, config, condition, device, guidance, seed=seed)

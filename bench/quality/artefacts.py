@@ -1,4 +1,4 @@
-"""The blog post's words, measured: noisy background, corrupted colours, shapes, hairstyles, brightness.
+"""The blog post's words as numbers: background, colour, shape and brightness of samples.
 
 Each sample is held against the real held-out image of the same condition, pixel by pixel where that makes sense:
 the attributes determine these drawings, so the place of every part is known.

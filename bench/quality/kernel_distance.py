@@ -49,6 +49,13 @@ def estimate(real: Tensor, generated: Tensor) -> tuple[float, float]:
     return value.item(), max(spread - second, second).item()
 
 
+def influences(real: Tensor, generated: Tensor) -> Tensor:
+    """What each generated image adds to MMD², (N,): to first order their means differ as the MMD² of two sets do."""
+    real, generated = real.double(), generated.double()
+    own, cross = kernel(generated, generated), kernel(real, generated)
+    return 2 * (row_means(own) - cross.mean(0))
+
+
 def kernel_distance(real: Tensor, generated: Tensor) -> dict[str, Any] | None:
     """KID of feature sets (N, D) over all images; None below four.
 

@@ -121,7 +121,7 @@ class Record(Part):
     images: Images = Images()
 
     def to_dict(self) -> dict:
-        return self.model_dump(by_alias=True)
+        return self.model_dump(mode="json", by_alias=True)  # as it is read again: lists, no tuples
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from bench.cost.terms import finest_first
+from bench.cost.terms import finest_first, head_shapes
 from bench.errors import BadInput
 from bench.render.markdown import Markdown, escape, markdown
 
@@ -147,15 +147,6 @@ def figures(value: float) -> str:
 
 def floor(found: dict[str, float]) -> str:
     return f"{found['seconds_per_image']:.4g} s at {found['gflop_per_second']:,.0f} GFLOP/s"
-
-
-def head_shapes(attention: list[dict[str, Any]]) -> list[str]:
-    """`32×4 (4096 → 256 tokens)` for every kind of attention that occurs."""
-    shapes = (
-        f"{a['heads']}×{a['head_width']} ({a.get('kind', '')} {a['query_tokens']} → {a['context_tokens']} tokens)"
-        for a in attention
-    )
-    return list(dict.fromkeys(shapes))
 
 
 def notes(document: dict[str, Any]) -> list[str]:

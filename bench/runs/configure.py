@@ -127,7 +127,9 @@ def say_how_long(request: RunRequest, configs: list[RunConfig]) -> None:
             file=sys.stderr,
         )
     if len(new) > 1:
-        print(f"all {len(new)} about {duration(whole)}, besides data, classifier and scoring", file=sys.stderr)
+        print(
+            f"all {len(new)} runs: about {duration(whole)}; data, classifier and scoring come on top", file=sys.stderr
+        )
 
 
 def refuse_too_short(request: RunRequest, configs: list[RunConfig], condition_width: int) -> None:

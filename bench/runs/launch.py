@@ -102,7 +102,8 @@ def clear_away(workers: list[BaseProcess]) -> None:
 def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) -> None:
     """Give the run its row where its workers could not; a worker that was asked to stop stops this process, too.
 
-    `done` is whether the run says of itself that it is, which a status of 0 need not mean; `held` is in bytes.
+    `done`: the run wrote its finished.json, which an exit status of 0 does not prove. `held`: a worker's peak memory in
+    bytes.
     """
     if {STOPPED, -signal.SIGTERM} & set(statuses):
         raise Stopped
@@ -120,7 +121,7 @@ def note_end(job: Job, statuses: list[int], done: bool = True, held: int = 0) ->
 
 
 def mark_of(job: Job) -> tuple[int, int] | None:
-    """Which file says that the run is done, if one does: another one after the run has said it anew."""
+    """Inode and time of the run's finished.json, or None; they change when it is written again."""
     try:
         found = job.folder.finished.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the process imports from which workers are forked. It holds on to nothing of the run's own output."""
+"""Imported by the fork server that CPU workers are forked from; it keeps none of the run's output open."""
 
 import atexit
 import os

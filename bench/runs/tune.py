@@ -85,12 +85,21 @@ def trial_of(config: RunConfig, rate: float, parts: Split, out: Path) -> dict[st
         "learning_rate": rate,
         "config": json.loads(json.dumps(config.as_dict())),
     }
-    if path.exists() and asked.items() <= (found := json.loads(path.read_text())).items():
+    if path.exists() and of_training(found := json.loads(path.read_text())) == of_training(asked):
         return found
     made = asked | train_and_validate(config, parts)
     made |= {"environment": environment(config.device, commit()), "code": training_code(config.contestant)}
     durable.write_text(path, json.dumps(made, indent=1, sort_keys=True) + "\n")
     return made
+
+
+EVALUATION = ("samples", "curve_samples", "sweep_samples", "full_samples", "judge_steps", "sampling_steps")
+
+
+def of_training(trial: dict[str, Any]) -> dict[str, Any]:
+    """What decides a trial: its configuration, but for the sizes of an evaluation that it does not have."""
+    sizes = {name: size for name, size in trial["config"]["sizes"].items() if name not in EVALUATION}
+    return trial["config"] | {"sizes": sizes}
 
 
 def train_and_validate(config: RunConfig, parts: Split) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from bench.environment import environment, load_average, training_code
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
+from bench.render.table.legend import BUSY_SHARE
 from bench.render.table.measures import PRIMARY
 from bench.runs.evaluation import classifier_of, draw_all, score
 from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
@@ -28,9 +29,8 @@ from bench.sampling import samples
 from bench.stopping import Stopped, Stopping, stop_with_parent
 from bench.storage import durable
 from bench.storage.records import what_is_wrong
+from bench.storage.weights import commit_weights
 from bench.training.trainer import Trainer
-
-BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on it is said
 
 
 def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | None) -> Record | None:
@@ -95,6 +95,8 @@ def scored(
     if job.pictures:
         classifier = classifier_of(job, parts)
         images |= draw_pictures(job.folder, job.run, denoiser, asked, drawn, classifier, found, show)
+        schema = json.dumps(parts.test.schema.to_json())
+        commit_weights(job.folder.committed_weights, denoiser, parts.test.codes, schema)
     return found, images
 
 

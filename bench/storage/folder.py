@@ -42,6 +42,10 @@ class ResultsFolder:
         return self.path / "quality.md"
 
     @property
+    def samplers(self) -> Path:
+        return self.path / "samplers.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

@@ -40,7 +40,7 @@ def read_record(path: Path) -> Record:
 
 
 def what_is_wrong(error: ValidationError) -> str:
-    """The first thing wrong, a misspelt field before those that lack: `config.seed = null (should be …)`."""
+    """The first error, unknown fields before missing ones: `config.seed = null (should be …)`."""
     found = sorted(error.errors(include_url=False), key=lambda each: not is_unknown(each))[0]
     field = cut(".".join(str(key) for key in found["loc"] if key != KEY), LONGEST_NAME)
     if is_unknown(found):
@@ -96,7 +96,7 @@ def readable_records(out: Path) -> tuple[list[Record], list[str]]:
 
 
 def each_once(found: list[tuple[str, Record]]) -> tuple[list[Record], list[str]]:
-    """The records of different runs, in their order, and a line for each that is a run's second: not a second seed."""
+    """Each run's record once, in order, and a line for each duplicate."""
     kept: dict[RunConfig, tuple[str, Record]] = {}
     repeated = []
     for name, record in sorted(found, key=lambda each: each[0] != f"{each[1].run.name}.json"):  # its own name first

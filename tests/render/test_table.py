@@ -8,8 +8,9 @@ import pytest
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION
 from bench.record.quality import EFFICIENTNET
+from bench.render.results import write_results
 from bench.render.table.column import WIDEST
-from bench.render.table.table import columns, table, write_table
+from bench.render.table.table import columns, table
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_record, read_records
 from tests.made_up import around, edited, put
@@ -139,7 +140,7 @@ def test_seeds_that_say_different_things_are_both_heard(record):
 
 
 def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
-    write_table(tmp_path, [record(), record(seed=1), record("diffusers-32", accuracy=0.6)])
+    write_results(tmp_path, [record(), record(seed=1), record("diffusers-32", accuracy=0.6)])
     page = (tmp_path / "quality.md").read_text()
     for name in ("curves", "guidance", "attributes", "memory"):
         assert f"](images/{name}.png)" in page
@@ -150,7 +151,7 @@ def test_the_page_on_quality_has_its_tables_and_pictures(record, tmp_path):
     assert "| wink | 3 | 1 |" in page
     assert "| 9 | 0.730 | 59.0 | 10.0 % |" in page
     failed = record("diffusers-8", **NOTHING, status="failed", error="out of memory")
-    write_table(tmp_path / "failed", [failed])
+    write_results(tmp_path / "failed", [failed])
     assert not (tmp_path / "failed" / "quality.md").exists()
 
 
@@ -160,7 +161,7 @@ def test_records_round_trip_and_strange_ones_are_refused(record, tmp_path):
     path.write_text(record().to_json())
     assert read_record(path).to_dict() == json.loads(record().to_json())
     assert read_records(tmp_path) == [read_record(path)]
-    write_table(tmp_path, read_records(tmp_path))
+    write_results(tmp_path, read_records(tmp_path))
     assert (tmp_path / "table.md").read_text().startswith("|")
     for content, word in (
         (record().to_json()[:100], "cannot be read"),

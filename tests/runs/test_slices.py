@@ -10,7 +10,7 @@ import pytest
 from bench import contestants
 from bench.commands.arguments import duration
 from bench.commands.cli import main
-from bench.config import PRESETS, SOURCE_OPTIMISATION, RunConfig, rehearsal
+from bench.config import COSINE, PRESETS, SOURCE_OPTIMISATION, RunConfig, rehearsal
 from bench.environment import training_code
 from bench.errors import BadInput
 from bench.runs.begun import may_go_on
@@ -48,7 +48,7 @@ def test_a_run_stopped_by_its_time_limit_and_taken_up_again_has_the_same_bytes(t
     stopped = bench_process(*command, "--out", sliced, "--time-limit", f"{limit:.0f}s")
     assert time.time() - began < limit + 10  # a busy machine may take so long to let go
     assert stopped.returncode == 130, stopped.stderr
-    assert "bench: the time limit is over; the same command goes on, without --fresh" in stopped.stderr
+    assert "bench: the time limit is reached; the same command resumes, without --fresh" in stopped.stderr
     assert stopped.stdout == ""
     assert list((sliced / ".work" / name / "checkpoints").glob("leg-*"))
     monkeypatch.setenv("SLOW_SECONDS", "0")
@@ -126,7 +126,7 @@ def test_more_epochs_may_be_asked_later_where_the_schedule_does_not_depend_on_th
     short, long = (replace(config, recipe=recipe, sizes=replace(config.sizes, epochs=n)) for n in (1, 2))
     assert may_go_on({"sizes": asdict(short.sizes)}, long)
     assert not may_go_on({"sizes": asdict(long.sizes)}, short)
-    assert not may_go_on({"sizes": asdict(short.sizes)}, replace(long, recipe=config.recipe))  # a cosine does
+    assert not may_go_on({"sizes": asdict(short.sizes)}, replace(long, recipe=COSINE))  # a cosine does
     first = trained(short, parts.train, 1)
     raised, whole = trained(long, parts.train, 2, first), trained(long, parts.train, 2)
     for name, tensor in whole.tensors.items():

@@ -15,6 +15,7 @@ from bench.render.overhead import overhead_lines
 from bench.render.report.exhibits import SINGLE, shown_records
 from bench.render.table.column import Column, columns
 from bench.render.table.table import table
+from bench.render.tune import tune_lines
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import readable_records
@@ -39,6 +40,7 @@ PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
     "shape": "Edges of real images, and of bent ones",
     "memory": "Memory of a training step by kind and level",
 }
+TUNED = "Validation loss against learning rate, a line for each contestant"
 Section = tuple[str, str]  # a title, and Markdown
 
 
@@ -50,7 +52,7 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     refusals: list[str] = []
     sections = [section for folder in folders for section in comparisons(folder, refusals)]
-    for kind in (ladders, judges, anatomies, overheads):
+    for kind in (ladders, tunings, judges, anatomies, overheads):
         sections += [section for folder in folders for section in readable(kind, folder, refusals)]
     if not sections:
         raise BadInput(f"'{root}' holds no result sets: name the folder that they lie in, such as results")
@@ -88,6 +90,15 @@ def readable(kind: Callable[[Path], Iterator[Section]], folder: Path, refusals: 
 def ladders(folder: Path) -> Iterator[Section]:
     for path in sorted(folder.glob("ladder*.json")):
         yield f"{folder.name}: training speed by setting", "\n".join(ladder_lines(json.loads(path.read_text())))
+
+
+def tunings(folder: Path) -> Iterator[Section]:
+    """The validation losses of the learning rates that were tried for each preset."""
+    for path in sorted(folder.glob("*/tune.json")):
+        preset, lines = path.parent.name, "\n".join(tune_lines(json.loads(path.read_text())))
+        plot = path.with_name("tune.png")
+        shown = [f"![{TUNED}]({folder.name}/{preset}/{plot.name})"] if plot.exists() else []
+        yield f"{folder.name}: learning rates for {preset}", "\n\n".join([lines, *shown])
 
 
 def judges(folder: Path) -> Iterator[Section]:

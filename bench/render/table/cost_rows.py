@@ -5,10 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from bench.cost.terms import PARTS, floor_seconds
+from bench.cost.terms import PARTS, floor_seconds, head_shapes
 from bench.record import Record
 from bench.record.cost import Cost, Flops, MachinePeak, PeakMemory
-from bench.render.anatomy import head_shapes
 from bench.render.table.row import Row, Section, decimals, mib, share, within
 
 Reader = Callable[[Record], float | None]

@@ -170,7 +170,6 @@ def data_note(record: Record) -> str:
 
 def scoring_note(record: Record) -> str:
     run = record.run
-    few_samples = min(run.sizes.sweep_samples, run.sizes.samples)
     distance = record.measurements.distance.get(EFFICIENTNET)
     generated, real = (MISSING, MISSING) if distance is None else (distance.generated, distance.real)
     sides = f"{generated} generated against {real} held-out real"
@@ -183,10 +182,18 @@ def scoring_note(record: Record) -> str:
     split = "the very conditions asked, so there is no floor" if asked else "other conditions"
     return (
         f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
-        f"guidance {run.recipe.guidance:g}. Distances: {sides} images of {split}{few}. After every epoch "
-        f"{run.sizes.curve_samples} samples, and {few_samples} at every guidance scale{full_sampler(run.sizes)}: the "
-        "first of the same conditions, from the same latents."
+        f"guidance {run.recipe.guidance:g}. Distances: {sides} images of {split}{few}. {few_samples(record)}"
+        f" at every guidance scale{full_sampler(run.sizes)}: the first of the same conditions, from the same latents."
     )
+
+
+def few_samples(record: Record) -> str:
+    """How many samples are scored of every other model (in older records after every epoch), and in the sweep."""
+    sizes, points = record.run.sizes, record.measurements.curve
+    curve, sweep = (min(few, sizes.samples) for few in (sizes.curve_samples, sizes.sweep_samples))
+    if any(point.steps is None for point in points):
+        return f"After every epoch {curve} samples, and {sweep}"
+    return f"At every other budget {curve} samples, and {sweep}" if len(sizes.budgets) > 1 else f"{sweep} samples"
 
 
 def full_sampler(sizes: Sizes) -> str:

@@ -12,7 +12,6 @@ from rich.text import Text
 from bench.errors import printable
 from bench.record import Record
 from bench.render.markdown import Markdown, escape, markdown
-from bench.render.report.quality import write_quality
 from bench.render.table.column import Column, columns, seeds_of
 from bench.render.table.comparability import grouped, mark, reference_of
 from bench.render.table.differences import Differences, differences
@@ -20,8 +19,6 @@ from bench.render.table.legend import legend, warnings
 from bench.render.table.numbers import EXPLORED, difference_numbers
 from bench.render.table.row import MISSING, Row, Section
 from bench.render.table.rows import EXAMPLE, rows_of
-from bench.storage import durable
-from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_records
 
 SCHEMA_VERSION = 1
@@ -191,11 +188,3 @@ def table(records: list[Record]) -> Table:
 def table_of(folder: str | Path) -> pd.DataFrame:
     """The table of a results folder as a data frame; BadInput if a record of it cannot be read."""
     return table(read_records(Path(folder))).to_frame()
-
-
-def write_table(out: Path, records: list[Record]) -> Table:
-    """Draw `table.md` of a results folder from its records, and `quality.md` beside it."""
-    made = table(records)
-    durable.write_text(ResultsFolder(out).table, made.to_markdown())
-    write_quality(out, records)
-    return made
