@@ -81,7 +81,10 @@ def measured_model(out: Path, record: Record) -> Model:
         raise BadInput("the run in .work is not the one that was recorded: let it finish")
     if main_weights(run, record.run) is None:
         raise BadInput("the weights of its finished model are gone: run it again with --fresh")
-    return begun_model(run, record.run)
+    model, training = begun_model(run, record.run), record.measurements.training
+    if training is None or model.steps != training.main_steps:
+        raise BadInput(f"its weights are those of step {model.steps}, not the ones scored: run it again with --fresh")
+    return model
 
 
 def job_of(out: Path, config: RunConfig) -> Job:

@@ -51,7 +51,7 @@ def trains(out, steps=1, seconds=300):
     seen, deadline = set(), time.time() + seconds
     while len(seen) < steps:
         assert time.time() < deadline, "it does not train"
-        seen |= {path.name for path in (out / ".work").glob("*/checkpoints/epoch-*")}
+        seen |= {path.name for path in (out / ".work").glob("*/checkpoints/leg-*")}
         time.sleep(0.02)
 
 

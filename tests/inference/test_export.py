@@ -201,10 +201,13 @@ def test_the_card_tells_what_was_measured_and_what_the_data_are(run, folders):
     found = {result.metric_type: result for result in card.data.eval_results}
     distance = record["measurements"]["distance"]["efficientnet-lite0"]
     assert found["frechet_distance"].metric_value == distance["frechet_distance"]
-    assert found["frechet_distance"].metric_name.endswith("(EfficientNet-Lite0), 512 generated against 488 real")
+    assert found["frechet_distance"].metric_name.endswith(
+        f"(EfficientNet-Lite0), {distance['generated']} generated against {distance['real']} real"
+    )
     assert found["kid"].metric_value == distance["kid"]["value"]
-    assert found["accuracy"].metric_value == record["measurements"]["attributes"]["macro"]["accuracy"]
-    assert "ceiling on real images is 0.982" in found["accuracy"].metric_name
+    macro = record["measurements"]["attributes"]["macro"]
+    assert found["accuracy"].metric_value == macro["accuracy"]
+    assert f"ceiling on real images is {macro['ceiling']:.3f}" in found["accuracy"].metric_name
     assert {result.dataset_revision for result in found.values()} == {record["config"]["data_hash"]}
     assert card.data.to_dict()["model-index"][0]["name"] == "scratch-matched-seed0"
     for words in (record["command"], "Avataaars by Pablo Stanley, free for personal and commercial use", "MIT"):
@@ -254,7 +257,7 @@ def test_a_users_own_model_is_exported_if_diffusers_can_save_it(run, tmp_path):
     [
         ("tests.plug_in:build", [], "builds a Plain, which diffusers cannot save: derive it from"),
         ("tests.plug_in:build_forgetful", [], "is not the same when it is loaded again"),
-        ("scratch", ["--seed", "9"], "holds no checkpoint of scratch (matched, seed 9)"),
+        ("scratch", ["--seed", "9"], "holds no weights of scratch (matched, seed 9)"),
         ("diffusers-8", [], "it has diffusers-32-matched-seed0, "),
         ("scrach", [], "unknown contestant 'scrach': try scratch"),
     ],

@@ -102,14 +102,21 @@ def test_other_weights_are_never_drawn_for_what_was_measured(folder, capsys):
     assert (files(folder / "images" / SECOND), path.read_bytes()) == before
 
 
-def test_a_checkpoint_of_another_step_is_not_the_one_that_was_measured(folder, capsys):
+def test_a_model_of_another_step_is_not_the_one_that_was_measured(folder, capsys):
     for path in (folder / "records" / f"{SECOND}.json", folder / ".work" / SECOND / "finished.json"):
         record = json.loads(path.read_text())
-        record["measurements"]["training"]["steps_done"] += 1
+        record["measurements"]["training"]["main_steps"] += 1
         path.write_text(json.dumps(record))
     status, said = redrawn(capsys, folder)
     assert (status, said.count("\n")) == (0, 1)
-    assert "its last checkpoint is damaged, and the one before has other weights" in said
+    assert "its weights are those of step 6, not the ones scored" in said
+
+
+def test_weights_that_are_gone_are_named(folder, capsys):
+    shutil.rmtree(folder / ".work" / SECOND / "weights")
+    status, said = redrawn(capsys, folder)
+    assert (status, said.count("\n")) == (0, 1)
+    assert f"{SECOND}: no picture of its samples is drawn: the weights of its finished model are gone" in said
 
 
 def test_without_the_judge_only_the_confusions_are_missing(folder, capsys):

@@ -140,7 +140,7 @@ WRONG = {
     "count": (["--count=1025"], "argument --count: 1025 are too many for one picture: at most 1024"),
     "none": (["--count=0"], "argument --count: '0' is not a positive whole number"),
     "kind": (["--out=x.jpg"], "argument --out: 'x.jpg' is not a .png"),
-    "no checkpoint": (["--contestant=scratch", "--out=x.png"], "holds no checkpoint of scratch (matched)"),
+    "no weights": (["--contestant=diffusers-8", "--out=x.png"], "holds no weights of diffusers-8 (matched)"),
 }
 
 

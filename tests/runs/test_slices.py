@@ -126,7 +126,8 @@ def test_more_epochs_may_be_asked_later_where_the_schedule_does_not_depend_on_th
     short, long = (replace(config, recipe=recipe, sizes=replace(config.sizes, epochs=n)) for n in (1, 2))
     assert may_go_on({"sizes": asdict(short.sizes)}, long)
     assert not may_go_on({"sizes": asdict(long.sizes)}, short)
-    assert not may_go_on({"sizes": asdict(short.sizes)}, replace(long, recipe=COSINE))  # a cosine does
+    for recipe in (COSINE, config.recipe):  # a cosine does, and so does a rate that falls at the end
+        assert not may_go_on({"sizes": asdict(short.sizes)}, replace(long, recipe=recipe))
     first = trained(short, parts.train, 1)
     raised, whole = trained(long, parts.train, 2, first), trained(long, parts.train, 2)
     for name, tensor in whole.tensors.items():
