@@ -15,6 +15,11 @@ PRELOAD = "bench.runs.preload"  # what the process imports from which the worker
 LONG = [*TINY, "--epochs=100000", "--contestants=tests.plug_in:build", "--mixed-precision=no"]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def started(tmp_path, cache):
     """A run that will not end by itself, once it trains; whatever is left of it is cleared away."""
