@@ -188,12 +188,12 @@ PRESETS = {
         sampling_steps=10,
         # The second and third are about what `scratch` takes for the first, on two cores with AVX2.
         budgets=(
-            Budget("images", 16_000),
-            Budget("seconds", 145),
-            Budget("pflop", 0.0068),
-            Budget("images", 2000),
-            Budget("images", 4000),
+            Budget("images", 64_000),
+            Budget("seconds", 640),
+            Budget("pflop", 0.02718),
             Budget("images", 8000),
+            Budget("images", 16_000),
+            Budget("images", 32_000),
         ),
     ),
     # The published scale, for an accelerator.

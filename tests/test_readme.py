@@ -66,18 +66,16 @@ def test_every_line_of_its_table_was_measured_and_the_blog_posts_ten_rows_come_f
     assert shown[:12] == measured[:12]
 
 
-def test_its_findings_were_measured():
-    text = plain(README)
-    seconds, accuracy = row("training time per epoch ↓"), row("attribute accuracy, macro ↑")
+def test_its_finding_on_cost_was_measured():
+    text, seconds = plain(README), row("training time per epoch ↓")
     assert f"An epoch takes {seconds[0]} with `scratch` and {seconds[1]} with `diffusers-32`" in text
     ratio = float(seconds[1].split()[0]) / float(seconds[0].split()[0])
     assert f"which is {ratio:.1f} times as long" in text
-    assert f"Samples of `diffusers-32` show {accuracy[1]} of what is asked, those of `scratch` {accuracy[0]}" in text
-    after_equal_time = row("accuracy (64 samples) after equal time (196.4 s) ↑")
-    assert f"({after_equal_time[1]} against {after_equal_time[0]})" in text
-    assert row("epochs after equal time (196.4 s)") == ["7.0", "1.0"]  # all its seven epochs; completes one
-    distances = [float(cell.split()[0]) for cell in row("Fréchet distance (EfficientNet-Lite0) ↓")]
-    assert (distances[1] < distances[0]) == (accuracy[1] > accuracy[0])  # points the same way
+
+
+def test_nothing_is_said_of_quality_before_there_are_six_seeds():
+    assert {cell.split(" (")[0] for label in ("strength", "weakness") for cell in row(label)} == {"too few seeds to say"}
+    assert "**Withdrawn: quality.**" in README
 
 
 @pytest.mark.parametrize("name", WRITTEN)
