@@ -74,7 +74,9 @@ def test_its_finding_on_cost_was_measured():
 
 
 def test_nothing_is_said_of_quality_before_there_are_six_seeds():
-    assert {cell.split(" (")[0] for label in ("strength", "weakness") for cell in row(label)} == {"too few seeds to say"}
+    assert {cell.split(" (")[0] for label in ("strength", "weakness") for cell in row(label)} == {
+        "too few seeds to say"
+    }
     assert "**Withdrawn: quality.**" in README
 
 

@@ -32,10 +32,10 @@ def printed(capsys, *arguments):
 
 def test_the_terminal_shows_the_first_rows_and_all_if_asked(capsys):
     short, long = printed(capsys, LAPTOP).out, printed(capsys, LAPTOP, "--all-rows").out
-    for label in ("training time per epoch", "weights, full scale", "shape: edge agreement"):
+    for label in ("training time per epoch", "weights, full scale", "background: stray pixels"):
         assert label in short
         assert label in long
-    for label in ("Tau parameters, here", "precision", "accuracy: eyes", "epochs after equal compute"):
+    for label in ("Tau parameters, here", "precision", "accuracy: eyes", "shape: edge agreement"):
         assert label not in short
         assert label in long
     assert short.endswith("rows; --all-rows prints all.\n")
@@ -58,7 +58,7 @@ def test_each_row_of_the_json_document_has_a_key_and_a_section(capsys):
     assert len(set(keys)) == len(keys)
     assert all(key.isidentifier() and key == key.lower() for key in keys)
     assert list(dict.fromkeys(row["section"] for row in rows)) == [
-        "post", "memory", "speed", "distance", "attributes", "artefacts", "sampling", "budget",
+        "post", "memory", "speed", "attributes", "distance", "artefacts", "sampling",
     ]  # fmt: skip
     assert [row["key"] for row in rows if row["section"] == "post"] == [
         "parameters", "model", "blocks", "heads", "seconds_per_epoch", "optimizer", "schedule", "strength", "weakness",

@@ -122,15 +122,15 @@ def test_the_work_of_branches_by_hand():
 def test_the_blogs_recipe_samples_by_all_steps_and_validates_one_set_of_weights():
     one = replace(PRESETS["smoke"], epochs=1, sampling_steps=None)
     two = replace(one, epochs=2)
-    assert guided_predictions(two, SOURCE) - guided_predictions(one, SOURCE) == 4 * 300 + 8 * 8 / 2
+    assert guided_predictions(two, SOURCE, 1.0) - guided_predictions(one, SOURCE, 1.0) == 16 * 300 + 8 * 8 / 2
 
 
 def test_an_estimate_adds_training_and_sampling():
     smoke = PRESETS["smoke"]
     known = estimate(smoke, MATCHED, 0.5, 0.01)
-    assert known == {"training": 13.0, "sampling": 5.08, "total": 18.08}
+    assert known == {"training": 13.0, "sampling": pytest.approx(8.12), "total": pytest.approx(21.12)}
     unknown = estimate(smoke, MATCHED, 0.48, None)  # 0.03 s an image, of which two thirds are two forward passes
-    assert unknown["sampling"] == pytest.approx(508 * 0.02)
+    assert unknown["sampling"] == pytest.approx(812 * 0.02)
 
 
 def test_a_larger_size_is_extrapolated_by_its_arithmetic():

@@ -46,12 +46,12 @@ def test_series_differ_in_guidance_alone_and_are_drawn_once(config, parts, denoi
             )
     assert sum(advanced) == 4 + 6 * 2  # the second time, all were found
     with torch.no_grad():
-        next(denoiser.parameters()).mul_(1.5)
+        next(denoiser.parameters()).mul_(2)
     other = samples.kept_samples(tmp_path, plan[0], denoiser, config, conditions, CPU, advanced.append)
     assert sum(advanced) == 4 + 6 * 2 + 4  # other weights: those kept are not theirs
     assert not torch.equal(other.images, drawn[samples.MAIN].images)
     with torch.no_grad():
-        next(denoiser.parameters()).div_(1.5)
+        next(denoiser.parameters()).div_(2)
     sweep = samples.by_guidance(config, drawn)
     assert [scale for scale, _ in sweep] == list(samples.GUIDANCES)
     again = samples.Series("again", 2, 2.0, config.recipe)

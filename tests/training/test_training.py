@@ -230,7 +230,7 @@ def test_fault_27_a_loss_that_is_not_finite_ends_the_run(config, parts):
 
 def test_too_few_images_for_a_batch_are_refused(config, parts):
     with pytest.raises(RunFailed, match="do not fill a batch"):
-        trainer_for(config, parts.test)
+        trainer_for(config, parts.validation)
 
 
 @pytest.fixture
