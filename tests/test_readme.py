@@ -80,6 +80,16 @@ def test_nothing_is_said_of_quality_before_there_are_six_seeds():
     assert "**Withdrawn: quality.**" in README
 
 
+def test_its_pilot_was_measured():
+    table = (RESULTS / "pilot" / "table.md").read_text()
+    for label in (
+        "colour difference to the true picture, ΔE ↓",
+        "paired colour difference ΔE after equal time (145.0 s) ↓",
+    ):
+        ours, theirs = (cell.split()[0] for cell in row(label, table))
+        assert f"{ours} and {theirs} after equal" in plain(README)
+
+
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_number_with_an_uncertainty_was_measured(name):
     assert [each for each in re.findall(UNCERTAIN, plain(TEXTS[name])) if each not in TABLE] == []

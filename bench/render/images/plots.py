@@ -21,7 +21,7 @@ AXES: tuple[tuple[Callable[[CurvePoint], float | None], float, str], ...] = (
 )
 MEASURES: tuple[tuple[Callable[[CurvePoint], float | None], str], ...] = (
     (lambda point: estimated(point.paired.colour if point.paired else None), "paired colour difference ΔE ↓"),
-    (lambda point: estimated(point.all_right), "all attributes right ↑"),
+    (lambda point: estimated(point.exact), "attribute accuracy, exact ↑"),
 )
 SWEPT: tuple[tuple[str, Callable[[GuidancePoint], float | None]], ...] = (
     ("accuracy ↑", lambda point: point.accuracy),
@@ -84,7 +84,7 @@ def write_plots(out: Path, made: list[Column]) -> list[str]:
 
 
 def draw_curves(made: list[Column]) -> Figure:
-    """Paired colour difference and share all right, by images, seconds and FLOPs: a finished model at each point."""
+    """Paired colour difference and exact accuracy, by images, seconds and FLOPs: a finished model at each point."""
     figure = blank(12, 6.5)
     panels = figure.subplots(len(MEASURES), len(AXES), sharey="row")
     for row, (measure, words) in zip(panels, MEASURES, strict=True):
@@ -227,7 +227,7 @@ def full_activations(record: Record) -> bool:
 PLOTS = (
     Plot(
         "curves", "Quality of finished models, by images seen, time and arithmetic",
-        "Line charts: paired colour difference and share of samples with all attributes right, by images seen, by "
+        "Line charts: paired colour difference and attribute accuracy by the exact judge, by images seen, by "
         "minutes of training and by arithmetic; a point is a finished model, a line a contestant, its seeds a band.",
         lambda r: any(point.paired for point in r.measurements.curve),
         draw_curves,
