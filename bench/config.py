@@ -128,6 +128,9 @@ class Budget:
     kind: BudgetKind
     amount: Number
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "amount", float(self.amount))  # in a record as it is read back
+
     def __str__(self) -> str:
         return f"{self.kind}={self.amount:g}"
 

@@ -92,7 +92,8 @@ def test_the_page_has_every_row_every_run_and_every_picture(folder, capsys):
     assert sum("at guidance" in alt for alt in alts) == 2 * len(SCALES)
     assert len(page.all("source")) == 4
     assert all(a["media"] == "(prefers-reduced-motion: reduce)" for _, a, _ in page.all("source"))
-    assert "not drawn" not in text
+    assert text.count("not drawn") == 1  # older records have no finished models at several budgets
+    assert "not drawn: the plot “Quality of finished models, by images seen, time and arithmetic”" in text
     assert "measured by no run: FID (Inception)" in text
 
 
@@ -275,7 +276,7 @@ def test_what_is_not_there_is_named(folder, capsys):
     assert "not drawn: the plot “Validation loss by timestep” (the file is not there)" in missing
     assert "Guidance" not in page.texts("h3")
     plots = [attributes for _, attributes, _ in page.all("figure") if attributes.get("class") == "plot"]
-    assert len(plots) == 4
+    assert len(plots) == len(PLOTS) - 1
 
 
 def test_a_page_that_grows_leaves_out_more_and_more_and_says_so(folder, capsys, monkeypatch):
