@@ -26,7 +26,8 @@ from bench.training.batches import epoch_batches
 from bench.training.trainer import Trainer, synchronise
 
 ROUNDS = {"cpu": 2}  # a CPU is shared; elsewhere:
-ONE_ROUND, STEPS = 1, 1
+ONE_ROUND = 1
+SECONDS, MOST_STEPS = 0.5, 10  # of steps that are timed in a trial: quick ones are repeated
 LARGEST_BATCH = {"cpu": 16}  # that shows which is faster; small ones only show what starting a GPU's kernels takes
 WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth the digits
 # Of the time: two trials of one layout differ by up to a fifth on a shared CPU, and by a hundredth on a GPU.
@@ -62,14 +63,18 @@ def fastest_guided_step(trainer: Trainer) -> float:
 
 
 def fastest(run: Callable[[], Tensor], device: torch.device) -> float:
-    seconds = []
-    for _ in range(STEPS + 1):
+    def seconds() -> float:
         synchronise(device)
         started = time.perf_counter()
         run()
         synchronise(device)
-        seconds.append(time.perf_counter() - started)
-    return min(seconds[1:])
+        return time.perf_counter() - started
+
+    seconds()  # the first step prepares kernels and memory
+    timed = [seconds()]
+    while sum(timed) < SECONDS and len(timed) < MOST_STEPS:
+        timed.append(seconds())
+    return min(timed)
 
 
 def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[str, dict[str, float]]:
