@@ -31,6 +31,7 @@ LESS: list[tuple[Any, str, Any]] = [
     (plots, "blank", without_layout),
     (machine, "TIMES", 1),  # that a peak is measured
     (probe, "ROUNDS", {"cpu": 1}),
+    (probe, "SECONDS", 0.0),
     (steps, "FEWEST", 1),
     (steps, "MOST", 2),  # steps that are timed
     (EfficientNetLite0, "SIDE", 32),  # of the pictures that the features are of

@@ -1,10 +1,12 @@
-"""`bench samplers`: how much the number of sampling steps decides, by contestant; and the fewest that decide nothing.
+"""`bench samplers`: how much the number of sampling steps decides, for each contestant and between them.
 
 One step is the model's own prediction from pure noise: what a regression would draw, without any diffusion.
 """
 
 import dataclasses
+import itertools
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,10 @@ from bench.inference.load import Model, find_model, ready
 from bench.quality.exact import ExactJudge
 from bench.quality.features import EFFICIENTNET, cached_features, extract
 from bench.quality.interval import CONFIDENCE
-from bench.quality.kernel_distance import influences, kernel_distance
+from bench.quality.kernel_distance import kernel_contrast, kernel_distance
 from bench.quality.paired import colour_difference, measure_paired
 from bench.quality.score import can_be_drawn, real_side
-from bench.quality.significance import PairedDifference, over_conditions, paired_difference
+from bench.quality.significance import paired_difference
 from bench.sampling import samples
 from bench.storage.folder import ResultsFolder
 
@@ -33,23 +35,43 @@ KERNEL_TOLERANCE = 0.1  # of the KID of all steps
 
 
 def samplers(out: Path, names: list[str], recipe: str, steps: list[int], count: int, cache: Path) -> dict[str, Any]:
-    """Quality of each contestant's model by sampling steps, and the fewest within tolerance for all of them."""
-    contestants = {name: by_steps(out, find_model(out, name, recipe), steps, count, cache) for name in names}
-    tried = [row["steps"] for row in next(iter(contestants.values()))["rows"]]
-    every = [row for found in contestants.values() for row in found["rows"]]
-    enough = [n for n in tried if all(row["within"] for row in every if row["steps"] == n)]
+    """Quality of each contestant's model by sampling steps, and which numbers of steps decide nothing.
+
+    `fewest` lies within tolerance of all steps for each contestant. `fewest_of_differences` asks less: that the
+    difference between any two contestants is within tolerance of their difference at all steps.
+    """
+    found = {name: by_steps(out, find_model(out, name, recipe), steps, count, cache) for name in names}
+    rows = [row for each in found.values() for row in each.rows]
+    contrasts = [contrast(a, b, found) for a, b in itertools.combinations(names, 2)]
     return {
         "schema_version": SCHEMA_VERSION,
         "samples": count,
         "colour_tolerance": COLOUR_TOLERANCE,
         "kernel_tolerance": KERNEL_TOLERANCE,
         "confidence": CONFIDENCE,
-        "contestants": contestants,
-        "fewest": min(enough),  # all steps are always enough
+        "contestants": {name: {"run": each.run, "rows": each.rows} for name, each in found.items()},
+        "differences": contrasts,
+        "fewest": fewest(rows),
+        "fewest_of_differences": fewest([row for each in contrasts for row in each["rows"]]) if contrasts else None,
     }
 
 
-def by_steps(out: Path, model: Model, steps: list[int], count: int, cache: Path) -> dict[str, Any]:
+def fewest(rows: list[dict[str, Any]]) -> int:
+    """The fewest steps of those for which every row is within tolerance; all steps always are."""
+    beyond = {row["steps"] for row in rows if not row["within"]}
+    return min({row["steps"] for row in rows} - beyond)
+
+
+@dataclass(frozen=True)
+class BySteps:
+    """What was found of one model: a row for every number of steps, and the samples' ΔE (N,) behind it."""
+
+    run: str
+    rows: list[dict[str, Any]]
+    colours: dict[int, Tensor]
+
+
+def by_steps(out: Path, model: Model, steps: list[int], count: int, cache: Path) -> BySteps:
     """One model's samples of the same conditions and latents by every number of steps, held against all steps."""
     config, sizes = model.config, model.config.sizes
     request = DataRequest(config.data, sizes.images, sizes.image_size)
@@ -72,7 +94,19 @@ def by_steps(out: Path, model: Model, steps: list[int], count: int, cache: Path)
         }
         for n, (images, seconds) in drawn.items()
     ]
-    return {"run": config.name, "guidance": config.recipe.guidance, "rows": rows}
+    return BySteps(config.name, rows, {n: colour_difference(images, asked.images) for n, (images, _) in drawn.items()})
+
+
+def contrast(one: str, other: str, found: dict[str, BySteps]) -> dict[str, Any]:
+    """By how much two contestants differ in ΔE by steps, and how far that is from their difference at all steps."""
+    differences = {n: found[one].colours[n] - found[other].colours[n] for n in found[one].colours}
+    whole = differences[max(differences)]
+    rows = []
+    for n, each in differences.items():
+        shift = difference(each, whole)
+        within = each is whole or inside(shift, COLOUR_TOLERANCE)
+        rows.append({"steps": n, "colour": mean_of(each), "shift": shift, "within": within})
+    return {"between": [one, other], "rows": rows}
 
 
 def compared(images: Tensor, whole: Tensor, true: Tensor, real: Tensor) -> dict[str, Any]:
@@ -105,16 +139,17 @@ def draw_in(out: Path, model: Model, conditions: Tensor, steps: int) -> tuple[Te
 
 def difference(ours: Tensor, theirs: Tensor) -> list[float]:
     """Mean difference of two samplers' values (N,) of the same conditions, with its interval."""
-    return told_of(over_conditions(ours.double().numpy(), theirs.double().numpy()))
+    return mean_of(ours.double() - theirs.double())
 
 
 def kernel_difference(real: Tensor, ours: Tensor, theirs: Tensor) -> list[float]:
-    """Difference of two samplers' KID, with its interval over the conditions: by each sample's influence on KID."""
-    one, other = influences(real, ours), influences(real, theirs)
-    return told_of(paired_difference((one - other).numpy()))
+    """Difference of two samplers' KID, with its interval over the conditions."""
+    return mean_of(kernel_contrast(real, ours, theirs))
 
 
-def told_of(found: PairedDifference) -> list[float]:
+def mean_of(differences: Tensor) -> list[float]:
+    """The mean of differences (N,), and the ends of its interval over other conditions; not over other trainings."""
+    found = paired_difference(differences.double().numpy())
     return [float(found.mean), float(found.low), float(found.high)]
 
 

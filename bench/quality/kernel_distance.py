@@ -49,11 +49,15 @@ def estimate(real: Tensor, generated: Tensor) -> tuple[float, float]:
     return value.item(), max(spread - second, second).item()
 
 
-def influences(real: Tensor, generated: Tensor) -> Tensor:
-    """What each generated image adds to MMD², (N,): to first order their means differ as the MMD² of two sets do."""
-    real, generated = real.double(), generated.double()
-    own, cross = kernel(generated, generated), kernel(real, generated)
-    return 2 * (row_means(own) - cross.mean(0))
+def kernel_contrast(real: Tensor, ours: Tensor, theirs: Tensor) -> Tensor:
+    """What each pair of generated images (N, D) adds to KID(ours) − KID(theirs), (N,); their mean is that difference.
+
+    To first order an image counts twice in the kernel of its own set, and once in a mean over it: hence the shift.
+    """
+    real, ours, theirs = real.double(), ours.double(), theirs.double()
+    own, other = row_means(kernel(ours, ours)), row_means(kernel(theirs, theirs))
+    effects = 2 * (own - kernel(ours, real).mean(1)) - 2 * (other - kernel(theirs, real).mean(1))
+    return effects - own.mean() + other.mean()
 
 
 def kernel_distance(real: Tensor, generated: Tensor) -> dict[str, Any] | None:

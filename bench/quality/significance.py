@@ -43,15 +43,6 @@ def paired_difference(differences: np.ndarray) -> PairedDifference:
     )
 
 
-def over_conditions(ours: np.ndarray, theirs: np.ndarray) -> PairedDifference:
-    """What one seed can say: values (N,) of two contestants' samples of the same conditions and latents.
-
-    It covers other conditions, not other trainings. A condition that either has no value of (NaN) is left out.
-    """
-    differences = ours - theirs
-    return paired_difference(differences[np.isfinite(differences)])
-
-
 def t_test(mean: np.ndarray, error: np.ndarray, pairs: int) -> np.ndarray:
     """The two-sided p of a paired t test.
 

@@ -18,7 +18,7 @@ def ladder_lines(document: dict[str, Any]) -> list[str]:
         "memory. The first steps, with what compiling takes, are not timed."
     )
     rows = [[rung, *(cell(found, rung) for found in contestants.values())] for rung in rungs]
-    return [about, "", markdown(["setting", *contestants], rows)]
+    return [about, "", *markdown(["setting", *contestants], rows).splitlines()]
 
 
 def cell(found: dict[str, dict[str, Any]], rung: str) -> str:

@@ -1,5 +1,6 @@
 """The document of `bench samplers`, as Markdown."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from bench.render.markdown import markdown
@@ -13,6 +14,7 @@ COLUMNS = (
     "ΔE, less all steps'",
     "KID × 1000, less all steps'",
 )
+DIFFERENCE_COLUMNS = ("steps", "difference of ΔE", "… less that of all steps")
 
 
 def samplers_lines(document: dict[str, Any]) -> list[str]:
@@ -20,18 +22,41 @@ def samplers_lines(document: dict[str, Any]) -> list[str]:
     lines = [
         f"From {document['samples']} samples of the same conditions and latents; in brackets 95 % intervals. A sampler "
         f"decides nothing where its ΔE differs from that of all steps by at most {document['colour_tolerance']:g}, and "
-        f"its KID by at most {document['kernel_tolerance']:.0%} of it, both with their whole interval. One step is the "
+        f"its KID by at most {document['kernel_tolerance']:.0%} of it, both with their whole interval (✓). Between two "
+        "contestants it decides nothing where their difference of ΔE is as near to that of all steps. One step is the "
         "model's prediction from pure noise.",
     ]
     for name, found in document["contestants"].items():
-        lines += ["", f"**{name}**", "", markdown(list(COLUMNS), [row_of(row) for row in found["rows"]])]
-    return [*lines, "", f"The fewest steps that decide nothing for any of them: {document['fewest']}."]
+        lines += titled(name, COLUMNS, [row_of(row) for row in found["rows"]])
+    for each in document["differences"]:
+        rows = [contrast_of(row) for row in each["rows"]]
+        lines += titled(" less ".join(each["between"]), DIFFERENCE_COLUMNS, rows)
+    return [*lines, "", *conclusions(document)]
+
+
+def titled(title: str, columns: Iterable[str], rows: list[list[str]]) -> list[str]:
+    return ["", f"**{title}**", "", *markdown(list(columns), rows).splitlines()]
+
+
+def conclusions(document: dict[str, Any]) -> list[str]:
+    """The fewest steps that decide nothing for each contestant, and between any two."""
+    between = document["fewest_of_differences"]
+    lines = [f"The fewest steps that decide nothing for any contestant: {document['fewest']}."]
+    return lines if between is None else [*lines, f"Between two of them: {between}."]
+
+
+def contrast_of(row: dict[str, Any]) -> list[str]:
+    return [steps_of(row), with_interval(row["colour"], 1), with_interval(row["shift"], 1)]
+
+
+def steps_of(row: dict[str, Any]) -> str:
+    return str(row["steps"]) + (" ✓" if row["within"] else "")
 
 
 def row_of(row: dict[str, Any]) -> list[str]:
     paired, all_right, kid = row["paired"], row.get("all_right"), row["kid"]
     return [
-        str(row["steps"]) + (" ✓" if row["within"] else ""),
+        steps_of(row),
         f"{paired['colour']['value']:.2f}",
         f"{paired['structure']['value']:.3f}",
         "–" if all_right is None else f"{all_right['value']:.1%}",

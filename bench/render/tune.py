@@ -16,7 +16,7 @@ def tune_lines(document: dict[str, Any]) -> list[str]:
     rows = [[f"{rate:g}", *(cell(trials, name, rate, best[name]) for name in best)] for rate in rates]
     about = "Validation loss (averaged weights, mean over eight timesteps) of short trainings with finished schedules."
     chosen = ", ".join(f"{name} {'–' if rate is None else f'{rate:g}'}" for name, rate in best.items())
-    return [about, "", markdown(["learning rate", *best], rows), "", f"Chosen: {chosen}."]
+    return [about, "", *markdown(["learning rate", *best], rows).splitlines(), "", f"Chosen: {chosen}."]
 
 
 def losses(trials: list[dict[str, Any]], name: str, rate: float) -> list[float | None]:
@@ -32,7 +32,7 @@ def cell(trials: list[dict[str, Any]], name: str, rate: float, best: float | Non
 
 def write_tune(out: Path, document: dict[str, Any]) -> None:
     """The document as JSON, table and plot, beside its trials."""
-    durable.write_text(out / "tune.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
+    durable.write_text(out / "tune.json", json.dumps(document, indent=1) + "\n")
     durable.write_text(out / "tune.md", "\n".join(tune_lines(document)) + "\n")
     durable.write_bytes(out / "tune.png", draw(document))
 

@@ -24,7 +24,7 @@ def cut(folder, how, spec):
     return alone, found
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_fault_02_and_03_a_run_killed_at_a_few_operations_of_every_phase_ends_with_the_same_result(tmp_path):
     """One in forty; `pytest -m exhaustive` tries every one."""
     alone, found = cut(tmp_path, KILL, "7/40")
@@ -32,14 +32,12 @@ def test_fault_02_and_03_a_run_killed_at_a_few_operations_of_every_phase_ends_wi
     assert len(found) >= 4
     assert {each["statuses"][0] for each in found} == {-9}
     again = [each["trained_again"] for each in found]
-    assert (
-        again[0] == 3
-    )  # cut before it was trained at all: two epochs, the last in two parts, constant rate and falling
+    assert again[0] == 3  # cut before training: two epochs, the last one in two parts, as its rate falls at the end
     assert again[-1] == 0  # what is finished is not done again
     assert again == sorted(again, reverse=True)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_fault_35_a_disk_full_at_any_write_is_an_error_and_the_rerun_has_the_same_result(tmp_path):
     _, found = cut(tmp_path, REFUSE, "31/80")
     assert 1 in {each["statuses"][0] for each in found}

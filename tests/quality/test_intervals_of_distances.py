@@ -13,7 +13,8 @@ from bench.quality import extrapolation
 from bench.quality.defects import blurred
 from bench.quality.distance import Moments, frechet, frechet_distance, frechet_interval, moments
 from bench.quality.extrapolation import unlimited_frechet
-from bench.quality.kernel_distance import estimate, kernel, kernel_distance
+from bench.quality.kernel_distance import estimate, kernel, kernel_contrast, kernel_distance
+from bench.quality.significance import paired_difference
 
 TRIALS = 100
 COVERED = pytest.approx(0.95, abs=0.075)
@@ -63,6 +64,27 @@ def test_kid_over_all_images_is_torch_fidelitys(pools):
     assert estimate(real, generated)[0] == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-9)
     assert kernel_distance(real, generated)["value"] == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-9)
     assert kernel_distance(real[:3], generated) is None
+
+
+def test_a_difference_of_kids_is_exact_and_its_interval_holds_the_true_one(pools):
+    real, other = pools
+    paler = 0.95 * real  # the pairs: one picture, changed in two ways
+    truth = mean_kernel(other, other) - 2 * mean_kernel(real, other)
+    truth -= mean_kernel(paler, paler) - 2 * mean_kernel(real, paler)
+    generator, intervals = torch.Generator().manual_seed(4), []
+    for _ in range(TRIALS):
+        drawn = torch.randint(len(real), (200,), generator=generator)
+        seen = real[torch.randint(len(real), (2000,), generator=generator)]
+        contrast = kernel_contrast(seen, other[drawn], paler[drawn])
+        found = paired_difference(contrast.numpy())
+        intervals.append((found.low, found.high))
+    apart = kernel_distance(seen, other[drawn])["value"] - kernel_distance(seen, paler[drawn])["value"]
+    assert contrast.mean().item() == pytest.approx(apart, abs=1e-9)
+    assert covered(intervals, truth) == COVERED
+
+
+def mean_kernel(a, b):
+    return kernel(a, b).mean().item()
 
 
 @pytest.mark.parametrize("count", [90, 40])  # more and fewer than features

@@ -12,7 +12,6 @@ from bench.quality.significance import (
     FEWEST_SEEDS,
     SIGNIFICANT,
     holm,
-    over_conditions,
     paired_difference,
     sign_flip_test,
     wilson,
@@ -57,17 +56,6 @@ def test_how_often_one_is_better_counts_ties_half():
     assert found.share_above == 4.5 / 6
     expected = binomtest(5, 6).proportion_ci(method="wilson")
     np.testing.assert_allclose(wilson(np.array(5 / 6), 6), expected)
-
-
-def test_one_seed_is_compared_over_the_conditions_that_both_have():
-    random = np.random.default_rng(0)
-    difficulty = random.normal(0, 5, 300)
-    ours, theirs = difficulty + random.normal(0, 1, 300), difficulty + random.normal(0.5, 1, 300)
-    ours[0] = theirs[1] = np.nan
-    found = over_conditions(ours, theirs)
-    assert found.pairs == 298
-    assert -0.8 < found.low < found.mean < found.high < -0.2  # paired, the difficulty of a condition falls out
-    assert found.share_high < 0.5
 
 
 def contestants(random, count, ratio, correlation, effect=0.0, tables=TABLES):
