@@ -5,9 +5,10 @@ not measured: not in this run, or not yet when an older record was made.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from bench.config import Count, Number, RunConfig
 from bench.record.cost import Cost, MachinePeak, OutOfMemory, PeakMemory, Sampling, Step, Training
@@ -119,6 +120,18 @@ class Record(Part):
     data: Data = Data()
     measurements: Measurements = Measurements()
     images: Images = Images()
+    _quiet: tuple["Record", ...] = PrivateAttr(default=())
+
+    @property
+    def timed(self) -> tuple["Record", ...]:
+        """The records that its times are read from: of runs of their own on a quiet machine, or it itself."""
+        return self._quiet or (self,)
+
+    def timed_by(self, quiet: Iterable["Record"]) -> "Record":
+        """The same, with its times from these."""
+        copy = self.model_copy()
+        copy._quiet = tuple(quiet)
+        return copy
 
     def to_dict(self) -> dict:
         return self.model_dump(mode="json", by_alias=True)  # as it is read again: lists, no tuples

@@ -4,6 +4,7 @@ OUT/records/RUN.json      what was measured: committed
 OUT/images/RUN/*.png      its pictures; the plots of all runs lie above them
 OUT/weights/RUN.safetensors  its weights, if they are small
 OUT/table.md, quality.md, report.html
+OUT/times/                results of short runs on a quiet machine, if the runs of OUT shared theirs
 OUT/.work/RUN/            what a run resumes from: ignored by git
 OUT/.work/lock, probe.json, logs/
 """
@@ -44,6 +45,11 @@ class ResultsFolder:
     @property
     def samplers(self) -> Path:
         return self.path / "samplers.json"
+
+    @property
+    def times(self) -> "ResultsFolder":
+        """Of short runs on a quiet machine, from which the times are read."""
+        return ResultsFolder(self.path / "times")
 
     @property
     def report(self) -> Path:

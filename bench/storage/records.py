@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -92,7 +93,27 @@ def readable_records(out: Path) -> tuple[list[Record], list[str]]:
     if not found:
         raise BadInput(f"'{out}' holds no record that can be read: {refusals[0]}") if refusals else no_records(out)
     records, repeated = each_once(found)
-    return records, refusals + [f"{out.resolve().name}: record {line}" for line in repeated]
+    refusals += [f"{out.resolve().name}: record {line}" for line in repeated]
+    times = ResultsFolder(out).times
+    if times.record_files():
+        quiet, more = readable_records(times.path)
+        records, refusals = with_times_of(quiet, records), refusals + more
+    return records, refusals
+
+
+def with_times_of(quiet: list[Record], records: list[Record]) -> list[Record]:
+    """The records, each with its times from those that did the same work on a machine of their own."""
+    return [
+        record.timed_by(each for each in quiet if each.status == "done" and work(each) == work(record))
+        for record in records
+    ]
+
+
+def work(record: Record) -> tuple[Any, ...]:
+    """What decides how long a step, an epoch and a sample take, but for the machine."""
+    run, sizes = record.run, record.run.sizes
+    models = run.contestant, sizes.image_size, sizes.scale
+    return *models, sizes.batch_size, run.recipe, run.data_hash, run.device, run.mixed_precision, run.processes
 
 
 def each_once(found: list[tuple[str, Record]]) -> tuple[list[Record], list[str]]:

@@ -1,6 +1,7 @@
 """The plots of a results folder, from records alone: readable in grey, each as PNG and as SVG."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -10,14 +11,25 @@ from bench.record.cost import Cost
 from bench.record.quality import AttributeAccuracy, Estimate
 from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
 from bench.render.table.column import Column
+from bench.render.table.cost_rows import images_per_second
 from bench.render.table.numbers import artefact
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 
-AXES: tuple[tuple[Callable[[CurvePoint], float | None], float, str], ...] = (
-    (lambda point: point.images, 1e3, "thousand images seen"),
-    (lambda point: point.seconds, 60, "minutes of training"),
-    (lambda point: point.training_flop, 1e15, "PFLOP of training"),
+
+def training_seconds(record: Record, point: CurvePoint) -> float | None:
+    """How long the training to a point took; by the speed of quiet runs, where times are read from these."""
+    quiet = record.timed[0]
+    if quiet is record:
+        return point.seconds
+    speed = images_per_second(quiet)
+    return None if speed is None else point.images / speed
+
+
+AXES: tuple[tuple[Callable[[Record, CurvePoint], float | None], float, str], ...] = (
+    (lambda record, point: point.images, 1e3, "thousand images seen"),
+    (training_seconds, 60, "minutes of training"),
+    (lambda record, point: point.training_flop, 1e15, "PFLOP of training"),
 )
 MEASURES: tuple[tuple[Callable[[CurvePoint], float | None], str], ...] = (
     (lambda point: estimated(point.paired.colour if point.paired else None), "paired colour difference ΔE ↓"),
@@ -90,7 +102,7 @@ def draw_curves(made: list[Column]) -> Figure:
     for row, (measure, words) in zip(panels, MEASURES, strict=True):
         for panel, (axis, unit, label) in zip(row, AXES, strict=True):
             for number, column in enumerate(made):
-                curves = [points_of(r.measurements.curve, axis, measure, unit) for r in column.records]
+                curves = [points_of(r.measurements.curve, partial(axis, r), measure, unit) for r in column.records]
                 draw_line(panel, curves, column.title, look(number))
             panel.set_xlabel(label)
         row[0].set_ylabel(words)

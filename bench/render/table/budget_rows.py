@@ -29,7 +29,7 @@ def fewest_samples(records: list[Record]) -> int | None:
 def rows_at(budget: Budget, samples: int | None) -> list[Row]:
     """Paired error, attributes and loss of the models that were finished at one budget."""
     key, after = f"{budget.kind}_{budget.amount:g}".replace(".", "_"), f"after {WORDS[budget.kind](budget.amount)}"
-    rests_on: RestsOn = "time" if budget.kind == "seconds" else "samples"
+    rests_on: RestsOn = "equal_time" if budget.kind == "seconds" else "samples"
     meaning = f"of the model whose learning rate had fallen to zero then; {samples} samples"
 
     def point(record: Record) -> CurvePoint | None:

@@ -80,6 +80,11 @@ def preset_of(record: Record) -> str:
     return record.run.preset
 
 
+def timed(records: list[Record]) -> list[Record]:
+    """The records that their times are read from, each once."""
+    return list({id(each): each for record in records for each in record.timed}.values())
+
+
 def seeds_of(records: list[Record]) -> str:
     """`seed 0`, or `seeds 0, 1`."""
     seeds = sorted({record.run.seed for record in records})

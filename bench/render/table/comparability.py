@@ -14,7 +14,7 @@ RECIPE = (
 FREE = ("sizes.learning_rate",)  # named where it differs, but each contestant may have its own
 PEAKS_ALIKE = 1.25  # two measured peaks of one machine differ by less
 BUSY = 0.5  # load of other work, per core, above which times are said to be measured beside it
-MARKS = {"time": "†", "samples": "‡", "classifier": "‡"}
+MARKS = {"time": "†", "equal_time": "†", "samples": "‡", "classifier": "‡"}
 
 
 def settings(record: Record) -> dict[str, Any]:
@@ -66,7 +66,9 @@ def alike(rests_on: RestsOn | None, a: Record, b: Record) -> bool:
     """Whether numbers of two records that rest on this may be averaged, or held against each other."""
     if rests_on is None:
         return True
-    more = {"time": same_machine, "classifier": same_classifier}.get(rests_on)
+    if rests_on == "time":
+        a, b = a.timed[0], b.timed[0]
+    more = {"time": same_machine, "equal_time": same_machine, "classifier": same_classifier}.get(rests_on)
     return comparable(a, b) and (more is None or more(a, b))
 
 
@@ -102,9 +104,15 @@ def differences_from(reference: Record, record: Record) -> list[str]:
     ]
     if not peaks_alike(record, reference):
         found.append(f"measured peak {peak(record)}, not {peak(reference)}")
+    if has_quiet_times(record) != has_quiet_times(reference):
+        found.append("times of its own training" if has_quiet_times(reference) else "times of runs of their own")
     if not same_classifier(record, reference):
         found.append(f"another classifier (ceiling {ceiling(record)}, not {ceiling(reference)})")
     return found
+
+
+def has_quiet_times(record: Record) -> bool:
+    return record.timed[0] is not record
 
 
 def named(record: Record) -> dict[str, Any]:
@@ -159,12 +167,16 @@ APART: dict[RestsOn, str] = {
 
 def busy_note(column: Column) -> list[str]:
     """A warning where the machine was busy with other work when a run started."""
-    loads = {id(r): load for r in column.records if (load := r.environment.load_average or 0) > BUSY}
-    busy = [record for record in column.records if id(record) in loads]
+    busy = [record for record in column.records if load(record) > BUSY]
     if not busy:
         return []
-    told = ("up to " if len(busy) > 1 else "") + f"{max(loads.values()):.1f}"
+    told = ("up to " if len(busy) > 1 else "") + f"{max(map(load, busy)):.1f}"
     return [f"**{who(column, busy)} was measured beside other work (load {told}):** its times may be too long."]
+
+
+def load(record: Record) -> float:
+    """The most other work, per core, beside the runs that a record's times are of."""
+    return max(each.environment.load_average or 0.0 for each in record.timed)
 
 
 def who(column: Column, records: list[Record]) -> str:

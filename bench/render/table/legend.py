@@ -4,8 +4,8 @@ from bench.config import Sizes
 from bench.quality.significance import FEWEST_SEEDS
 from bench.record import Record
 from bench.record.quality import EFFICIENTNET, Accuracy
-from bench.render.table.column import Column
-from bench.render.table.comparability import comparability_notes, machine_name, reference_of
+from bench.render.table.column import Column, timed
+from bench.render.table.comparability import comparability_notes, has_quiet_times, machine_name, reference_of
 from bench.render.table.measures import MEASURES, PRIMARY_MEASURE
 from bench.render.table.row import MISSING
 from bench.render.table.scaling import scaling_notes
@@ -33,7 +33,7 @@ def rehearsals(records: list[Record]) -> list[str]:
 
 def busy_notes(records: list[Record]) -> list[str]:
     """A mark for every run beside which other processes wanted the cores."""
-    trained = [(record.run.name, record.measurements.training) for record in records]
+    trained = [(record.run.name, record.measurements.training) for record in timed(records)]
     shares = {name: training.busy_share or 0.0 for name, training in trained if training is not None}
     return [
         f"**{name} ran on a busy machine:** in {share:.0%} of its time others wanted the cores; its times are too long."
@@ -61,7 +61,19 @@ def legend(made: list[Column]) -> list[str]:
         *(f"{column.title} is `{column.lead.run.contestant}`." for column in made if column.is_shortened),
         *scaling_notes(records),
         environment_note(first),
+        *quiet_notes(records),
         f"Made by `{first.command}`. {MISSING} means not measured.",
+    ]
+
+
+def quiet_notes(records: list[Record]) -> list[str]:
+    """Where the times come from, if not from the runs that were scored."""
+    quiet = [each for record in records if has_quiet_times(record) for each in record.timed]
+    machines = {f"{machine_name(each)}, {each.environment.threads} threads": each for each in quiet}
+    return [
+        f"Times, speeds and the machine's peaks are of short runs of their own, with nothing beside them ({machine}); "
+        "the runs that are scored ran side by side."
+        for machine in machines
     ]
 
 

@@ -9,7 +9,7 @@ from bench.record import Record
 
 MIB = 2**20
 MISSING = "–"
-RestsOn = Literal["time", "samples", "classifier"]
+RestsOn = Literal["time", "equal_time", "samples", "classifier"]
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")

@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.errors import printable
 from bench.record import Record
 from bench.render.markdown import Markdown, escape, markdown
-from bench.render.table.column import Column, columns, seeds_of
+from bench.render.table.column import Column, columns, seeds_of, timed
 from bench.render.table.comparability import grouped, mark, reference_of
 from bench.render.table.differences import Differences, differences
 from bench.render.table.legend import legend, warnings
@@ -41,7 +41,8 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
     """A row's cell of a contestant: seeds that do not compare stand apart, and what differs from the reference is
     marked. A failure says why.
     """
-    measured = [record for record in column.records if row.read(record) is not None]
+    records = timed(column.records) if row.rests_on == "time" else column.records
+    measured = [record for record in records if row.read(record) is not None]
     failed = [record.error for record in column.records if record.status == "failed"]
     if not measured or len(failed) == len(column.records):
         return Cell(f"failed: {failed[0]}" if len(failed) == len(column.records) else MISSING)

@@ -1,0 +1,88 @@
+"""Runs that were scored side by side have their times from runs of their own."""
+
+import pytest
+
+from bench.render.images.plots import training_seconds
+from bench.render.table.row import Section
+from bench.render.table.runs_table import runs_table
+from bench.render.table.table import table
+from bench.storage.records import read_records
+from tests.made_up import edited, put
+from tests.render.conftest import cells_of
+
+
+@pytest.fixture
+def folder(record, tmp_path):
+    """Two contestants with two busy seeds each; one quiet run of each, with a budget of its own."""
+
+    def make(quiet=("scratch", "diffusers-8")):
+        busy = put(3.0, "environment", "load_average"), put(1, "environment", "threads")
+        for name in ("scratch", "diffusers-8"):
+            for seed in (0, 1):
+                write(tmp_path, edited(record(name, seed, seconds=(9.0, 90.0, 90.0)), *busy))
+        for name in quiet:
+            budget = put([{"kind": "images", "amount": 100.0}], "config", "sizes", "budgets")
+            write(tmp_path / "times", edited(record(name, seconds=(4.0, 3.0, 3.0), accuracy=0.1), budget))
+        return tmp_path
+
+    return make
+
+
+def cells_at(made, key):
+    return next(made.cells(row) for row in made.rows if row.key == key)
+
+
+def write(out, record):
+    (out / "records").mkdir(parents=True, exist_ok=True)
+    (out / "records" / f"{record.run.name}.json").write_text(record.to_json())
+
+
+def test_times_are_of_the_quiet_runs_and_all_else_is_not(folder):
+    out = folder()
+    alone, made = table(read_records(out / "times")), table(read_records(out))
+    timed = [row for row in made.rows if row.rests_on == "time"]
+    assert {row.key for row in timed} > {"seconds_per_epoch", "seconds_per_sample", "images_per_second"}
+    for row in timed:
+        assert made.cells(row) == cells_at(alone, row.key)
+    assert [cell.text for cell in cells_of(made, "training time per epoch")] == ["3.0 s", "3.0 s"]
+    assert [(cell.value, cell.seeds) for cell in cells_at(made, "accuracy")] == [(0.8, 2), (0.8, 2)]
+    equal_time = [row for row in made.rows if row.section is Section.BUDGET and row.rests_on == "equal_time"]
+    assert equal_time
+    assert all(cell.seeds == 2 for row in equal_time for cell in made.cells(row) if cell.value is not None)
+
+
+def test_the_legend_says_so_and_warns_of_no_busy_machine(folder):
+    made = table(read_records(folder()))
+    assert made.warnings == []
+    assert [line for line in made.legend if "side by side" in line] == [
+        "Times, speeds and the machine's peaks are of short runs of their own, with nothing beside them (a CPU, 2 "
+        "cores, AVX2, 2 threads); the runs that are scored ran side by side."
+    ]
+
+
+def test_a_contestant_without_a_quiet_run_does_not_compare_in_times(folder):
+    made = table(read_records(folder(quiet=("scratch",))))
+    assert any(
+        line.startswith("**diffusers-8 differs from scratch:** times of its own training. Its times (†) do not")
+        for line in made.warnings
+    )
+    assert [cell.text for cell in cells_of(made, "training time per epoch")] == ["3.0 s", "90.0 s†"]
+    assert "‡" not in "".join(cell.text for row in made.rows for cell in made.cells(row))
+
+
+def test_a_quiet_run_of_other_work_is_not_taken(folder, record):
+    out = folder()
+    other = edited(record("scratch", seconds=(1.0, 1.0, 1.0)), put(64, "config", "sizes", "batch_size"))
+    write(out / "times", other)
+    assert cells_of(table(read_records(out)), "training time per epoch")[0].text.startswith("90.0 s")
+
+
+def test_curves_and_the_page_of_runs_use_them_too(folder):
+    made = table(read_records(folder()))
+    (first, *_), quiet = made.columns[0].records, made.columns[0].records[0].timed[0]
+    point = first.measurements.curve[0]
+    per_epoch = quiet.measurements.training.images_per_epoch
+    assert training_seconds(first, point) == pytest.approx(point.images * 3.0 / per_epoch)
+    assert training_seconds(quiet, point) == point.seconds
+    (epoch,) = [m for m in runs_table(made.columns).measures if m.label == "epoch"]
+    assert epoch.read(first) == 3.0
