@@ -71,8 +71,8 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         last = len(channels) - 1
-        self.time = TimeEmbedding(time_frequencies, time_width)
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.time = TimeEmbedding(time_frequencies, time_width)
 
         def stage(level: int, *ins: int) -> Stage:
             blocks = [ResNetBlock(width, channels[level], time_width, groups) for width in ins]

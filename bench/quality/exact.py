@@ -4,7 +4,6 @@ It knows every drawing, so it makes no mistake on real images. Only for data tha
 """
 
 from collections import Counter
-from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,17 @@ from bench.quality.attributes import macro_interval, macro_of
 EXACT_SAMPLES = 512  # conditions that are judged, at most: each takes about 80 drawings
 
 
+def judged_of(asked: AvatarSet) -> AvatarSet:
+    """The first conditions, whose samples are judged."""
+    return asked.subset(torch.arange(min(len(asked), EXACT_SAMPLES)))
+
+
 class ExactJudge:
     """Judges samples of the first conditions asked."""
 
-    def __init__(self, asked: AvatarSet, folder: Path, advance: Callable[[int], None] = lambda n: None) -> None:
-        self.asked = asked.subset(torch.arange(min(len(asked), EXACT_SAMPLES)))
-        self.variants = cached_variants(self.asked, folder, advance)
+    def __init__(self, asked: AvatarSet, folder: Path) -> None:
+        self.asked = judged_of(asked)
+        self.variants = cached_variants(self.asked, folder)
         self.prepare()
 
     def prepare(self) -> None:

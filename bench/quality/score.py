@@ -60,7 +60,7 @@ class Scorer:
         self.train = {name: extraction.real(known, name) for name in extraction.weights}
         self.real_rows, self.unasked = real_side(len(parts.test), len(asked))
         self.real = moments(self.held_out[EFFICIENTNET][self.real_rows])
-        self.exact = ExactJudge(asked, extraction.cache, extraction.advance) if can_be_drawn(asked) else None
+        self.exact = ExactJudge(asked, extraction.cache) if can_be_drawn(asked) else None
 
     def score(self, main: Tensor) -> dict[str, Any]:
         """The scored samples, uint8 (N, 3, H, W): paired errors, attributes, distances, memorisation, artefacts."""

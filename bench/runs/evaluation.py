@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from bench.data.dataset import AvatarSet
 from bench.data.splits import Split, asked_of
+from bench.data.variants import cached_variants, can_be_drawn
 from bench.display import Display
 from bench.errors import RunFailed
 from bench.quality.classifier import AttributeClassifier, load_classifier
+from bench.quality.exact import judged_of
 from bench.quality.features import extractor_named
 from bench.quality.score import Extraction, Scorer, curve
 from bench.runs.job import Job
@@ -109,6 +111,9 @@ def scorer_for(job: Job, parts: Split, asked: AvatarSet, show: Display) -> Score
     run, classifier = job.run, classifier_of(job, parts)
     paths = {extractor_named(name): path for name, path in job.extractors.items()}
     weights = {name: None if path is None else Path(path) for name, path in paths.items()}
+    if can_be_drawn(asked):
+        show.phase("drawings of every variant")
+        cached_variants(judged_of(asked), Path(job.cache), show.advance)
     show.phase("features of real images", len(weights) * (len(parts.train) + len(parts.test)))
     return Scorer(classifier, parts, asked, Extraction(weights, run.device, Path(job.cache), show.advance))
 
