@@ -8,7 +8,7 @@ from bench.commands.output import emit_json, emit_lines
 from bench.config import DEFAULT_CONTESTANTS, PRESETS, Sizes, contestant_names
 from bench.errors import known
 
-SHARE = 8  # of a preset's main budget: that part of it is a trial
+SHARE = 6  # of a preset's main budget: that part of it is a trial
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="laptop", help=f"whose sizes: one of {', '.join(PRESETS)}")
     parser.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
     parser.add_argument("--rates", type=floats, metavar="R,R,…", help="at first (default 0.0003,0.001,0.003,0.01)")
-    parser.add_argument("--images", type=positive_int, metavar="N", help="of a trial (default: an eighth of a run's)")
+    parser.add_argument("--images", type=positive_int, metavar="N", help="of a trial (default: a sixth of a run's)")
     parser.add_argument("--seeds", default="0", type=integers, help="of every trial (default 0)")
     parser.add_argument("--data", default="avataaars", help="'avataaars', or a Cartoon Set folder or .tgz")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))

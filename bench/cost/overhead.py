@@ -21,7 +21,7 @@ from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
 from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.training.batches import epoch_batches, steps_per_epoch
-from bench.training.budgets import ends
+from bench.training.budgets import ends, shortest
 from bench.training.optimisation import OPTIMIZERS, learning_rate_schedule
 from bench.training.trainer import Trainer, synchronise
 
@@ -81,9 +81,10 @@ def bare(config: RunConfig, train: AvatarSet) -> Step:
     optimizer = OPTIMIZERS[plan.optimizer](
         denoiser.parameters(), lr=sizes.learning_rate, weight_decay=plan.weight_decay, fused=True
     )
-    lr_schedule = learning_rate_schedule(optimizer, plan, steps_per_epoch(len(train), config), ends(config, len(train)))
-    parameters = list(denoiser.parameters())
-    average = EMAModel(parameters, decay=config.recipe.ema_decay, foreach=True)
+    last, first = ends(config, len(train))[-1], shortest(config, len(train))
+    lr_schedule = learning_rate_schedule(optimizer, plan, steps_per_epoch(len(train), config), last, first)
+    parameters, decay = list(denoiser.parameters()), config.recipe.ema_decay
+    average = None if decay is None else EMAModel(parameters, decay=decay, foreach=True)
     schedule = noise_schedule(config.recipe)
     ready = itertools.cycle([b.to(device, layout) for b in itertools.islice(epoch_batches(train, config, 0), 8)])
 
@@ -96,7 +97,8 @@ def bare(config: RunConfig, train: AvatarSet) -> Step:
         optimizer.step()
         optimizer.zero_grad()
         lr_schedule.step()
-        average.step(parameters)
+        if average is not None:
+            average.step(parameters)
 
     return step
 

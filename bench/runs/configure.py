@@ -8,7 +8,10 @@ from bench.cost.account import account, setting_of
 from bench.cost.estimate import estimate
 from bench.cost.probe import Probes, precisions_for, probed_batch, read_probes, settle, write_probes
 from bench.data.dataset import AvatarSet
+from bench.environment import instruction_set
 from bench.errors import BadInput
+from bench.record import Record
+from bench.render.table.cost_rows import images_per_second
 from bench.render.table.row import duration
 from bench.runs.begun import as_begun, config_path, finished
 from bench.runs.only_missing import kept_records
@@ -19,7 +22,7 @@ from bench.runs.request import (
 )
 from bench.stopping import reserve_time
 from bench.storage.folder import ResultsFolder
-from bench.storage.records import read_record
+from bench.storage.records import read_record, work
 from bench.training.budgets import budget_steps
 
 TIME_TO_SAVE, SAVED_PER_SECOND = 5.0, 200e6  # seconds, and bytes: set aside of a time limit
@@ -78,15 +81,29 @@ def budgeted(request: RunRequest, config: RunConfig, condition_width: int) -> Ru
     if not budgets:
         return config
     folder = ResultsFolder(request.out)
-    for path in folder.record_files(run_name(config.contestant, config.recipe.name, "*")):
-        if (other := read_record(path).run).sizes == config.sizes and other.budget_steps:
-            return replace(config, budget_steps=other.budget_steps)
-    step = probed_step(request, config) if any(budget.kind == "seconds" for budget in budgets) else None
+    others = [] if request.fresh else [record.run for record in done_alike(folder, config)]
+    if known := [run.budget_steps for run in others if run.sizes == config.sizes and run.budget_steps]:
+        return replace(config, budget_steps=known[0])
+    step = quiet_step(folder, config) or probed_step(request, config)
     flop = None
     if any(budget.kind == "pflop" for budget in budgets):
         counted = account(config.contestant, setting_of(config, condition_width), config.recipe)["flops_per_image"]
         flop = counted and counted["training"]
     return replace(config, budget_steps=budget_steps(budgets, config.sizes.batch_size, step, flop))
+
+
+def done_alike(folder: ResultsFolder, config: RunConfig) -> list[Record]:
+    """The records of other seeds whose steps are the same work, done by the same instructions."""
+    paths = folder.record_files(run_name(config.contestant, config.recipe.name, "*"))
+    records = [record for path in paths if (record := read_record(path)).status == "done"]
+    here = instruction_set(config.device)
+    return [r for r in records if work(r.run) == work(config) and r.environment.instruction_set == here]
+
+
+def quiet_step(folder: ResultsFolder, config: RunConfig) -> float | None:
+    """Seconds of a training step by the quiet runs that the table has its times from; None if there are none."""
+    speeds = [images_per_second(record) for record in done_alike(folder.times, config)]
+    return next((config.sizes.batch_size / speed for speed in speeds if speed), None)
 
 
 def forget_probes(request: RunRequest) -> None:

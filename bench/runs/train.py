@@ -111,7 +111,6 @@ def back_to_trunk(trainer: Trainer, folder: RunFolder) -> None:
     trunk, log = load_newest(folder.trunk), trainer.log
     assert trunk is not None, "a branch begins by saving its trunk"
     restore(trainer, trunk)
-    trainer.log.resumed_at_epochs.pop()  # it has not been resumed
     for name in ("starts", "resumed_at_epochs", "checkpoints", "checkpoint_seconds"):
         setattr(trainer.log, name, getattr(log, name))
     trainer.log.watched_seconds = trainer.log.busy_seconds = 0.0  # those of the branch's log are counted in

@@ -104,14 +104,14 @@ def readable_records(out: Path) -> tuple[list[Record], list[str]]:
 def with_times_of(quiet: list[Record], records: list[Record]) -> list[Record]:
     """The records, each with its times from those that did the same work on a machine of their own."""
     return [
-        record.timed_by(each for each in quiet if each.status == "done" and work(each) == work(record))
+        record.timed_by(each for each in quiet if each.status == "done" and work(each.run) == work(record.run))
         for record in records
     ]
 
 
-def work(record: Record) -> tuple[Any, ...]:
+def work(run: RunConfig) -> tuple[Any, ...]:
     """What decides how long a step, an epoch and a sample take, but for the machine."""
-    run, sizes = record.run, record.run.sizes
+    sizes = run.sizes
     models = run.contestant, sizes.image_size, sizes.scale
     return *models, sizes.batch_size, run.recipe, run.data_hash, run.device, run.mixed_precision, run.processes
 

@@ -35,6 +35,12 @@ def ends(config: RunConfig, images: int) -> list[int]:
     return sorted(set(config.budget_steps)) or [config.sizes.epochs * steps_per_epoch(images, config)]
 
 
+def shortest(config: RunConfig, images: int) -> int:
+    """The steps of the smallest budget of images, which are everyone's alike; without one, of the first end."""
+    steps = zip(config.sizes.budgets, config.budget_steps, strict=True)
+    return min((end for budget, end in steps if budget.kind == "images"), default=ends(config, images)[0])
+
+
 def main_end(config: RunConfig, images: int) -> int:
     """The steps after which the model is the one that is scored in full: that of the first budget."""
     return config.budget_steps[0] if config.budget_steps else ends(config, images)[-1]
@@ -48,12 +54,12 @@ def decay_start(plan: Optimisation, end: int) -> int:
 Window = Callable[[], tuple[int, int] | None]  # the steps between which the rate falls; None: it is constant
 
 
-def decay_factor(plan: Optimisation, first_end: int, window: Window) -> Callable[[int], float]:
+def decay_factor(plan: Optimisation, shortest: int, window: Window) -> Callable[[int], float]:
     """The learning rate of a step as a share of its full value: up in the warm-up, then constant, down in the window.
 
     In the window it is 1 − √x at the share x of it that is over.
     """
-    warm_up = max(1, round(plan.warmup_share * first_end))
+    warm_up = max(1, round(plan.warmup_share * shortest))
 
     def factor(step: int) -> float:
         up, falling = min(1.0, (step + 1) / warm_up), window()

@@ -26,15 +26,13 @@ def learning_rate_schedule(
     optimizer: torch.optim.Optimizer,
     plan: Optimisation,
     steps_per_epoch: int,
-    ends: list[int],  # the steps after which the model is finished, rising
+    last: int,  # the steps after which the last model is finished
+    shortest: int,  # … and that of the smallest budget of images
     window: Window = lambda: None,
 ) -> LRScheduler:
     """The recipe's schedule, stepped once per training step."""
     if plan.schedule == "step":
         return StepLR(optimizer, step_size=plan.step_epochs * steps_per_epoch, gamma=plan.step_factor)
     if plan.schedule == "decay":
-        return LambdaLR(optimizer, decay_factor(plan, ends[0], window))
-    total = ends[-1]
-    return get_scheduler(
-        "cosine", optimizer, num_warmup_steps=round(plan.warmup_share * total), num_training_steps=total
-    )
+        return LambdaLR(optimizer, decay_factor(plan, shortest, window))
+    return get_scheduler("cosine", optimizer, num_warmup_steps=round(plan.warmup_share * last), num_training_steps=last)

@@ -19,7 +19,7 @@ from bench.errors import RunFailed
 from bench.sampling.diffusion import noise_schedule, training_loss
 from bench.storage.checkpoint import COPIES
 from bench.training.batches import Batch, EpochBatches, prepared_ahead, steps_per_epoch
-from bench.training.budgets import decay_start, ends
+from bench.training.budgets import decay_start, ends, shortest
 from bench.training.optimisation import OPTIMIZERS, accelerator_for, learning_rate_schedule
 
 Lap = Callable[[str], None]  # told at the end of each part of a step: data, forward, backward, optimiser, ema, else
@@ -96,7 +96,10 @@ class Trainer:
         # Not prepared: accelerate would step the schedule once per process.
         steps = steps_per_epoch(len(train), config)
         self.ends = ends(config, len(train))
-        self.lr_schedule = learning_rate_schedule(self.optimizer.optimizer, plan, steps, self.ends, self.window)
+        first = shortest(config, len(train))
+        self.lr_schedule = learning_rate_schedule(
+            self.optimizer.optimizer, plan, steps, self.ends[-1], first, self.window
+        )
         self.noise_schedule = noise_schedule(config.recipe)
         self.parameters = list(self.denoiser.parameters())
         decay = config.recipe.ema_decay

@@ -18,7 +18,7 @@ from bench.runs.neighbours import Neighbours
 from bench.runs.train import Run, train
 from bench.stopping import Stopped
 from bench.storage.weights import read_weights
-from bench.training.budgets import budget_steps, decay_factor, decay_start
+from bench.training.budgets import budget_steps, decay_factor, decay_start, shortest
 from bench.training.trainer import Trainer
 from bench.training.validation import validation_losses
 from tests.training.test_tracking import NeverAsked
@@ -103,6 +103,15 @@ def test_the_rate_rises_stays_and_falls_to_zero():
     assert 0 < factor(99) < 0.03
     assert decay_start(PLAN, 100) == 80
     assert decay_start(PLAN, 1) == 0
+
+
+def test_the_warm_up_is_as_long_for_a_fast_contestant_as_for_a_slow_one(config):
+    asked = (Budget("images", 3200), Budget("seconds", 9), Budget("images", 1600))
+    sizes = replace(config.sizes, budgets=asked)
+    fast, slow = (replace(config, sizes=sizes, budget_steps=(200, seconds, 100)) for seconds in (190, 17))
+    assert shortest(fast, 100) == shortest(slow, 100) == 100
+    timed = replace(config, sizes=replace(sizes, budgets=asked[1:2]), budget_steps=(17,))
+    assert shortest(timed, 100) == 17
 
 
 def test_a_budget_is_kept_within_half_a_step():
