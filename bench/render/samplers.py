@@ -14,7 +14,7 @@ COLUMNS = (
     "ΔE, less all steps'",
     "KID × 1000, less all steps'",
 )
-DIFFERENCE_COLUMNS = ("steps", "difference of ΔE", "… less that of all steps")
+DIFFERENCE_COLUMNS = ("steps", "difference of ΔE", "… less that of all steps", "KID × 1000, less that of all steps")
 
 
 def samplers_lines(document: dict[str, Any]) -> list[str]:
@@ -23,8 +23,8 @@ def samplers_lines(document: dict[str, Any]) -> list[str]:
         f"From {document['samples']} samples of the same conditions and latents; in brackets 95 % intervals. A sampler "
         f"decides nothing where its ΔE differs from that of all steps by at most {document['colour_tolerance']:g}, and "
         f"its KID by at most {document['kernel_tolerance']:.0%} of it, both with their whole interval (✓). Between two "
-        "contestants it decides nothing where their difference of ΔE is as near to that of all steps. One step is the "
-        "model's prediction from pure noise.",
+        "contestants it decides nothing where their differences are as near to those of all steps. It is one seed's "
+        "word. One step is the model's prediction from pure noise.",
     ]
     for name, found in document["contestants"].items():
         lines += titled(name, COLUMNS, [row_of(row) for row in found["rows"]])
@@ -46,7 +46,8 @@ def conclusions(document: dict[str, Any]) -> list[str]:
 
 
 def contrast_of(row: dict[str, Any]) -> list[str]:
-    return [steps_of(row), with_interval(row["colour"], 1), with_interval(row["shift"], 1)]
+    shifts = with_interval(row["colour_difference"], 1), with_interval(row["kernel_difference"], 1000)
+    return [steps_of(row), with_interval(row["colour"], 1), *shifts]
 
 
 def steps_of(row: dict[str, Any]) -> str:

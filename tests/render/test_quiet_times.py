@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.render.images.plots import training_seconds
+from bench.render.table.cost_rows import training_seconds
 from bench.render.table.row import Section
 from bench.render.table.runs_table import runs_table
 from bench.render.table.table import table

@@ -57,7 +57,7 @@ def test_a_real_run_tells_tensorboard_its_losses_speed_and_samples(told):
     found, record = scalars(folder), measured(out)["training"]
     assert found.keys() == {
         "step/loss", "step/images_per_second", "step/learning_rate",
-        "epoch/loss", "epoch/seconds", "epoch/images_per_second", "validation/raw", "validation/averaged",
+        "epoch/loss", "epoch/seconds", "epoch/images_per_second", "validation/raw",
     }  # fmt: skip
     assert all(math.isfinite(value) and value >= 0 for points in found.values() for _, value in points)
     assert [step for step, _ in found["step/loss"]] == [1, 4]  # of two epochs of three steps

@@ -11,20 +11,10 @@ from bench.record.cost import Cost
 from bench.record.quality import AttributeAccuracy, Estimate
 from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
 from bench.render.table.column import Column
-from bench.render.table.cost_rows import images_per_second
+from bench.render.table.cost_rows import training_seconds
 from bench.render.table.numbers import artefact
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
-
-
-def training_seconds(record: Record, point: CurvePoint) -> float | None:
-    """How long the training to a point took; by the speed of quiet runs, where times are read from these."""
-    quiet = record.timed[0]
-    if quiet is record:
-        return point.seconds
-    speed = images_per_second(quiet)
-    return None if speed is None else point.images / speed
-
 
 AXES: tuple[tuple[Callable[[Record, CurvePoint], float | None], float, str], ...] = (
     (lambda record, point: point.images, 1e3, "thousand images seen"),

@@ -5,7 +5,8 @@ from functools import partial
 
 from bench.config import Budget
 from bench.record import Record
-from bench.record.quality import CurvePoint, Estimate
+from bench.record.quality import CurvePoint, Estimate, MeanLosses
+from bench.render.table.cost_rows import training_seconds
 from bench.render.table.row import RestsOn, Row, Section, decimals, duration, share, within
 
 WORDS: dict[str, Callable[[float], str]] = {
@@ -35,6 +36,10 @@ def rows_at(budget: Budget, samples: int | None) -> list[Row]:
     def point(record: Record) -> CurvePoint | None:
         return next((each for each in record.measurements.curve if str(budget) in each.budgets), None)
 
+    def seconds(record: Record) -> float | None:
+        found = point(record)
+        return None if found is None else training_seconds(record, found)
+
     def of_point(
         name: str, label: str, read: Callable[[CurvePoint], Estimate | None], write: Callable[[float], str], better: str
     ) -> Row:
@@ -49,8 +54,10 @@ def rows_at(budget: Budget, samples: int | None) -> list[Row]:
         of_point("paired_colour", "paired colour difference ΔE", paired_colour, decimals(2), "lower"),
         of_point("all_right", "all attributes right", lambda p: p.all_right, share, "higher"),
         of_point("exact_accuracy", "attribute accuracy, exact", lambda p: p.exact, decimals(3), "higher"),
-        row(f"loss_at_{key}", f"validation loss {after}", within(point, validation_loss), decimals(4), "lower",
-            "averaged weights, on images that are never scored"),
+        row(f"loss_at_{key}", f"validation loss {after}", within(point, lambda p: of_scored(p.validation_loss)),
+            decimals(4), "lower", "on images that are never scored"),
+        row(f"seconds_at_{key}", f"training time {after}", seconds, duration, meaning="by the speed in the table",
+            rests_on="equal_time"),
         row(f"images_at_{key}", f"images seen {after}", within(point, lambda p: p.images), lambda n: f"{n:,.0f}"),
     ]  # fmt: skip
 
@@ -59,6 +66,6 @@ def paired_colour(point: CurvePoint) -> Estimate | None:
     return point.paired.colour if point.paired else None
 
 
-def validation_loss(point: CurvePoint) -> float:
-    losses = point.validation_loss
+def of_scored(losses: MeanLosses) -> float:
+    """The loss of the weights that are scored: averaged, if the recipe keeps an average."""
     return losses.raw if losses.averaged is None else losses.averaged

@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from bench.cost.terms import PARTS, floor_seconds, head_shapes
-from bench.record import Record
+from bench.record import CurvePoint, Record
 from bench.record.cost import Cost, Flops, MachinePeak, PeakMemory
 from bench.render.table.row import Row, Section, decimals, mib, share, within
 
@@ -58,6 +58,15 @@ def median_epoch(record: Record) -> float | None:
 def images_per_second(record: Record) -> float | None:
     training, seconds = record.measurements.training, median_epoch(record)
     return None if training is None or seconds is None else training.images_per_epoch / seconds
+
+
+def training_seconds(record: Record, point: CurvePoint) -> float | None:
+    """How long the training to a point took; by the speed of quiet runs, where times are read from these."""
+    quiet = record.timed[0]
+    if quiet is record:
+        return point.seconds
+    speed = images_per_second(quiet)
+    return None if speed is None else point.images / speed
 
 
 def giga(read: Reader) -> Reader:

@@ -6,7 +6,7 @@ from functools import partial
 from bench.record import CurvePoint, Record
 from bench.record.quality import Artefacts, Attributes, Estimate, MacroReadings, MeanLosses, Samplers
 from bench.render.table.asked_rows import AGREEMENT_ROW, ASKED_ROWS
-from bench.render.table.budget_rows import budget_rows
+from bench.render.table.budget_rows import budget_rows, of_scored
 from bench.render.table.column import Column
 from bench.render.table.distance_rows import distance_rows, snake
 from bench.render.table.row import (
@@ -100,21 +100,23 @@ ARTEFACT_ROWS = [
 sampling = partial(Row, Section.SAMPLING)
 
 
-def last_point(record: Record) -> CurvePoint | None:
-    return record.measurements.curve[-1] if record.measurements.curve else None
+def main_point(record: Record) -> CurvePoint | None:
+    """The finished model that is scored in full: that of the first budget, or the last one."""
+    main, curve = [str(budget) for budget in record.run.sizes.budgets[:1]], record.measurements.curve
+    found = [point for point in curve if main and main[0] in point.budgets] or curve
+    return found[-1] if found else None
 
 
-def last_validation(read: Callable[[MeanLosses], float | None]) -> Callable[[Record], float | None]:
-    """A reader of the validation loss after the last epoch."""
-    return within(last_point, lambda point: read(point.validation_loss))
+def main_validation(read: Callable[[MeanLosses], float | None]) -> Callable[[Record], float | None]:
+    """A reader of the validation loss of the model that is scored."""
+    return within(main_point, lambda point: read(point.validation_loss))
 
 
 LOSS_ROWS = resting_on("samples", [
-    sampling("validation_loss_averaged", "validation loss, averaged weights", last_validation(lambda v: v.averaged),
-             decimals(4), "lower",
+    sampling("validation_loss", "validation loss", main_validation(of_scored), decimals(4), "lower",
              "held-out images at eight fixed timesteps with fixed noise, the same for every run", headline=True),
-    sampling("validation_loss_raw", "validation loss, raw weights", last_validation(lambda v: v.raw), decimals(4),
-             "lower", "the same with the weights as they were trained, not averaged"),
+    sampling("validation_loss_raw", "… raw weights", main_validation(lambda v: v.raw), decimals(4), "lower",
+             "the same with the weights as they were trained, where those that are scored are averages of them"),
 ])  # fmt: skip
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.record import Record
+from bench.render.table.budget_rows import of_scored
 from bench.render.table.column import Column
 from bench.render.table.comparability import machine_name
 from bench.render.table.cost_rows import flops, here, images_per_second, measured, median_epoch
 from bench.render.table.distance_rows import FRECHET, by_basis
-from bench.render.table.quality_rows import artefacts, attributes, last_validation, variety
+from bench.render.table.quality_rows import artefacts, attributes, main_validation, variety
 from bench.render.table.row import MIB, MISSING, Estimated, decimals, within
 from bench.render.table.rows import last_loss, parameters, seconds_per_sample
 
@@ -102,7 +103,7 @@ QUALITY = [
     Measure("colour error", "ΔE", within(artefacts(lambda a: a.colour_error), mean), decimals(2), "lower"),
     Measure("edge agreement", "F1", within(artefacts(lambda a: a.edge_agreement), mean), decimals(3), "higher"),
     Measure("hairstyles", "%", scaled(within(variety, mean), 0.01), decimals(1), "higher"),
-    Measure("validation loss", "averaged weights", last_validation(lambda v: v.averaged), decimals(4), "lower"),
+    Measure("validation loss", "of the scored weights", main_validation(of_scored), decimals(4), "lower"),
     Measure("training loss", "last epoch", last_loss, decimals(4)),
 ]
 
