@@ -188,7 +188,7 @@ PRESETS = {
         curve_samples=128,
         sweep_samples=64,
         judge_steps=1500,
-        sampling_steps=10,
+        sampling_steps=20,
         # The second and third are about what `scratch` takes for the first, on two cores with AVX2.
         budgets=(
             Budget("images", 24_000),

@@ -22,6 +22,14 @@ def write_quality(out: Path, records: list[Record]) -> None:
         durable.write_text(ResultsFolder(out).quality, page(made, missing))
 
 
+FINISHED = "Each is a finished model: its learning rate had fallen to zero."
+UNFINISHED = "Ends of epochs within one schedule, made before budgets had finished models: they do not compare."
+
+
+def finished(curve: list[CurvePoint]) -> bool:
+    return all(point.steps is not None for point in curve)
+
+
 def page(made: list[Column], missing: list[str]) -> str:
     """The page in Markdown."""
     first = made[0].records[0].measurements
@@ -32,7 +40,7 @@ def page(made: list[Column], missing: list[str]) -> str:
         *(f"- {note}" for note in comparability_notes(made)),
         "## After every budget",
         *plot("curves", missing),
-        f"From {few(first.curve)} samples a point. Each is a finished model: its learning rate had fallen to zero.",
+        f"From {few(first.curve)} samples a point. {FINISHED if finished(first.curve) else UNFINISHED}",
         "## Attributes",
         *plot("attributes", missing),
         "## Guidance",

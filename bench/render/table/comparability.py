@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bench.config import SOURCE
 from bench.record import Record
 from bench.render.table.column import Column, seeds_of
 from bench.render.table.row import MISSING, RestsOn
@@ -21,14 +22,15 @@ def settings(record: Record) -> dict[str, Any]:
     """What was set before the run and decides over its numbers, by name."""
     config = record.run.as_dict()
     sizes = {f"sizes.{name}": value for name, value in config["sizes"].items()}
-    recipe = {f"recipe.{name}": config["recipe"][name] for name in RECIPE}
+    shared = RECIPE if record.run.recipe.name == SOURCE.name else (*RECIPE, "optimisation")
+    recipe = {f"recipe.{name}": config["recipe"][name] for name in shared}
     return {name: config[name] for name in SETTINGS} | sizes | recipe
 
 
 def comparable(a: Record, b: Record) -> bool:
     """Whether two records have the same data, sizes, samples and recipe."""
     ours, theirs = settings(a), settings(b)
-    return all(ours[name] == theirs[name] for name in ours if name not in FREE)
+    return all(ours[name] == theirs.get(name) for name in ours if name not in FREE)
 
 
 def machine_name(record: Record) -> str:

@@ -147,7 +147,7 @@ def as_json(effect: Effect) -> dict[str, Any]:
         "p_sign_flip": tested(effect.p_sign_flip),
         "first_better": share,
         "first_better_interval": [low, high],
-        "named": effect.winner is not None,
+        "significant": effect.winner is not None,  # at 5 % for its family
     }
 
 
