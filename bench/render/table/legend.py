@@ -80,10 +80,10 @@ def quiet_notes(records: list[Record]) -> list[str]:
 def verdict_note() -> str:
     """How strength and weakness are found."""
     return (
-        "Strength and weakness: where a contestant is better, or worse, than every other one above chance with the same "
-        f"seeds (paired t tests, Holm's correction over {len(MEASURES)} measures and all pairs of columns: of tables "
-        f"of equals, about 5 % name any). With fewer than {FEWEST_SEEDS} seeds nothing is said, nor of samples no better than "
-        f"chance. The primary measure, declared beforehand, is the {PRIMARY_MEASURE.label}."
+        "Strength and weakness: where a contestant is better, or worse, than every other one above chance with the "
+        f"same seeds (paired t tests, Holm's correction over {len(MEASURES)} measures and all pairs of columns: of "
+        f"tables of equals, about 5 % name any). With fewer than {FEWEST_SEEDS} seeds nothing is said, nor of samples "
+        f"no better than chance. The primary measure, declared beforehand, is the {PRIMARY_MEASURE.label}."
     )
 
 
