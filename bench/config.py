@@ -192,7 +192,7 @@ PRESETS = {
         # The second and third are about what `scratch` takes for the first, on two cores with AVX2.
         budgets=(
             Budget("images", 24_000),
-            Budget("seconds", 200),
+            Budget("seconds", 230),
             Budget("pflop", 0.0102),
             Budget("images", 6000),
             Budget("images", 12_000),
@@ -216,6 +216,11 @@ PRESETS = {
 
 # The learning rates that `bench tune` has chosen by validation loss, with as many trials for each contestant.
 TUNED_RATES: dict[str, dict[str, float]] = {"laptop": {"scratch": 3e-3, "diffusers-32": 3e-3}}
+
+
+def is_tuned(run: "RunConfig") -> bool:
+    """Whether a run's learning rate is the one that was found for its contestant."""
+    return TUNED_RATES.get(run.preset, {}).get(run.contestant) == run.sizes.learning_rate
 
 
 def rehearsal(sizes: Sizes, max_steps: int) -> Sizes:

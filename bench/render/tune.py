@@ -14,9 +14,16 @@ def tune_lines(document: dict[str, Any]) -> list[str]:
     trials, best = document["trials"], document["best"]
     rates = sorted({trial["learning_rate"] for trial in trials})
     rows = [[f"{rate:g}", *(cell(trials, name, rate, best[name]) for name in best)] for rate in rates]
-    about = "Validation loss (averaged weights, mean over eight timesteps) of short trainings with finished schedules."
-    chosen = ", ".join(f"{name} {'–' if rate is None else f'{rate:g}'}" for name, rate in best.items())
+    about = "Validation loss (of the weights that are scored, mean over eight timesteps) of short, finished trainings."
+    chosen = ", ".join(f"{name} {told(rate, rates)}" for name, rate in best.items())
     return [about, "", *markdown(["learning rate", *best], rows).splitlines(), "", f"Chosen: {chosen}."]
+
+
+def told(best: float | None, rates: list[float]) -> str:
+    """The best rate; if no tried one lies beyond it, that as well."""
+    if best is None:
+        return "–"
+    return f"{best:g}" + " (at an edge of the grid: the best may lie beyond)" * (best in (rates[0], rates[-1]))
 
 
 def losses(trials: list[dict[str, Any]], name: str, rate: float) -> list[float | None]:

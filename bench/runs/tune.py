@@ -84,11 +84,12 @@ def trial_of(config: RunConfig, rate: float, parts: Split, out: Path) -> dict[st
         "seed": config.seed,
         "learning_rate": rate,
         "config": json.loads(json.dumps(config.as_dict())),
+        "code": training_code(config.contestant),
     }
     if path.exists() and of_training(found := json.loads(path.read_text())) == of_training(asked):
         return found
     made = asked | train_and_validate(config, parts)
-    made |= {"environment": environment(config.device, commit()), "code": training_code(config.contestant)}
+    made |= {"environment": environment(config.device, commit())}
     durable.write_text(path, json.dumps(made, indent=1, sort_keys=True) + "\n")
     return made
 
@@ -97,9 +98,9 @@ EVALUATION = ("samples", "curve_samples", "sweep_samples", "full_samples", "judg
 
 
 def of_training(trial: dict[str, Any]) -> dict[str, Any]:
-    """What decides a trial: its configuration, but for the sizes of an evaluation that it does not have."""
+    """What decides a trial: its code, and its configuration but for the sizes of an evaluation that it does not have."""
     sizes = {name: size for name, size in trial["config"]["sizes"].items() if name not in EVALUATION}
-    return trial["config"] | {"sizes": sizes}
+    return trial["config"] | {"sizes": sizes, "code": trial["code"]}
 
 
 def train_and_validate(config: RunConfig, parts: Split) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What stands below the table: what its numbers rest on, and where records do not compare."""
 
-from bench.config import Sizes
+from bench.config import MATCHED, Sizes, is_tuned
 from bench.quality.significance import FEWEST_SEEDS
 from bench.record import Record
 from bench.record.quality import EFFICIENTNET, Accuracy
@@ -148,10 +148,17 @@ def resumed_elsewhere(records: list[Record]) -> list[str]:
     return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
 
 
+def rate_of(record: Record) -> str:
+    """The learning rate; of the recipe that gives each its own, whether it was found by trials."""
+    run = record.run
+    untuned = run.recipe.name == MATCHED.name and not is_tuned(run)
+    return f"{run.sizes.learning_rate:g}{' (not tuned)' if untuned else ''}"
+
+
 def training_note(record: Record, records: list[Record]) -> str:
     run, sizes = record.run, record.run.sizes
     seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
-    rates = {r.run.contestant: f"{r.run.sizes.learning_rate:g}" for r in records}
+    rates = {r.run.contestant: rate_of(r) for r in records}
     budgets = ", ".join(map(str, sizes.budgets))
     long = (
         f"trained for {budgets} (the first one is scored in full), an epoch being {images_per_epoch(record)} images"
