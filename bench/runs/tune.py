@@ -98,7 +98,7 @@ EVALUATION = ("samples", "curve_samples", "sweep_samples", "full_samples", "judg
 
 
 def of_training(trial: dict[str, Any]) -> dict[str, Any]:
-    """What decides a trial: its code, and its configuration but for the sizes of an evaluation that it does not have."""
+    """What decides a trial: code and configuration, but for the sizes of an evaluation that it does not have."""
     sizes = {name: size for name, size in trial["config"]["sizes"].items() if name not in EVALUATION}
     return trial["config"] | {"sizes": sizes, "code": trial["code"]}
 
