@@ -36,8 +36,11 @@ OURS = {
     for contestant in (
         Contestant("scratch", scratch_unet.build, "resnet blocks, multi-head cross attention"),
         Contestant("diffusers-32", diffusers_unet.build_32, "resnet blocks, transformer block (cross attention only)"),
+        Contestant("twin-32", scratch_unet.build_32, "resnet blocks, transformer block (cross attention only)"),
         Contestant("diffusers-16", diffusers_unet.build_16, "resnet blocks, transformer block (self and cross)"),
+        Contestant("twin-16", scratch_unet.build_16, "resnet blocks, transformer block (self and cross)"),
         Contestant("diffusers-8", diffusers_unet.build_8, "resnet blocks, transformer block (self and cross)"),
+        Contestant("twin-8", scratch_unet.build_8, "resnet blocks, transformer block (self and cross)"),
     )
 }
 PLUG_IN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

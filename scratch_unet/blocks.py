@@ -1,6 +1,7 @@
-"""The parts of the hand-written UNet: ResNet block, cross attention, resampling, time embedding."""
+"""The parts of the hand-written UNets: ResNet block, attention, transformer block, resampling, time embedding."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from einops import rearrange
@@ -11,9 +12,9 @@ from torch.nn import functional as F
 class TimeEmbedding(nn.Module):
     """Timesteps (B,) to an embedding (B, width): sines and cosines, then a two-layer perceptron."""
 
-    def __init__(self, frequencies: int, width: int) -> None:
+    def __init__(self, frequencies: int, width: int, cosines_first: bool = False) -> None:
         super().__init__()
-        self.frequencies = frequencies
+        self.frequencies, self.cosines_first = frequencies, cosines_first
         self.first = nn.Linear(frequencies, width)
         self.second = nn.Linear(width, width)
 
@@ -21,8 +22,8 @@ class TimeEmbedding(nn.Module):
         half = self.frequencies // 2
         rates = torch.exp(-math.log(10_000) * torch.arange(half, device=timestep.device) / half)
         angles = timestep[:, None] * rates[None]  # (B, F/2)
-        waves = torch.cat([angles.sin(), angles.cos()], dim=-1)  # (B, F)
-        return self.second(F.silu(self.first(waves.to(self.first.weight.dtype))))
+        waves = [angles.cos(), angles.sin()] if self.cosines_first else [angles.sin(), angles.cos()]
+        return self.second(F.silu(self.first(torch.cat(waves, dim=-1).to(self.first.weight.dtype))))
 
 
 class ResNetBlock(nn.Module):
@@ -45,13 +46,12 @@ class ResNetBlock(nn.Module):
         return self.skip(x) + h
 
 
-class CrossAttention(nn.Module):
-    """Multi-head attention from every pixel of (B, C, H, W) to the context tokens (B, N, context_width)."""
+class Attention(nn.Module):
+    """Multi-head attention from tokens (B, M, C) to context tokens (B, N, context_width)."""
 
-    def __init__(self, channels: int, context_width: int, heads: int, groups: int) -> None:
+    def __init__(self, channels: int, context_width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(groups, channels)
         self.query = nn.Linear(channels, channels, bias=False)
         self.key = nn.Linear(context_width, channels, bias=False)
         self.value = nn.Linear(context_width, channels, bias=False)
@@ -60,16 +60,89 @@ class CrossAttention(nn.Module):
     def split_heads(self, tokens: Tensor) -> Tensor:
         return rearrange(tokens, "b n (h d) -> b h n d", h=self.heads)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        height = x.shape[-2]
-        pixels = rearrange(self.norm(x), "b c h w -> b (h w) c")  # (B, H·W, C)
+    def attend(self, tokens: Tensor, context: Tensor) -> Tensor:
         attended = F.scaled_dot_product_attention(
-            self.split_heads(self.query(pixels)),
+            self.split_heads(self.query(tokens)),
             self.split_heads(self.key(context)),
             self.split_heads(self.value(context)),
         )
-        merged = self.out(rearrange(attended, "b h n d -> b n (h d)"))  # (B, H·W, C)
-        return x + rearrange(merged, "b (h w) c -> b c h w", h=height)
+        return self.out(rearrange(attended, "b h n d -> b n (h d)"))  # (B, M, C)
+
+
+class CrossAttention(Attention):
+    """Attention from every pixel of (B, C, H, W) to the context tokens, with a residual path around it."""
+
+    def __init__(self, channels: int, context_width: int, heads: int, groups: int) -> None:
+        super().__init__(channels, context_width, heads)
+        self.norm = nn.GroupNorm(groups, channels)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        pixels = rearrange(self.norm(x), "b c h w -> b (h w) c")  # (B, H·W, C)
+        return x + rearrange(self.attend(pixels, context), "b (h w) c -> b c h w", h=x.shape[-2])
+
+
+class FeedForward(nn.Module):
+    """Tokens (B, M, C) through four times as many channels, one half of them gated by the other (GEGLU)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.wide = nn.Linear(channels, 8 * channels)
+        self.narrow = nn.Linear(4 * channels, channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        value, gate = self.wide(tokens).chunk(2, dim=-1)
+        return self.narrow(value * F.gelu(gate))
+
+
+class Transformer(nn.Module):
+    """A transformer block over the pixels of (B, C, H, W), between two 1×1 convolutions.
+
+    Its first attention is to the pixels themselves, or to the context as the second one is.
+    """
+
+    def __init__(self, channels: int, context_width: int, heads: int, groups: int, attends_to_itself: bool) -> None:
+        super().__init__()
+        self.attends_to_itself = attends_to_itself
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.into = nn.Conv2d(channels, channels, 1)
+        self.norm1 = nn.LayerNorm(channels)
+        self.attention1 = Attention(channels, channels if attends_to_itself else context_width, heads)
+        self.norm2 = nn.LayerNorm(channels)
+        self.attention2 = Attention(channels, context_width, heads)
+        self.norm3 = nn.LayerNorm(channels)
+        self.feed_forward = FeedForward(channels)
+        self.back = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        tokens = rearrange(self.into(self.norm(x)), "b c h w -> b (h w) c")  # (B, H·W, C)
+        normed = self.norm1(tokens)
+        tokens = tokens + self.attention1.attend(normed, normed if self.attends_to_itself else context)
+        tokens = tokens + self.attention2.attend(self.norm2(tokens), context)
+        tokens = tokens + self.feed_forward(self.norm3(tokens))
+        return x + self.back(rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[-2]))
+
+
+class Block(nn.Module):
+    """A ResNet block, then attention, where it has any."""
+
+    _gradient_checkpointing_func: Callable[..., Tensor]  # set by ModelMixin's `enable_gradient_checkpointing`
+
+    def __init__(self, resnet: ResNetBlock, attention: CrossAttention | Transformer | None, takes_skip: bool) -> None:
+        super().__init__()
+        self.gradient_checkpointing = False
+        self.takes_skip = takes_skip
+        self.resnet = resnet
+        self.attention = attention
+
+    def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
+        x = self.run(self.resnet, x, time)
+        return x if self.attention is None else self.run(self.attention, x, context)
+
+    def run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+        """The module's output; with gradient checkpointing, what is inside is computed again in the backward pass."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(module, *inputs)
+        return module(*inputs)
 
 
 class Downsample(nn.Conv2d):
@@ -79,8 +152,13 @@ class Downsample(nn.Conv2d):
         super().__init__(channels, channels, 3, stride=2, padding=1)
 
 
-class Upsample(nn.Upsample):
-    """Double height and width by repeating each pixel; the ResNet block behind it does the mixing."""
+class Upsample(nn.Module):
+    """Double height and width by repeating each pixel; then mix them by a 3×3 convolution, or leave it to the next."""
 
-    def __init__(self) -> None:
-        super().__init__(scale_factor=2, mode="nearest")
+    def __init__(self, channels: int, convolution: bool) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1) if convolution else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2, mode="nearest")
+        return x if self.convolution is None else self.convolution(x)

@@ -1,12 +1,9 @@
-"""The four-level UNet and its conditioner Tau as one denoiser.
+"""One hand-written UNet for every architecture, and with its conditioner Tau a denoiser.
 
-At scale 1 and 64×64 the down path is the published one:
+At scale 1 and 64×64 the down path of `scratch` is the published one:
 (3, 64, 64) -> (128, 64, 64) -> (256, 32, 32) -> (512, 16, 16) -> (1024, 8, 8),
 with four-head cross attention at 16×16 and 8×8 on the way down, and at 8×8 (the middle) and 16×16 on the way up.
-The source publishes its total (76,464,439) and this path, not its blocks; the rest is ours.
 """
-
-from collections.abc import Callable
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -14,113 +11,98 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scratch_unet.blocks import CrossAttention, Downsample, ResNetBlock, TimeEmbedding, Upsample
+from scratch_unet.architecture import ARCHITECTURES, Architecture
+from scratch_unet.blocks import Block, CrossAttention, Downsample, ResNetBlock, TimeEmbedding, Transformer, Upsample
 from scratch_unet.tau import Tau, check_size
-
-CHANNELS = (128, 256, 512, 1024)
-ATTENTION_LEVELS = (2, 3)
-HEADS = 4
-GROUPS = 32
-CONTEXT_TOKENS = 128
-CONTEXT_WIDTH = 256
-TIME_FREQUENCIES = 128
-TIME_WIDTH = 256
-
-
-class Stage(nn.Module):
-    """ResNet blocks at one resolution, then cross attention where `context_width` is given."""
-
-    _gradient_checkpointing_func: Callable[..., Tensor]  # set by ModelMixin's `enable_gradient_checkpointing`
-
-    def __init__(
-        self,
-        blocks: list[ResNetBlock],
-        context_width: int | None,  # None: no attention at this level
-        channels: int,
-        heads: int,
-        groups: int,
-    ) -> None:
-        super().__init__()
-        self.gradient_checkpointing = False
-        self.blocks = nn.ModuleList(blocks)
-        self.attention = CrossAttention(channels, context_width, heads, groups) if context_width else None
-
-    def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = self.run(block, x, time)
-        return x if self.attention is None else self.run(self.attention, x, context)
-
-    def run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
-        """The module's output; with gradient checkpointing, what is inside is computed again in the backward pass."""
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return self._gradient_checkpointing_func(module, *inputs)
-        return module(*inputs)
 
 
 class UNet(nn.Module):
     """(B, 3, H, W), timesteps (B,) and a context (B, N, C) to a prediction (B, 3, H, W)."""
 
-    def __init__(
-        self,
-        channels: tuple[int, ...],  # one entry a level, from the finest
-        heads: int,
-        groups: int,
-        context_width: int,
-        time_frequencies: int,
-        time_width: int,
-    ) -> None:
+    def __init__(self, made_of: Architecture) -> None:
         super().__init__()
-        last = len(channels) - 1
+        self.made_of = made_of
+        channels, last = made_of.channels, len(made_of.channels) - 1
+        self.skips_blocks = made_of.skips == "block"
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
-        self.time = TimeEmbedding(time_frequencies, time_width)
+        self.time = TimeEmbedding(made_of.time_frequencies, made_of.time_width, made_of.cosines_first)
 
-        def stage(level: int, *ins: int) -> Stage:
-            blocks = [ResNetBlock(width, channels[level], time_width, groups) for width in ins]
-            return Stage(blocks, self.context_at(level, context_width), channels[level], heads, groups)
-
-        # Encoder: one ResNet block a level; every level but the last is halved.
+        # Encoder: ResNet blocks; every level but the last is halved.
         self.down = nn.ModuleDict()
         self.downsample = nn.ModuleDict()
+        width, skips = channels[0], [channels[0]] * self.skips_blocks
         for level in range(last + 1):
-            self.down[f"level{level}"] = stage(level, channels[max(level - 1, 0)])
+            ins = [width, *[channels[level]] * (made_of.blocks_down - 1)]
+            self.down[f"level{level}"] = self.stage(level, ins)
+            width = channels[level]
+            skips += [width] * (made_of.blocks_down if self.skips_blocks else level < last)
             if level < last:
-                self.downsample[f"level{level}"] = Downsample(channels[level])
+                self.downsample[f"level{level}"] = Downsample(width)
+                skips += [width] * self.skips_blocks
 
-        # Middle: one more block and one more attention at the coarsest level.
-        self.middle = stage(last, channels[last])
+        # Middle: blocks at the coarsest level, and attention behind the first.
+        self.middle = self.stage(last, [width] * made_of.blocks_middle, middle=True)
 
-        # Decoder: double, concatenate the skip connection, two ResNet blocks a level.
-        self.upsample = Upsample()
+        # Decoder: a level's blocks take the skip connections; then double.
         self.up = nn.ModuleDict()
-        for level in reversed(range(last)):
-            self.up[f"level{level}"] = stage(level, channels[level + 1] + channels[level], channels[level])
+        self.upsample = nn.ModuleDict()
+        for level in reversed(range(last + 1)):
+            ins = []
+            for number in range(made_of.blocks_up if self.skips_blocks or level < last else 0):
+                ins.append(width + (skips.pop() if self.skips_blocks or number == 0 else 0))
+                width = channels[level]
+            self.up[f"level{level}"] = self.stage(level, ins, takes_skips=True)
+            if level > 0:
+                self.upsample[f"level{level}"] = Upsample(width, made_of.convolves_upsampled)
 
-        self.norm = nn.GroupNorm(groups, channels[0])
+        self.norm = nn.GroupNorm(made_of.groups, channels[0])
         self.out = nn.Conv2d(channels[0], 3, 3, padding=1)
 
-    @staticmethod
-    def context_at(level: int, context_width: int) -> int | None:
-        return context_width if level in ATTENTION_LEVELS else None
+    def stage(self, level: int, ins: list[int], middle: bool = False, takes_skips: bool = False) -> nn.ModuleList:
+        """Blocks of one level, each with its attention, for inputs of so many channels."""
+        made_of, blocks = self.made_of, nn.ModuleList()
+        for number, width in enumerate(ins):
+            resnet = ResNetBlock(width, made_of.channels[level], made_of.time_width, made_of.groups)
+            behind = 0 if middle else len(ins) - 1
+            attends = level in made_of.attention_levels and (
+                number == behind or (made_of.attention_after == "block" and not middle)
+            )
+            attention = self.attention(level, middle) if attends else None
+            blocks.append(Block(resnet, attention, takes_skips and (self.skips_blocks or number == 0)))
+        return blocks
+
+    def attention(self, level: int, middle: bool) -> CrossAttention | Transformer:
+        made_of = self.made_of
+        sizes = made_of.channels[level], made_of.context_width, made_of.heads, made_of.groups
+        if made_of.attention == "cross":
+            return CrossAttention(*sizes)
+        return Transformer(*sizes, made_of.middle_attends_to_itself if middle else made_of.attends_to_itself)
 
     def forward(self, x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         time = self.time(timestep)
         x = self.stem(x)
 
         # Encoder.
-        skips = []
+        skips = [x] * self.skips_blocks
         for level, stage in self.down.items():
-            x = stage(x, time, context)
+            for block in stage:
+                x = block(x, time, context)
+                skips += [x] * self.skips_blocks
             if level in self.downsample:
-                skips.append(x)
+                skips += [x] * (not self.skips_blocks)
                 x = self.downsample[level](x)
+                skips += [x] * self.skips_blocks
 
         # Middle.
-        x = self.middle(x, time, context)
+        for block in self.middle:
+            x = block(x, time, context)
 
         # Decoder.
-        for stage in self.up.values():
-            x = torch.cat([self.upsample(x), skips.pop()], dim=1)
-            x = stage(x, time, context)
+        for level, stage in self.up.items():
+            for block in stage:
+                x = torch.cat([x, skips.pop()], dim=1) if block.takes_skip else x
+                x = block(x, time, context)
+            x = self.upsample[level](x) if level in self.upsample else x
 
         return self.out(F.silu(self.norm(x)))
 
@@ -131,24 +113,20 @@ class ScratchDenoiser(ModelMixin, ConfigMixin):
     _supports_gradient_checkpointing = True
 
     @register_to_config
-    def __init__(self, condition_width: int, image_size: int = 64, scale: float = 1.0) -> None:
+    def __init__(
+        self, condition_width: int, image_size: int = 64, scale: float = 1.0, architecture: str = "scratch"
+    ) -> None:
         super().__init__()
-        check_size(image_size, scale, halvings=len(CHANNELS) - 1, groups=GROUPS)
-        context_width = round(CONTEXT_WIDTH * scale)
-        self.tau = Tau(condition_width, max(2, round(CONTEXT_TOKENS * scale)), context_width)
-        self.unet = UNet(
-            channels=tuple(round(width * scale) for width in CHANNELS),
-            heads=HEADS,  # at every scale: with one head the blog post's model never learned colours
-            groups=round(GROUPS * scale),
-            context_width=context_width,
-            time_frequencies=round(TIME_FREQUENCIES * scale),
-            time_width=round(TIME_WIDTH * scale),
-        )
+        made_of = ARCHITECTURES[architecture]
+        check_size(image_size, scale, halvings=len(made_of.channels) - 1, groups=made_of.groups)
+        made_of = made_of.scaled(scale)
+        self.tau = Tau(condition_width, made_of.context_tokens, made_of.context_width)
+        self.unet = UNet(made_of)
 
     def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         return self.unet(noisy, timestep, self.tau(condition))
 
 
 def build(condition_width: int, image_size: int, scale: float) -> ScratchDenoiser:
-    """The from-scratch contestant; scale 1 is the published size, a smaller one has fewer channels."""
+    """The blog post's UNet; scale 1 is the published size, a smaller one has fewer channels."""
     return ScratchDenoiser(condition_width, image_size, scale)

@@ -18,6 +18,7 @@ ROLE_OF_CLASS = {
     "TimeEmbedding": terms.TIME,
     "ResNetBlock": terms.RESNET,
     "CrossAttention": terms.ATTENTION,
+    "Transformer": terms.ATTENTION,
     "Downsample": terms.DOWNSAMPLE,
     "Upsample": terms.UPSAMPLE,
     # The library's.

@@ -1,0 +1,91 @@
+"""What a UNet is made of, as one frozen configuration; the blog post's two kinds of it, by name."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A UNet and its Tau. Sizes are those of scale 1."""
+
+    channels: tuple[int, ...]  # one entry a level, from the finest
+    attention_levels: tuple[int, ...]
+    attention: Literal["cross", "transformer"]
+    attention_after: Literal["level", "block"]  # once at the end of a level, or behind every ResNet block
+    attends_to_itself: bool  # a transformer's first attention; else it is to the context
+    middle_attends_to_itself: bool
+    heads: int
+    scales_heads: bool  # a smaller scale has fewer heads; else it has narrower ones
+    blocks_down: int  # ResNet blocks a level
+    blocks_middle: int
+    blocks_up: int
+    skips: Literal["level", "block"]  # the decoder takes the last output of a level, or every block's
+    convolves_upsampled: bool
+    context_tokens: int
+    context_width: int
+    time_frequencies: int
+    time_width: int
+    cosines_first: bool
+    groups: int = 32
+
+    def scaled(self, scale: float) -> "Architecture":
+        """The same shape with fewer channels."""
+        return replace(
+            self,
+            channels=tuple(round(width * scale) for width in self.channels),
+            heads=max(1, round(self.heads * scale)) if self.scales_heads else self.heads,
+            context_tokens=max(2, round(self.context_tokens * scale)),
+            context_width=round(self.context_width * scale),
+            time_frequencies=round(self.time_frequencies * scale),
+            time_width=round(self.time_width * scale),
+            groups=round(self.groups * scale),
+        )
+
+
+# The blog post's UNet by hand. It publishes the total (76,464,439) and the down path, not the blocks; the rest is ours.
+SCRATCH = Architecture(
+    channels=(128, 256, 512, 1024),
+    attention_levels=(2, 3),
+    attention="cross",
+    attention_after="level",
+    attends_to_itself=False,
+    middle_attends_to_itself=False,
+    heads=4,
+    scales_heads=False,  # with one head the blog post's model never learned colours
+    blocks_down=1,
+    blocks_middle=1,
+    blocks_up=2,
+    skips="level",
+    convolves_upsampled=False,
+    context_tokens=128,
+    context_width=256,
+    time_frequencies=128,
+    time_width=256,
+    cosines_first=False,
+)
+
+# diffusers' UNet2DConditionModel, as the blog post calls it.
+LIBRARY_32 = Architecture(
+    channels=(128, 256, 512),
+    attention_levels=(0, 1, 2),
+    attention="transformer",
+    attention_after="block",
+    attends_to_itself=False,
+    middle_attends_to_itself=True,
+    heads=32,
+    scales_heads=True,
+    blocks_down=2,
+    blocks_middle=2,
+    blocks_up=3,
+    skips="block",
+    convolves_upsampled=True,
+    context_tokens=256,
+    context_width=1280,
+    time_frequencies=128,
+    time_width=512,
+    cosines_first=True,
+)
+LIBRARY_16 = replace(LIBRARY_32, attends_to_itself=True, heads=16)
+LIBRARY_8 = replace(LIBRARY_32, attends_to_itself=True, heads=8)
+
+ARCHITECTURES = {"scratch": SCRATCH, "library-32": LIBRARY_32, "library-16": LIBRARY_16, "library-8": LIBRARY_8}
