@@ -94,9 +94,7 @@ ADAM_STEP = Optimisation("adam", "step", step_epochs=2, step_factor=0.7)
 ADAMW_COSINE = Optimisation("adamw", "cosine", weight_decay=0.01, warmup_share=0.05)
 SOURCE_OPTIMISATION = {
     "scratch": ADAM_STEP,
-    "diffusers-32": ADAMW_COSINE,
-    "diffusers-16": ADAMW_COSINE,
-    "diffusers-8": ADAMW_COSINE,
+    **dict.fromkeys(("diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8"), ADAMW_COSINE),
 }
 
 RECIPES = {each.name: each for each in (MATCHED, SAME_RATE, COSINE, SOURCE)}

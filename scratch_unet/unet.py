@@ -85,7 +85,7 @@ class UNet(nn.Module):
         # Encoder.
         skips = [x] * self.skips_blocks
         for level, stage in self.down.items():
-            for block in stage:
+            for block in stage.children():
                 x = block(x, time, context)
                 skips += [x] * self.skips_blocks
             if level in self.downsample:
@@ -94,12 +94,12 @@ class UNet(nn.Module):
                 skips += [x] * self.skips_blocks
 
         # Middle.
-        for block in self.middle:
+        for block in self.middle.children():
             x = block(x, time, context)
 
         # Decoder.
         for level, stage in self.up.items():
-            for block in stage:
+            for block in stage.children():
                 x = torch.cat([x, skips.pop()], dim=1) if block.takes_skip else x
                 x = block(x, time, context)
             x = self.upsample[level](x) if level in self.upsample else x

@@ -13,7 +13,7 @@ import torch
 import diffusers_unet
 import scratch_unet
 from bench import environment as here
-from tests.conftest import CONTESTANTS
+from bench.config import CONTESTANTS
 
 ROOT = Path(__file__).parent.parent
 

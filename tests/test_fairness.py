@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from bench import contestants, randomness
-from bench.config import MATCHED, recipe_for
+from bench.config import CONTESTANTS, MATCHED, recipe_for
 from bench.sampling.diffusion import sample
 from bench.training.batches import EpochBatches, epoch_batches, prepared_ahead
 from bench.training.trainer import Trainer
-from tests.conftest import CONTESTANTS
 
 
 def met_by(name, config, train, monkeypatch):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from bench.config import CONTESTANTS
 from bench.contestants import MEMORY_FORMATS
 from bench.cost.account import (
     NormsInFloat,
@@ -26,7 +27,7 @@ from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
 from bench.errors import BadInput
 from tests.accounts import remembered_account
-from tests.conftest import CONTESTANTS, TINY
+from tests.conftest import TINY
 from tests.plug_in import Attentive
 
 DEVICES = {

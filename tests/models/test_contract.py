@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from bench import contestants
+from bench.config import CONTESTANTS
 from bench.errors import BadInput
-from tests.conftest import CONTESTANTS, TINY, awaken
+from tests.conftest import TINY, awaken
 
 WIDTH, SIZE, BATCH = 11, 16, 3
 

@@ -46,7 +46,7 @@ def test_scratch_has_the_published_down_path():
     denoiser = contestants.build_on_meta("scratch", 217, 64, 1.0)
     shapes = []
     for stage in denoiser.unet.down.values():
-        stage.register_forward_hook(lambda _m, _i, out: shapes.append(tuple(out.shape[1:])))
+        stage[-1].register_forward_hook(lambda _m, _i, out: shapes.append(tuple(out.shape[1:])))
     with torch.device("meta"):
         denoiser(torch.zeros(2, 3, 64, 64), torch.zeros(2, dtype=torch.long), torch.zeros(2, 217))
     assert shapes == [(128, 64, 64), (256, 32, 32), (512, 16, 16), (1024, 8, 8)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.config import RECIPES, RunConfig, differences, recipe_for
+from bench.config import CONTESTANTS, RECIPES, RunConfig, differences, recipe_for
 from bench.environment import changed_between
 from bench.errors import BadInput, CannotWrite, RunFailed
 from bench.storage.checkpoint import (
@@ -26,7 +26,7 @@ from bench.storage.checkpoint import (
 from bench.training.saving import INTERVAL, LARGEST_SHARE, Saver
 from bench.training.state import restore, to_checkpoint
 from bench.training.trainer import Trainer
-from tests.conftest import CONTESTANTS
+from tests.conftest import SMALL_COPIES
 
 
 def trainer_for(config, train):
@@ -56,7 +56,7 @@ def test_the_loss_falls(config, parts):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("diffusers-16", "diffusers-8"))) for name in CONTESTANTS],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SMALL_COPIES)) for name in CONTESTANTS],
 )
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_resumed_run_ends_with_the_same_bytes(name, recipe, config, parts, tmp_path):
