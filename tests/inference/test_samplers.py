@@ -16,7 +16,7 @@ def test_samplers_are_held_against_all_steps_and_contestants_against_each_other(
     names = ["scratch", "tests.plug_in:build"]
     with measured_less():
         status = main(
-            ["samplers", str(out), "--contestants", ",".join(names), "--steps=1,2", "--count=5", "--cache", str(cache)]
+            ["samplers", str(out), "--contestants", ",".join(names), "--steps=1,2", "--count=4", "--cache", str(cache)]
         )
     said = capsys.readouterr()
     assert status == 0, said.err
