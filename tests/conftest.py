@@ -19,7 +19,7 @@ from tests.accounts import FOLDER
 from tests.invoking import environment_restored, handlers_restored
 from tests.shared import all_finished, cache, finished, session_folder  # noqa: F401 - fixtures for all tests
 
-SMALL_COPIES = ("diffusers-16", "twin-16", "diffusers-8", "twin-8")  # of a code path that another one has
+SMALL_COPIES = ("twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8")  # of a code path that another one has
 TINY = 1 / 32  # the smallest scale: one group of channels
 
 os.environ["HF_HUB_OFFLINE"] = "1"
