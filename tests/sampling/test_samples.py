@@ -26,7 +26,7 @@ def test_the_sweep_has_the_sources_scales_and_the_full_sampler_all_steps(config)
     config = replace(config, sizes=replace(config.sizes, full_samples=2))
     found = {series.name: series for series in samples.series_of(config)}
     assert found[samples.MAIN].count == config.sizes.samples
-    scales = {0.0, 1.0, 3.0, 5.0, 7.0, 9.0}  # 2 is the recipe's own
+    scales = {0.0, 2.0, 3.0, 5.0, 7.0, 9.0}  # 1 is the recipe's own
     assert {s.guidance for name, s in found.items() if name.startswith("guidance")} == scales
     assert found[samples.FULL].recipe.sampling_steps == config.recipe.timesteps
     assert found[samples.FULL].recipe.sampler == "ddpm"

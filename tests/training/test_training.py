@@ -191,7 +191,8 @@ def test_fault_28_an_average_that_is_not_finite_is_neither_saved_nor_used(config
     trainer = run(trainer_for(config, parts.train), 1)
     saver = Saver(tmp_path / "checkpoints", tmp_path, NeverAsked(), 0.0)
     saver.save(trainer)
-    trainer.ema.shadow_params[2].view(-1)[0] = float("inf")
+    average = trainer.ema.shadow_params[2]
+    average[(0,) * average.dim()] = float("inf")
     with pytest.raises(RunFailed, match=r"diverged at step 6: the average"), trainer.averaged():
         pass
     trainer.run_epoch(lambda step, loss: None)
