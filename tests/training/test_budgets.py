@@ -134,12 +134,17 @@ def test_budgets_are_read_and_what_is_none_is_refused():
 
 @pytest.mark.slow
 def test_a_decay_branch_and_a_cosine_of_its_own_agree(config, parts):
-    """At one budget, with the same seeds: the validation losses differ by less than a tenth."""
+    """At one budget and with the same seeds, the validation losses differ by less than a tenth.
+
+    A cosine's mean rate is half of its peak, so each has its own: the best rate of a constant one with a decay is about
+    half of a cosine's (Hägele et al. 2024). At equal rates the cosine's loss was higher by a quarter here.
+    """
     found = {}
-    for recipe in (MATCHED, COSINE):
+    for recipe, rate in ((MATCHED, 2e-3), (COSINE, 4e-3)):
         losses = []
         for seed in (0, 1):
-            run = replace(config, recipe=recipe, seed=seed, budget_steps=(300,))
+            sizes = replace(config.sizes, learning_rate=rate)
+            run = replace(config, recipe=recipe, seed=seed, sizes=sizes, budget_steps=(300,))
             trainer = Trainer(
                 contestants.build("scratch", parts.train.schema.width, 16, 1 / 16, seed), run, parts.train
             )
