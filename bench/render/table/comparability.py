@@ -68,7 +68,7 @@ def alike(rests_on: RestsOn | None, a: Record, b: Record) -> bool:
     """Whether numbers of two records that rest on this may be averaged, or held against each other."""
     if rests_on is None:
         return True
-    if rests_on == "time":
+    if rests_on in ("time", "equal_time"):
         a, b = a.timed[0], b.timed[0]
     more = {"time": same_machine, "equal_time": same_machine, "classifier": same_classifier}.get(rests_on)
     return comparable(a, b) and (more is None or more(a, b))
@@ -104,8 +104,8 @@ def differences_from(reference: Record, record: Record) -> list[str]:
         for name in ours | theirs
         if ours.get(name) != theirs.get(name)
     ]
-    if not peaks_alike(record, reference):
-        found.append(f"measured peak {peak(record)}, not {peak(reference)}")
+    if not peaks_alike(record.timed[0], reference.timed[0]):
+        found.append(f"measured peak {peak(record.timed[0])}, not {peak(reference.timed[0])}")
     if has_quiet_times(record) != has_quiet_times(reference):
         found.append("times of its own training" if has_quiet_times(reference) else "times of runs of their own")
     if not same_classifier(record, reference):
