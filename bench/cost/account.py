@@ -38,7 +38,6 @@ class Setting:
     memory_format: str = "channels_last"
     device: str = "cpu"  # whose rules for mixed precision hold
     gradient_checkpointing: bool = False
-    averaged: bool = True  # an average of the weights is kept
 
 
 def setting_of(run: RunConfig, condition_width: int) -> Setting:
@@ -51,7 +50,6 @@ def setting_of(run: RunConfig, condition_width: int) -> Setting:
         run.mixed_precision,
         run.memory_format,
         run.device,
-        averaged=run.recipe.ema_decay is not None,
     )
 
 
@@ -68,8 +66,10 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
     """
     with without_memory():
         denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
-        kept = training_bytes(denoiser, setting.averaged)
-        counted = asdict(setting) | {"parameters": count_parameters(denoiser), **kept, "untraced": None}
+        averaged = recipe.ema_decay is not None
+        kept = training_bytes(denoiser, averaged)
+        counted = asdict(setting) | {"averaged": averaged, "parameters": count_parameters(denoiser), **kept}
+        counted["untraced"] = None
         counted["time_embedding"] = time_embedding(denoiser)
         try:
             traced = trace(denoiser, setting, recipe)

@@ -1,7 +1,6 @@
 """What a run's record says of cost: accounted at its own size and at the published one, and measured here."""
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 from bench import contestants
@@ -16,9 +15,8 @@ from bench.errors import BadInput
 def costs(run: RunConfig, width: int) -> dict[str, Any]:
     """What the contestant costs here and at full scale, accounted and not measured, and what its UNet is made of."""
     here = setting_of(run, width)
-    full = replace(published(PRESETS["full"].batch_size), averaged=here.averaged)
     try:
-        full_cost = account(run.contestant, full, run.recipe)
+        full_cost = account(run.contestant, published(PRESETS["full"].batch_size), run.recipe)
     except BadInput as error:  # a user's model that has no such size
         print(f"{run.contestant} has no full-scale figures: {error}", file=sys.stderr)
         full_cost = None

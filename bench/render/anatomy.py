@@ -221,6 +221,7 @@ def draw_anatomy(document: dict[str, Any], path: Path) -> None:
 def draw_bars(panel: Any, entry: Entry, levels: list[str]) -> None:
     """One contestant's bars: a kind of memory each, stacked by level, with the sum above."""
     kinds = {"weights": "weights", "gradients": "grad.", "adam": "Adam", "ema": "EMA", "activations_saved": "activ."}
+    kinds = {kind: label for kind, label in kinds.items() if entry["memory_mib"][kind]}  # not every recipe has an EMA
     memory = {here["level"]: here["memory_mib"] for here in entry["levels"]}
     bottom = [0.0] * len(kinds)
     for number, level in enumerate(levels):

@@ -232,7 +232,8 @@ def test_the_predicted_peak_is_what_the_allocator_sees(name, batch, config, avat
     sizes = replace(config.sizes, batch_size=batch, image_size=32, scale=1 / 8)
     with trial(replace(config, contestant=name, sizes=sizes), larger) as trainer:
         measured = measured_peak(trainer)
-    predicted = account(name, Setting(avatars.schema.width, 32, 1 / 8, batch))["predicted_peak"]["bytes"]
+    cost = account(name, Setting(avatars.schema.width, 32, 1 / 8, batch), config.recipe)
+    predicted = cost["predicted_peak"]["bytes"]
     assert abs(compare(predicted, measured)["prediction_error"]) < 0.1
 
 

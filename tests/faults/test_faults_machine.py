@@ -189,7 +189,8 @@ def test_a_step_that_no_memory_holds_is_refused_first(config):
 
 
 def test_the_memory_needed_is_the_predicted_peak_with_a_margin_and_a_share_for_each_process(config):
-    predicted = account(config.contestant, Setting(20, 16, config.sizes.scale, 8))["predicted_peak"]["bytes"]
+    cost = account(config.contestant, Setting(20, 16, config.sizes.scale, 8), config.recipe)
+    predicted = cost["predicted_peak"]["bytes"]
     shared = replace(config, processes=2, sizes=replace(config.sizes, batch_size=16))
     assert memory_needed(shared, 20, "no") == pytest.approx(2 * (1.1 * predicted + 2**29), rel=1e-6)
     curious = replace(config, contestant="tests.plug_in:build_curious")  # of which only what is kept is known
