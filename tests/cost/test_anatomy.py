@@ -24,7 +24,7 @@ PUBLISHED = {  # weights, Adam, gradients in MiB
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
     picture = tmp_path_factory.mktemp("anatomy") / "memory.png"
-    done = bench("anatomy", "--json", "--peak", "100", "--plot", picture)
+    done = bench("anatomy", "--contestants", ",".join(PUBLISHED), "--json", "--peak", "100", "--plot", picture)
     assert done.returncode == 0, done.stderr
     with Image.open(picture) as drawn:
         assert drawn.size[0] > 1000

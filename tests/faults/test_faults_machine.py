@@ -35,6 +35,7 @@ from tests.faults.running import LONG, started, training, trains, workers_of  # 
 from tests.invoking import PLUG_IN, ROOT, WHOLE, bench, bench_process
 
 
+@pytest.mark.slow
 def test_fault_05_ctrl_c_saves_and_stops_within_two_seconds_and_the_second_one_ends_at_once(started, tmp_path):
     run = started("--checkpoint-seconds", "3")
     trains(tmp_path / "out")

@@ -17,7 +17,7 @@ PUBLISHED = {  # total, UNet alone, weights, Adam and gradients in MiB
 
 @pytest.fixture(scope="module")
 def cost():
-    return {name: remembered_account(name, published(batch_size=128)) for name in contestants.OURS}
+    return {name: remembered_account(name, published(batch_size=128)) for name in ("scratch", *PUBLISHED)}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
