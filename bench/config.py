@@ -100,6 +100,7 @@ SOURCE_OPTIMISATION = {
 RECIPES = {each.name: each for each in (MATCHED, SAME_RATE, COSINE, SOURCE)}
 # In the order of the table's columns.
 CONTESTANTS = ("scratch", "diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8")
+TWINS = {"twin-32": "diffusers-32", "twin-16": "diffusers-16", "twin-8": "diffusers-8"}  # by hand: the library's
 DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post's table
 
 

@@ -7,6 +7,12 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+
+def through(module: Callable[[Tensor], Tensor], x: Tensor, recomputes: bool) -> Tensor:
+    """The module's output; what is inside may be computed again in the backward pass instead of being kept."""
+    return checkpoint(module, x, use_reentrant=False, preserve_rng_state=False) if recomputes else module(x)
 
 
 class TimeEmbedding(nn.Module):
@@ -29,8 +35,9 @@ class TimeEmbedding(nn.Module):
 class ResNetBlock(nn.Module):
     """Two 3×3 convolutions with the time embedding added between them, and a residual path."""
 
-    def __init__(self, in_channels: int, out_channels: int, time_width: int, groups: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, time_width: int, groups: int, recomputes: bool) -> None:
         super().__init__()
+        self.recomputes = recomputes
         self.norm1 = nn.GroupNorm(groups, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_width, out_channels)
@@ -40,10 +47,16 @@ class ResNetBlock(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))  # (B, C, H, W)
+        h = through(self.first, x, self.recomputes)  # (B, C, H, W)
         h = h + self.time(F.silu(time))[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = through(self.second, h, self.recomputes)
         return self.skip(x) + h
+
+    def first(self, x: Tensor) -> Tensor:
+        return self.conv1(F.silu(self.norm1(x)))
+
+    def second(self, h: Tensor) -> Tensor:
+        return self.conv2(F.silu(self.norm2(h)))
 
 
 class Attention(nn.Module):
@@ -100,9 +113,11 @@ class Transformer(nn.Module):
     Its first attention is to the pixels themselves, or to the context as the second one is.
     """
 
-    def __init__(self, channels: int, context_width: int, heads: int, groups: int, attends_to_itself: bool) -> None:
+    def __init__(
+        self, channels: int, context_width: int, heads: int, groups: int, recomputes: bool, attends_to_itself: bool
+    ) -> None:
         super().__init__()
-        self.attends_to_itself = attends_to_itself
+        self.recomputes, self.attends_to_itself = recomputes, attends_to_itself
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
         self.into = nn.Conv2d(channels, channels, 1)
         self.norm1 = nn.LayerNorm(channels)
@@ -118,8 +133,11 @@ class Transformer(nn.Module):
         normed = self.norm1(tokens)
         tokens = tokens + self.attention1.attend(normed, normed if self.attends_to_itself else context)
         tokens = tokens + self.attention2.attend(self.norm2(tokens), context)
-        tokens = tokens + self.feed_forward(self.norm3(tokens))
+        tokens = tokens + through(self.third, tokens, self.recomputes)
         return x + self.back(rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[-2]))
+
+    def third(self, tokens: Tensor) -> Tensor:
+        return self.feed_forward(self.norm3(tokens))
 
 
 class Block(nn.Module):

@@ -62,7 +62,7 @@ class UNet(nn.Module):
         """Blocks of one level, each with its attention, for inputs of so many channels."""
         made_of, blocks = self.made_of, nn.ModuleList()
         for number, width in enumerate(ins):
-            resnet = ResNetBlock(width, made_of.channels[level], made_of.time_width, made_of.groups)
+            resnet = ResNetBlock(width, made_of.channels[level], made_of.time_width, made_of.groups, made_of.recomputes)
             behind = 0 if middle else len(ins) - 1
             attends = level in made_of.attention_levels and (
                 number == behind or (made_of.attention_after == "block" and not middle)
@@ -76,7 +76,8 @@ class UNet(nn.Module):
         sizes = made_of.channels[level], made_of.context_width, made_of.heads, made_of.groups
         if made_of.attention == "cross":
             return CrossAttention(*sizes)
-        return Transformer(*sizes, made_of.middle_attends_to_itself if middle else made_of.attends_to_itself)
+        attends_to_itself = made_of.middle_attends_to_itself if middle else made_of.attends_to_itself
+        return Transformer(*sizes, made_of.recomputes, attends_to_itself)
 
     def forward(self, x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         time = self.time(timestep)

@@ -13,6 +13,7 @@ from bench.commands import (
     data,
     doctor,
     export,
+    implementation,
     judges,
     ladder,
     overhead,
@@ -67,6 +68,7 @@ def parser() -> Parser:
     report.add(kinds.add_parser("report", help="one HTML file of records, pictures and plots, to send or to print"))
     anatomy.add(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     overhead.add(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
+    implementation.add(kinds.add_parser("implementation", help="what writing the library's model by hand changes"))
     doctor.add(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     ladder.add(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
     tune.add(kinds.add_parser("tune", help="find each contestant's learning rate, with the same trials for all"))

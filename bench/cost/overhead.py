@@ -114,7 +114,12 @@ def ratio(first: Step, second: Step, rounds: int, steps: int, device: str) -> di
             for step in (first, second) if number % 2 else (second, first):  # neither always comes after the other
                 seconds[step].append(seconds_of(step, device))
         ratios.append(statistics.median(seconds[first]) / statistics.median(seconds[second]))
-    interval = quantile_test(ratios).confidence_interval(0.95)  # of the median, whatever the distribution
+    return median_and_interval(ratios)
+
+
+def median_and_interval(ratios: list[float]) -> dict[str, Any]:
+    """A sample's median, and the 95 % interval of its distribution's median, whatever the distribution."""
+    interval = quantile_test(ratios).confidence_interval(0.95)
     return {
         "median": statistics.median(ratios),
         "low": float(interval.low),

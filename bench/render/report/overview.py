@@ -8,6 +8,7 @@ from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
 from bench.render.images.plots import PLOTS
+from bench.render.implementation import implementation_lines
 from bench.render.judges import defect_lines
 from bench.render.ladder import ladder_lines
 from bench.render.markdown import escape, image
@@ -51,7 +52,8 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     """
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     refusals: list[str] = []
-    sections = [section for folder in folders for section in comparisons(folder, refusals)]
+    sections = [section for folder in folders for section in readable(implementations, folder, refusals)]
+    sections += [section for folder in folders for section in comparisons(folder, refusals)]
     for kind in (ladders, tunings, judges, anatomies, overheads):
         sections += [section for folder in folders for section in readable(kind, folder, refusals)]
     if not sections:
@@ -85,6 +87,12 @@ def readable(kind: Callable[[Path], Iterator[Section]], folder: Path, refusals: 
         what = f"{folder.name}: a document of its {kind.__name__}"
         refusals.append(f"{what} cannot be shown ({line_of(error)}): make it anew")
         return []
+
+
+def implementations(folder: Path) -> Iterator[Section]:
+    """The library's models and the same by hand."""
+    for path in sorted(folder.glob("implementation*.json")):
+        yield f"{folder.name}: the same models by hand", "\n".join(implementation_lines(json.loads(path.read_text())))
 
 
 def ladders(folder: Path) -> Iterator[Section]:
