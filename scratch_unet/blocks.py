@@ -12,7 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 def through(module: Callable[[Tensor], Tensor], x: Tensor, recomputes: bool) -> Tensor:
     """The module's output; what is inside may be computed again in the backward pass instead of being kept."""
-    return checkpoint(module, x, use_reentrant=False, preserve_rng_state=False) if recomputes else module(x)
+    if recomputes and torch.is_grad_enabled():
+        return checkpoint(module, x, use_reentrant=False, preserve_rng_state=False)
+    return module(x)
 
 
 class TimeEmbedding(nn.Module):
