@@ -100,16 +100,20 @@ SOURCE_OPTIMISATION = {
 RECIPES = {each.name: each for each in (MATCHED, SAME_RATE, COSINE, SOURCE)}
 # In the order of the table's columns.
 CONTESTANTS = ("scratch", "diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8")
+# One change of the architecture each, from `scratch` towards `twin-32` and back: scratch_unet/architecture.py.
+CHANGES = ("tau", "heads", "attention", "transformer", "blocks", "levels", "upsampling", "time")
+BRIDGE = (*(f"scratch+{change}" for change in CHANGES), *(f"twin-32-{change}" for change in CHANGES))
 TWINS = {"twin-32": "diffusers-32", "twin-16": "diffusers-16", "twin-8": "diffusers-8"}  # by hand: the library's
 DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post's table
 
 
 def contestant_names(text: str) -> list[str]:
-    """`scratch,diffusers-32` or `all` to names, each once; BadInput for one that is neither ours nor a user's path."""
-    chosen = CONTESTANTS if text == "all" else [part.strip() for part in text.split(",") if part.strip()]
+    """`scratch,diffusers-32`, `all` or `bridge` to names, each once; BadInput for one neither ours nor a user's path."""
+    groups = {"all": CONTESTANTS, "bridge": BRIDGE}
+    chosen = groups.get(text) or [part.strip() for part in text.split(",") if part.strip()]
     if not chosen:
         raise BadInput(f"no contestant named: choose from {', '.join(CONTESTANTS)}")
-    return [name if ":" in name else known(name, CONTESTANTS, "contestant") for name in dict.fromkeys(chosen)]
+    return [name if ":" in name else known(name, CONTESTANTS + BRIDGE, "contestant") for name in dict.fromkeys(chosen)]
 
 
 def recipe_for(name: str, contestant: str) -> Recipe:

@@ -1,5 +1,6 @@
 """From a contestant's name to its model: the one importer of both model packages, and of a user's own."""
 
+import functools
 import importlib
 import re
 import sys
@@ -31,18 +32,25 @@ class Contestant:
     blocks: str | None = None
 
 
-OURS = {
-    contestant.name: contestant
-    for contestant in (
-        Contestant("scratch", scratch_unet.build, "resnet blocks, multi-head cross attention"),
-        Contestant("diffusers-32", diffusers_unet.build_32, "resnet blocks, transformer block (cross attention only)"),
-        Contestant("twin-32", scratch_unet.build_32, "resnet blocks, transformer block (cross attention only)"),
-        Contestant("diffusers-16", diffusers_unet.build_16, "resnet blocks, transformer block (self and cross)"),
-        Contestant("twin-16", scratch_unet.build_16, "resnet blocks, transformer block (self and cross)"),
-        Contestant("diffusers-8", diffusers_unet.build_8, "resnet blocks, transformer block (self and cross)"),
-        Contestant("twin-8", scratch_unet.build_8, "resnet blocks, transformer block (self and cross)"),
-    )
+CROSS_ALONE = "resnet blocks, transformer block (cross attention only)"
+SELF_AND_CROSS = "resnet blocks, transformer block (self and cross)"
+LIBRARY = {
+    "diffusers-32": Contestant("diffusers-32", diffusers_unet.build_32, CROSS_ALONE),
+    "diffusers-16": Contestant("diffusers-16", diffusers_unet.build_16, SELF_AND_CROSS),
+    "diffusers-8": Contestant("diffusers-8", diffusers_unet.build_8, SELF_AND_CROSS),
 }
+
+
+def by_hand(name: str) -> Contestant:
+    """A contestant of ours by the name of its architecture."""
+    architecture = scratch_unet.ARCHITECTURES[name]
+    blocks = SELF_AND_CROSS if architecture.attends_to_itself else CROSS_ALONE
+    if architecture.attention == "cross":
+        blocks = "resnet blocks, multi-head cross attention"
+    return Contestant(name, functools.partial(scratch_unet.ScratchDenoiser, architecture=name), blocks)
+
+
+OURS = LIBRARY | {name: by_hand(name) for name in scratch_unet.ARCHITECTURES}
 PLUG_IN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 

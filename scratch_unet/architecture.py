@@ -1,4 +1,4 @@
-"""What a UNet is made of, as one frozen configuration; the blog post's two kinds of it, by name."""
+"""What a UNet is made of, as one frozen configuration: the blog post's two kinds, and the steps between them."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,7 +9,7 @@ class Architecture:
     """A UNet and its Tau. Sizes are those of scale 1."""
 
     channels: tuple[int, ...]  # one entry a level, from the finest
-    attention_levels: tuple[int, ...]
+    attends: Literal["two coarsest levels", "all levels"]
     attention: Literal["cross", "transformer"]
     attention_after: Literal["level", "block"]  # once at the end of a level, or behind every ResNet block
     attends_to_itself: bool  # a transformer's first attention; else it is to the context
@@ -47,7 +47,7 @@ class Architecture:
 # The blog post's UNet by hand. It publishes the total (76,464,439) and the down path, not the blocks; the rest is ours.
 SCRATCH = Architecture(
     channels=(128, 256, 512, 1024),
-    attention_levels=(2, 3),
+    attends="two coarsest levels",
     attention="cross",
     attention_after="level",
     attends_to_itself=False,
@@ -69,7 +69,7 @@ SCRATCH = Architecture(
 # diffusers' UNet2DConditionModel, as the blog post calls it.
 LIBRARY_32 = Architecture(
     channels=(128, 256, 512),
-    attention_levels=(0, 1, 2),
+    attends="all levels",
     attention="transformer",
     attention_after="block",
     attends_to_itself=False,
@@ -91,4 +91,29 @@ LIBRARY_32 = Architecture(
 LIBRARY_16 = replace(LIBRARY_32, attends_to_itself=True, heads=16)
 LIBRARY_8 = replace(LIBRARY_32, attends_to_itself=True, heads=8)
 
-ARCHITECTURES = {"scratch": SCRATCH, "library-32": LIBRARY_32, "library-16": LIBRARY_16, "library-8": LIBRARY_8}
+# Between `scratch` and `twin-32`: each change by name, and the fields that it sets as in the other one.
+CHANGES = {
+    "tau": ("context_tokens", "context_width"),
+    "heads": ("heads", "scales_heads"),
+    "attention": ("attends", "attention_after"),
+    "transformer": ("attention", "middle_attends_to_itself"),
+    "blocks": ("blocks_down", "blocks_middle", "blocks_up", "skips"),
+    "levels": ("channels",),
+    "upsampling": ("convolves_upsampled",),
+    "time": ("time_width", "cosines_first"),
+}
+
+
+def changed(architecture: Architecture, other: Architecture, change: str) -> Architecture:
+    """The architecture with one change towards the other."""
+    return replace(architecture, **{field: getattr(other, field) for field in CHANGES[change]})
+
+
+ARCHITECTURES = {
+    "scratch": SCRATCH,
+    "twin-32": LIBRARY_32,
+    "twin-16": LIBRARY_16,
+    "twin-8": LIBRARY_8,
+    **{f"scratch+{change}": changed(SCRATCH, LIBRARY_32, change) for change in CHANGES},
+    **{f"twin-32-{change}": changed(LIBRARY_32, SCRATCH, change) for change in CHANGES},
+}

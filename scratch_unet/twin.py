@@ -61,18 +61,3 @@ def library_state(twin: ScratchDenoiser) -> dict[str, Tensor]:
     """A twin's weights under the library's names."""
     ours = twin.state_dict()
     return {other: ours[name] for name, other in names(twin).items()}
-
-
-def build_32(condition_width: int, image_size: int, scale: float) -> ScratchDenoiser:
-    """`diffusers-32` by hand."""
-    return ScratchDenoiser(condition_width, image_size, scale, architecture="library-32")
-
-
-def build_16(condition_width: int, image_size: int, scale: float) -> ScratchDenoiser:
-    """`diffusers-16` by hand."""
-    return ScratchDenoiser(condition_width, image_size, scale, architecture="library-16")
-
-
-def build_8(condition_width: int, image_size: int, scale: float) -> ScratchDenoiser:
-    """`diffusers-8` by hand."""
-    return ScratchDenoiser(condition_width, image_size, scale, architecture="library-8")

@@ -64,7 +64,7 @@ class UNet(nn.Module):
         for number, width in enumerate(ins):
             resnet = ResNetBlock(width, made_of.channels[level], made_of.time_width, made_of.groups, made_of.recomputes)
             behind = 0 if middle else len(ins) - 1
-            attends = level in made_of.attention_levels and (
+            attends = (made_of.attends == "all levels" or level >= len(made_of.channels) - 2) and (
                 number == behind or (made_of.attention_after == "block" and not middle)
             )
             attention = self.attention(level, middle) if attends else None

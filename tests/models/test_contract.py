@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import scratch_unet
 from bench import contestants
 from bench.config import CONTESTANTS
 from bench.errors import BadInput
@@ -87,7 +88,7 @@ def test_refuses_sizes_that_do_not_divide(name, size, scale, word):
 
 
 def test_plug_in_contestants_are_loaded_by_name():
-    assert contestants.contestant("scratch_unet:build").build is contestants.OURS["scratch"].build
+    assert contestants.contestant("scratch_unet:build").build is scratch_unet.build
 
 
 @pytest.mark.parametrize(

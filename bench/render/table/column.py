@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from bench.config import CONTESTANTS, RunConfig
+from bench.config import BRIDGE, CONTESTANTS, RunConfig
 from bench.record import Record
 
 WIDEST = 28  # characters of a contestant's name in a header
@@ -28,8 +28,8 @@ class Column:
 
 def place(record: Record) -> int:
     """The blog post's order of contestants; a user's own come after them."""
-    name = record.run.contestant
-    return CONTESTANTS.index(name) if name in CONTESTANTS else len(CONTESTANTS)
+    name, ours = record.run.contestant, CONTESTANTS + BRIDGE
+    return ours.index(name) if name in ours else len(ours)
 
 
 def columns(records: list[Record]) -> list[Column]:

@@ -1,0 +1,43 @@
+"""The steps between `scratch` and `twin-32`: single changes that together are all there is."""
+
+from collections import Counter
+from dataclasses import asdict, replace
+from functools import reduce
+
+import pytest
+import torch
+
+from bench import config, contestants
+from scratch_unet.architecture import ARCHITECTURES, CHANGES, LIBRARY_32, SCRATCH, changed
+from tests.conftest import TINY, awaken
+
+
+def test_every_difference_is_in_one_change():
+    ours, theirs = asdict(SCRATCH), asdict(LIBRARY_32)
+    different = {field for field in ours if ours[field] != theirs[field]}
+    assert Counter(field for fields in CHANGES.values() for field in fields) == Counter(different - {"recomputes"})
+
+
+def test_all_changes_lead_from_one_to_the_other():
+    over = reduce(lambda made, change: changed(made, LIBRARY_32, change), CHANGES, SCRATCH)
+    assert over == replace(LIBRARY_32, recomputes=False)
+    back = reduce(lambda made, change: changed(made, SCRATCH, change), CHANGES, LIBRARY_32)
+    assert back == replace(SCRATCH, recomputes=True)
+
+
+def test_each_has_a_name_of_its_own():
+    assert tuple(CHANGES) == config.CHANGES
+    assert set(config.CONTESTANTS + config.BRIDGE) == contestants.OURS.keys()
+    assert config.contestant_names("bridge") == list(config.BRIDGE)
+    assert len({repr(made_of) for made_of in ARCHITECTURES.values()}) == len(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", config.BRIDGE)
+def test_each_is_a_denoiser_of_which_everything_learns(name):
+    denoiser = awaken(contestants.build(name, 11, 16, TINY))
+    noisy = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    condition = torch.arange(22).reshape(2, 11) % 2.0
+    prediction = denoiser(noisy, torch.tensor([5, 299]), condition)
+    assert prediction.shape == noisy.shape
+    prediction.square().mean().backward()
+    assert [n for n, p in denoiser.named_parameters() if p.grad is None or not p.grad.abs().max() > 0] == []
