@@ -108,7 +108,7 @@ DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post
 
 
 def contestant_names(text: str) -> list[str]:
-    """`scratch,diffusers-32`, `all` or `bridge` to names, each once; BadInput for one neither ours nor a user's path."""
+    """`scratch,diffusers-32`, `all` or `bridge` to names; BadInput for one that is no name of ours and no path."""
     groups = {"all": CONTESTANTS, "bridge": BRIDGE}
     chosen = groups.get(text) or [part.strip() for part in text.split(",") if part.strip()]
     if not chosen:
