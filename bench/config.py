@@ -110,7 +110,8 @@ DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post
 def contestant_names(text: str) -> list[str]:
     """`scratch,diffusers-32`, `all` or `bridge` to names; BadInput for one that is no name of ours and no path."""
     groups = {"all": CONTESTANTS, "bridge": BRIDGE}
-    chosen = groups.get(text) or [part.strip() for part in text.split(",") if part.strip()]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    chosen = [name for part in parts for name in groups.get(part, (part,))]
     if not chosen:
         raise BadInput(f"no contestant named: choose from {', '.join(CONTESTANTS)}")
     return [name if ":" in name else known(name, CONTESTANTS + BRIDGE, "contestant") for name in dict.fromkeys(chosen)]

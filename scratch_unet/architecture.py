@@ -27,8 +27,6 @@ class Architecture:
     time_width: int
     cosines_first: bool
     groups: int = 32
-    # Norms, activations and feed-forward layers are computed again in the backward pass: about half of the memory.
-    recomputes: bool = False
 
     def scaled(self, scale: float) -> "Architecture":
         """The same shape with fewer channels."""
@@ -86,7 +84,6 @@ LIBRARY_32 = Architecture(
     time_frequencies=128,
     time_width=512,
     cosines_first=True,
-    recomputes=True,
 )
 LIBRARY_16 = replace(LIBRARY_32, attends_to_itself=True, heads=16)
 LIBRARY_8 = replace(LIBRARY_32, attends_to_itself=True, heads=8)

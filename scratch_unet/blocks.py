@@ -37,9 +37,9 @@ class TimeEmbedding(nn.Module):
 class ResNetBlock(nn.Module):
     """Two 3×3 convolutions with the time embedding added between them, and a residual path."""
 
-    def __init__(self, in_channels: int, out_channels: int, time_width: int, groups: int, recomputes: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, time_width: int, groups: int) -> None:
         super().__init__()
-        self.recomputes = recomputes
+        self.recomputes = False  # see `ScratchDenoiser.recompute`
         self.norm1 = nn.GroupNorm(groups, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_width, out_channels)
@@ -115,11 +115,10 @@ class Transformer(nn.Module):
     Its first attention is to the pixels themselves, or to the context as the second one is.
     """
 
-    def __init__(
-        self, channels: int, context_width: int, heads: int, groups: int, recomputes: bool, attends_to_itself: bool
-    ) -> None:
+    def __init__(self, channels: int, context_width: int, heads: int, groups: int, attends_to_itself: bool) -> None:
         super().__init__()
-        self.recomputes, self.attends_to_itself = recomputes, attends_to_itself
+        self.recomputes = False
+        self.attends_to_itself = attends_to_itself
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
         self.into = nn.Conv2d(channels, channels, 1)
         self.norm1 = nn.LayerNorm(channels)

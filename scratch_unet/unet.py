@@ -62,7 +62,7 @@ class UNet(nn.Module):
         """Blocks of one level, each with its attention, for inputs of so many channels."""
         made_of, blocks = self.made_of, nn.ModuleList()
         for number, width in enumerate(ins):
-            resnet = ResNetBlock(width, made_of.channels[level], made_of.time_width, made_of.groups, made_of.recomputes)
+            resnet = ResNetBlock(width, made_of.channels[level], made_of.time_width, made_of.groups)
             behind = 0 if middle else len(ins) - 1
             attends = (made_of.attends == "all levels" or level >= len(made_of.channels) - 2) and (
                 number == behind or (made_of.attention_after == "block" and not middle)
@@ -77,7 +77,7 @@ class UNet(nn.Module):
         if made_of.attention == "cross":
             return CrossAttention(*sizes)
         attends_to_itself = made_of.middle_attends_to_itself if middle else made_of.attends_to_itself
-        return Transformer(*sizes, made_of.recomputes, attends_to_itself)
+        return Transformer(*sizes, attends_to_itself)
 
     def forward(self, x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         time = self.time(timestep)
@@ -126,6 +126,15 @@ class ScratchDenoiser(ModelMixin, ConfigMixin):
 
     def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         return self.unet(noisy, timestep, self.tau(condition))
+
+    def recompute(self) -> None:
+        """Compute a convolution's normed input and a feed-forward layer's insides again instead of keeping them.
+
+        They are about half of the memory. `enable_gradient_checkpointing` keeps still less, and computes all again.
+        """
+        for module in self.modules():
+            if isinstance(module, (ResNetBlock, Transformer)):
+                module.recomputes = True
 
 
 def build(condition_width: int, image_size: int, scale: float) -> ScratchDenoiser:

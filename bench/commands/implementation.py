@@ -14,7 +14,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="laptop", help=f"whose sizes: one of {', '.join(PRESETS)}")
     parser.add_argument("--twins", default=",".join(TWINS), help=f"some of {', '.join(TWINS)} (default all)")
     parser.add_argument("--rounds", type=positive_int, default=9, help="at least 7 (default 9)")
-    parser.add_argument("--steps", type=positive_int, default=5, help="of each version a round (default 5)")
+    parser.add_argument("--steps", type=positive_int, default=4, help="of each version a round (default 4)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--memory-format", choices=("channels_last", "contiguous"), help="default: the device's faster")
     parser.add_argument("--cache", type=Path, help="data cache, as for run")
@@ -23,7 +23,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     known(arguments.preset, tuple(PRESETS), "preset")
-    twins = [known(name, tuple(TWINS), "twin") for name in arguments.twins.split(",")]
+    asked = [name.strip() for name in arguments.twins.split(",") if name.strip()]
+    twins = [known(name, tuple(TWINS), "twin") for name in dict.fromkeys(asked)]
+    if not twins:
+        raise BadInput(f"--twins names none: choose from {', '.join(TWINS)}")
     if arguments.rounds < 7:
         raise BadInput(f"--rounds {arguments.rounds} is too few for an interval: at least 7")
 

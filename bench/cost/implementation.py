@@ -1,6 +1,5 @@
-"""What writing a model by hand costs: each twin against its library model, one step of each in turn."""
+"""What writing a model by hand changes: each twin against its library model, one step of each in turn."""
 
-import os
 import statistics
 import sys
 from collections.abc import Iterator
@@ -10,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.config import MATCHED, PRESETS, TWINS, RunConfig
-from bench.cost.account import account, published
+from bench.cost.account import account, checkpoint_gradients, published
 from bench.cost.overhead import median_and_interval
 from bench.cost.steps import WARM_UP, Laps, measured_peak, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
-from bench.environment import commit, environment
+from bench.environment import commit, environment, load_average
 from bench.training.batches import Batch, epoch_batches
 from bench.training.trainer import Trainer
 
 SCHEMA_VERSION = 1
-PARTS = ("step", "forward", "backward", "prediction")  # a prediction is what sampling consists of: no gradients
+PARTS = ("step", "forward", "backward", "prediction")  # a prediction has no gradients: sampling is a row of them
+ORDERS = ((0, 1, 3, 2), (1, 2, 0, 3), (2, 3, 1, 0), (3, 0, 2, 1))  # every version follows every other one once
 
 
 class Operations(TorchDispatchMode):
-    """Counts the operations that PyTorch is asked for: on a GPU each launches a kernel, but for views."""
+    """Counts the operations that PyTorch is asked for, without views."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,8 +41,8 @@ class Operations(TorchDispatchMode):
 def implementation(
     twins: list[str], preset: str, rounds: int, steps: int, device: str, layout: str, cache: Path
 ) -> dict[str, Any]:
-    """The document of `bench implementation`; a version of a model is the library's, the twin's, or a variant of it."""
-    sizes = PRESETS[preset]
+    """The document of `bench implementation`: every pair's seconds, memory and operations."""
+    sizes, busy = PRESETS[preset], load_average()
     request = DataRequest("avataaars", 10 * sizes.batch_size, sizes.image_size)
     avatars = load(request, cache_path(request, cache))
     pairs = {}
@@ -56,7 +55,7 @@ def implementation(
     return {
         "schema_version": SCHEMA_VERSION, "preset": preset, "batch_size": sizes.batch_size,
         "image_size": sizes.image_size, "scale": sizes.scale, "memory_format": layout,
-        "rounds": rounds, "steps_per_round": steps, "load_average": os.getloadavg()[0],
+        "rounds": rounds, "steps_per_round": steps, "load_average": busy,
         "environment": environment(device, commit()), "pairs": pairs,
     }  # fmt: skip
 
@@ -66,18 +65,25 @@ def pair(config: RunConfig, avatars: AvatarSet, rounds: int, steps: int) -> dict
     twin, library = config.contestant, TWINS[config.contestant]
     with ExitStack() as models:
         trainers = {
-            "library": models.enter_context(trial(replace(config, contestant=library), avatars)),
-            "keeps all": models.enter_context(trial(config, avatars)),
-            "twin": models.enter_context(trial(config, avatars)),
-        }
-        keep_all(trainers["keeps all"].denoiser)
+            version: models.enter_context(trial(replace(config, contestant=name), avatars))
+            for version, name in (
+                ("library", library), ("twin", twin), ("library, checkpointing", library), ("twin, recomputing", twin)
+            )
+        }  # fmt: skip
+        checkpoint_gradients(trainers["library, checkpointing"].denoiser)
+        trainers["twin, recomputing"].denoiser.recompute()
         seconds = by_turns(trainers, rounds, steps)
-        measured = {name: weigh(trainer) for name, trainer in trainers.items()}
-    full = {name: account(name, published(PRESETS["full"].batch_size)) for name in (library, twin)}
+        measured = {version: weigh(trainer) for version, trainer in trainers.items()}
+    batch_size = PRESETS["full"].batch_size
+    full = {
+        "library": account(library, published(batch_size)),
+        "twin": account(twin, published(batch_size)),
+        "library, checkpointing": account(library, replace(published(batch_size), gradient_checkpointing=True)),
+    }
     return {
         "library": library,
         "versions": {
-            name: measured[name]
+            version: measured[version]
             | {
                 "seconds": {part: statistics.median(found[part]) for part in PARTS},
                 "ratios": {
@@ -87,33 +93,26 @@ def pair(config: RunConfig, avatars: AvatarSet, rounds: int, steps: int) -> dict
                     for part in PARTS
                 },
             }
-            for name, found in seconds.items()
+            for version, found in seconds.items()
         },
-        "full_peak_bytes": {name: cost["predicted_peak"]["bytes"] for name, cost in full.items()},
-        "full_parameters": {name: cost["parameters"]["total"] for name, cost in full.items()},
+        "full_batch_size": batch_size,
+        "full_peak_bytes": {version: cost["predicted_peak"]["bytes"] for version, cost in full.items()},
+        "full_parameters": {version: cost["parameters"]["total"] for version, cost in full.items()},
     }
 
 
-def keep_all(denoiser: nn.Module) -> None:
-    """Nothing of this model is computed again in the backward pass."""
-    for module in denoiser.modules():
-        if hasattr(module, "recomputes"):
-            setattr(module, "recomputes", False)  # noqa: B010 - nn.Module has no such attribute to mypy
-
-
 def by_turns(trainers: dict[str, Trainer], rounds: int, steps: int) -> dict[str, dict[str, list[float]]]:
-    """Median seconds of every part in each round, for each version; none of them always comes after another."""
+    """Median seconds of every part in each round, for each version; the steps of a round go through `ORDERS`."""
     turns = {name: turn(trainer) for name, trainer in trainers.items()}
     found: dict[str, dict[str, list[float]]] = {name: {part: [] for part in PARTS} for name in trainers}
-    order = list(trainers)
+    names = list(trainers)
     for _ in range(WARM_UP):
-        for name in order:
+        for name in names:
             next(turns[name])
     for _ in range(rounds):
         taken: dict[str, list[dict[str, float]]] = {name: [] for name in trainers}
-        for _ in range(steps):
-            order = order[1:] + order[:1]
-            for name in order:
+        for number in range(steps):
+            for name in (names[place] for place in ORDERS[number % len(ORDERS)]):
                 taken[name].append(next(turns[name]))
         for name, each in taken.items():
             for part in PARTS:
@@ -123,17 +122,20 @@ def by_turns(trainers: dict[str, Trainer], rounds: int, steps: int) -> dict[str,
 
 def turn(trainer: Trainer) -> Iterator[dict[str, float]]:
     """A training step by its parts, and a prediction without gradients, whenever one is asked for."""
-    device, laps = trainer.accelerator.device, Laps(trainer.accelerator.device)
+    laps = Laps(trainer.accelerator.device)
     batch = a_batch(trainer)
     while True:
         laps.last = laps.now()
         trainer.step(batch, laps)
         laps.end_step()
         parts = laps.steps.pop()
+        trainer.denoiser.eval()
         before = laps.now()
         with torch.inference_mode():
-            trainer.denoiser(batch.noise, batch.timestep.to(device), batch.condition)
-        yield parts | {"step": sum(parts.values()), "prediction": laps.now() - before}
+            trainer.denoiser(batch.noise, batch.timestep, batch.condition)
+        prediction = laps.now() - before
+        trainer.denoiser.train()
+        yield parts | {"step": sum(parts.values()), "prediction": prediction}
 
 
 def a_batch(trainer: Trainer) -> Batch:

@@ -1,5 +1,6 @@
 """The document of `bench implementation` as a table: each model by hand beside the library's."""
 
+from collections.abc import Iterable
 from typing import Any
 
 MIB, GIB = 2**20, 2**30
@@ -7,7 +8,7 @@ LABELS = {
     "step": "training step",
     "forward": "… its forward pass",
     "backward": "… its backward pass",
-    "prediction": "prediction without gradients, which sampling consists of",
+    "prediction": "prediction without gradients",
 }
 
 
@@ -19,44 +20,54 @@ def implementation_lines(document: dict[str, Any]) -> list[str]:
         f"{document['preset']}: {document['image_size']}×{document['image_size']}, scale {document['scale']:g}, batch "
         f"{document['batch_size']}, {document['memory_format']}. Medians of {document['rounds']} rounds of "
         f"{document['steps_per_round']} steps of each in turn; in brackets the ratio to the library's model, with its "
-        f"95 % interval. Load average at the end: {document['load_average']:.1f}."
+        f"95 % interval. Load of others before, per core: {load(document['load_average'])}."
     )
     return [about, *(line for twin, pair in document["pairs"].items() for line in ["", *pair_lines(twin, pair)])]
 
 
+def load(per_core: float | None) -> str:
+    return "unknown" if per_core is None else f"{per_core:.2f}"
+
+
 def pair_lines(twin: str, pair: dict[str, Any]) -> list[str]:
     """Rows of seconds, memory and operations; the library's model first."""
-    versions, library = pair["versions"], pair["library"]
-    titles = {"library": library, "keeps all": f"{twin}, nothing recomputed", "twin": twin}
+    versions = pair["versions"]
+    titles = [name.replace("library", pair["library"]).replace("twin", twin) for name in versions]
+    measured = {name: version["peak_bytes"] for name, version in versions.items()}
+    full = f"at full size, batch {pair['full_batch_size']}"
     rows = [
-        *([label, *(timed(versions[name], part) for name in titles)] for part, label in LABELS.items()),
-        ["peak memory of a step, MiB", *(peak(versions, name) for name in titles)],
-        ["operations of a step", *(f"{versions[name]['operations']:,}" for name in titles)],
-        ["predicted peak at full size, batch 128, GiB", *full(pair, twin)],
+        *([label, *(timed(versions[name], part, name) for name in versions)] for part, label in LABELS.items()),
+        ["measured peak of a step, MiB", *amounts(measured, versions, MIB, ",.0f")],
+        ["operations of a step", *(f"{version['operations']:,}" for version in versions.values())],
+        [f"predicted peak {full}, GiB", *amounts(pair["full_peak_bytes"], versions, GIB, ",.1f")],
+        [
+            f"parameters {full.split(',')[0]}",
+            *(f"{n:,}" if n else "–" for n in map(pair["full_parameters"].get, versions)),
+        ],
     ]
-    head = ["", *titles.values()]
+    head = ["", *titles]
     return [line(head), line([":---"] * len(head)), *(line(row) for row in rows)]
 
 
-def timed(version: dict[str, Any], part: str) -> str:
-    ratio = version["ratios"][part]
-    milliseconds = f"{1000 * version['seconds'][part]:,.0f} ms"
-    if ratio["low"] == ratio["high"] == 1:  # the library's, to itself
+def counted(parameters: int | None) -> str:
+    return "–" if parameters is None else f"{parameters:,}"
+
+
+def timed(version: dict[str, Any], part: str, name: str) -> str:
+    ratio, milliseconds = version["ratios"][part], f"{1000 * version['seconds'][part]:,.0f} ms"
+    if name == "library":
         return milliseconds
     return f"{milliseconds} ({ratio['median']:.2f}; {ratio['low']:.2f} to {ratio['high']:.2f})"
 
 
-def peak(versions: dict[str, Any], name: str) -> str:
-    bytes_of = {each: version["peak_bytes"] for each, version in versions.items()}
-    if bytes_of[name] is None:
-        return "–"
-    ratio = "" if name == "library" else f" ({bytes_of[name] / bytes_of['library']:.2f})"
-    return f"{bytes_of[name] / MIB:,.0f}{ratio}"
-
-
-def full(pair: dict[str, Any], twin: str) -> list[str]:
-    ours, theirs = (pair["full_peak_bytes"][name] for name in (twin, pair["library"]))
-    return [f"{theirs / GIB:.1f}", "–", f"{ours / GIB:.1f} ({ours / theirs:.2f})"]
+def amounts(found: dict[str, int | None], names: Iterable[str], unit: int, form: str) -> list[str]:
+    """Bytes in a unit, with the ratio to the library's; a dash where there are none."""
+    theirs, cells = found.get("library"), []
+    for name in names:
+        ours = found.get(name)
+        ratio = f" ({ours / theirs:.2f})" if ours and theirs and name != "library" else ""
+        cells.append("–" if ours is None else f"{ours / unit:{form}}{ratio}")
+    return cells
 
 
 def line(cells: list[str]) -> str:

@@ -1,16 +1,18 @@
 """A twin beside its library model: by turns, with what each of them takes."""
 
+import itertools
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 
-from bench.config import TWINS
+from bench import contestants
 from bench.cost import implementation
-from bench.cost.account import Setting
-from bench.cost.implementation import PARTS, pair
+from bench.cost.implementation import ORDERS, PARTS, pair
 from bench.render.implementation import implementation_lines
 from tests.accounts import remembered_account
-from tests.conftest import tiny_config
+from tests.conftest import TINY, awaken, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +22,24 @@ def found(avatars):
         return pair(replace(tiny_config(avatars), contestant="twin-32"), avatars, rounds=7, steps=1)
 
 
-def test_three_versions_are_timed_in_turn_and_weighed(found):
-    assert list(found["versions"]) == ["library", "keeps all", "twin"]
+def test_four_versions_are_timed_in_turn_and_weighed(found):
+    assert list(found["versions"]) == ["library", "twin", "library, checkpointing", "twin, recomputing"]
     for version in found["versions"].values():
         assert all(seconds > 0 for seconds in version["seconds"].values())
         assert version["ratios"].keys() == set(PARTS)
     assert all(ratio["median"] == 1 for ratio in found["versions"]["library"]["ratios"].values())
-    library, keeps_all, twin = found["versions"].values()
-    assert keeps_all["operations"] < library["operations"]
-    assert twin["operations"] > keeps_all["operations"]  # some of them twice
-    assert twin["peak_bytes"] < keeps_all["peak_bytes"] < library["peak_bytes"]
+    library, twin, checkpointing, recomputing = found["versions"].values()
+    assert twin["operations"] < library["operations"] < checkpointing["operations"]
+    assert twin["operations"] < recomputing["operations"]  # some of them twice
+    assert recomputing["peak_bytes"] < twin["peak_bytes"] < library["peak_bytes"]
+    assert checkpointing["peak_bytes"] < library["peak_bytes"]
     assert len(set(found["full_parameters"].values())) == 1
+
+
+def test_every_version_follows_every_other_one_once():
+    follows = Counter(pair for order in ORDERS for pair in itertools.pairwise(order))
+    assert follows == Counter(itertools.permutations(range(4), 2))
+    assert all(sorted(places) == [0, 1, 2, 3] for places in zip(*ORDERS, strict=True))
 
 
 def test_the_table_has_a_column_for_each_version_and_says_how_it_was_made(found):
@@ -41,13 +50,17 @@ def test_the_table_has_a_column_for_each_version_and_says_how_it_was_made(found)
     }  # fmt: skip
     about, _, head, _, *rows = implementation_lines(document)
     assert "a CPU, 2 threads" in about
-    assert head == "|  | diffusers-32 | twin-32, nothing recomputed | twin-32 |"
-    assert [row.count("|") for row in rows] == [5] * 7
-    assert rows[-1].startswith("| predicted peak at full size, batch 128, GiB | 95.6 | – | ")
+    assert head == "|  | diffusers-32 | twin-32 | diffusers-32, checkpointing | twin-32, recomputing |"
+    assert [row.count("|") for row in rows] == [6] * 8
+    assert rows[-2].startswith("| predicted peak at full size, batch 128, GiB | 95.6 | ")
+    assert rows[-1] == "| parameters at full size | 188,511,363 | 188,511,363 | 188,511,363 | – |"
 
 
-@pytest.mark.parametrize("twin", ["twin-32", *(pytest.param(t, marks=pytest.mark.slow) for t in ("twin-16", "twin-8"))])
-def test_a_twin_takes_at_most_six_tenths_of_its_library_models_memory(twin):
-    setting = Setting(98, 32, 1 / 8, 16)
-    ours, theirs = (remembered_account(name, setting)["predicted_peak"]["bytes"] for name in (twin, TWINS[twin]))
-    assert ours < 0.6 * theirs
+def test_recomputing_changes_nothing_but_memory():
+    models = [awaken(contestants.build("twin-32", 11, 16, TINY)) for _ in range(2)]
+    models[1].recompute()
+    noisy = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    for model in models:
+        model(noisy, torch.tensor([5, 299]), torch.ones(2, 11)).square().mean().backward()
+    for kept, again in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(kept.grad, again.grad)
