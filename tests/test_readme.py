@@ -257,7 +257,7 @@ def test_its_words_are_plain_and_no_machine_is_in_it(name):
 
 def test_what_it_says_of_the_twin_is_in_the_results():
     versions = read("twin", "implementation.json")["pairs"]["twin-32"]["versions"]
-    said = " ".join((ROOT / "scratch_unet" / "README.md").read_text().split())
+    said = plain((ROOT / "bench" / "cost" / "README.md").read_text())
     mib = {name: f"{version['peak_bytes'] / 2**20:.0f}" for name, version in versions.items()}
     assert f"needed {mib['twin']} of its {mib['library']} MiB" in said
     for name in ("twin, recomputing", "library, checkpointing"):
