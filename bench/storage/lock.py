@@ -14,11 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+import psutil
+
 from bench.errors import BadInput
 from bench.storage.folder import ResultsFolder
 
 BEAT = 10.0  # seconds between two signs of life
 SILENT = 25.0  # seconds without one, after which an owner on another machine counts as dead
+ENDING = 10.0  # seconds that workers of a dead owner may take to end
 
 
 @contextmanager
@@ -36,12 +39,8 @@ def lock(out: Path) -> Iterator[int]:
     except OSError as error:
         raise BadInput(f"'{path}' cannot be written ({error.strerror}): give access, or use another --out") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise in_use(out, owner_of(file)) from None
-        except OSError:  # a file system without locks: signs of life must do
-            pass
+        if not locked(file):
+            raise in_use(out, owner_of(file))
         before = owner_of(file)
         if before:
             if before.get("host") != socket.gethostname() and gives_signs_of_life(path, before):
@@ -55,6 +54,26 @@ def lock(out: Path) -> Iterator[int]:
         finally:
             over.set()
             file.truncate(0)  # left in order: there is nobody to tell of
+
+
+def locked(file: TextIO) -> bool:
+    """Take the system's lock; false if somebody holds it, of whom a killed run's workers get time to end."""
+    deadline = time.monotonic() + ENDING
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if lives(owner_of(file)) or time.monotonic() > deadline:
+                return False
+            time.sleep(ENDING / 100)
+        except OSError:  # a file system without locks: signs of life must do
+            return True
+
+
+def lives(owner: dict[str, str]) -> bool:
+    """Whether an owner may live: one on another machine, or unknown, may."""
+    return owner.get("host") != socket.gethostname() or psutil.pid_exists(int(owner["process"]))
 
 
 def gives_signs_of_life(path: Path, owner: dict[str, str]) -> bool:

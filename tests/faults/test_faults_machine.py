@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -332,3 +333,23 @@ def test_a_worker_killed_from_outside_gets_a_row_that_says_so(config, tmp_path, 
 def test_a_lock_is_held_by_the_system_not_by_its_words(tmp_path):
     with lock(tmp_path), (tmp_path / ".work" / "lock").open() as other, pytest.raises(BlockingIOError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_fault_03_workers_that_outlive_a_killed_owner_get_time_to_end(tmp_path, monkeypatch):
+    """SIGKILL of a whole process group: its processes do not end at the same moment."""
+    owner = subprocess.Popen([sys.executable, "-c", ""])
+    with lock(tmp_path) as descriptor:
+        worker = subprocess.Popen(["sleep", "1"], pass_fds=[descriptor])
+    owner.wait()
+    path = tmp_path / ".work" / "lock"
+    path.write_text(json.dumps({"host": socket.gethostname(), "process": owner.pid, "started": "then"}))
+    with lock(tmp_path):
+        assert worker.wait() == 0
+    with lock(tmp_path) as descriptor:
+        worker = subprocess.Popen(["sleep", "60"], pass_fds=[descriptor])
+    path.write_text(json.dumps({"host": socket.gethostname(), "process": owner.pid, "started": "then"}))
+    monkeypatch.setattr(locking, "ENDING", 0.3)
+    with pytest.raises(BadInput, match=f"in use by process {owner.pid}"), lock(tmp_path):
+        pass
+    worker.kill()
+    worker.wait()
