@@ -3,15 +3,15 @@
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from bench import contestants
 from bench.config import MATCHED, Recipe, RunConfig
@@ -99,24 +99,28 @@ def trace(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> Trace:
     condition = torch.zeros(setting.batch_size, setting.condition_width)
     schedule = noise_schedule(recipe)
     precision = AUTOCAST.get(setting.mixed_precision)
+    on_gpu = precision is not None and setting.device != "cpu"
 
     def loss() -> Tensor:
-        if precision is None:
-            return training_loss(denoiser, schedule, images, condition, noise, timestep)
-        norms = contextlib.nullcontext() if setting.device == "cpu" else NormsInFloat()
-        with torch.autocast("cpu", dtype=precision), norms:
+        with torch.autocast("cpu", dtype=precision, enabled=precision is not None):
             return training_loss(denoiser, schedule, images, condition, noise, timestep)
 
-    return trace_step(denoiser, loss, (images, noise, timestep, condition), from_image=(images, noise))
+    with norms_in_float() if on_gpu else contextlib.nullcontext():
+        return trace_step(denoiser, loss, (images, noise, timestep, condition), from_image=(images, noise))
 
 
-class NormsInFloat(TorchFunctionMode):
-    """A GPU's autocast computes normalisations in fp32, which a CPU's does not."""
+@contextlib.contextmanager
+def norms_in_float() -> Iterator[None]:
+    """Normalisations in fp32, as a GPU's autocast computes them and a CPU's does not.
 
-    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if function in (F.group_norm, F.layer_norm):
-            args = (args[0].float(), *args[1:])
-        return function(*args, **(kwargs or {}))
+    A TorchFunctionMode would not reach the backward pass, where gradient checkpointing computes them again.
+    """
+
+    def in_float(norm: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda x, *args, **kwargs: norm(x.float(), *args, **kwargs)
+
+    with patch.multiple(F, group_norm=in_float(F.group_norm), layer_norm=in_float(F.layer_norm)):
+        yield
 
 
 def checkpoint_gradients(denoiser: nn.Module) -> None:

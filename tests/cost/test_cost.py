@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from bench.config import CONTESTANTS
 from bench.contestants import MEMORY_FORMATS
 from bench.cost.account import (
-    NormsInFloat,
     Setting,
     account,
     count_parameters,
+    norms_in_float,
     one_token,
     parameters_by_level,
     training_bytes,
@@ -184,6 +184,9 @@ def test_checkpointing_saves_less_and_computes_more_and_bf16_halves_what_modules
     on_gpu = account(name, setting(32, mixed_precision="bf16", device="cuda"))
     saved = [cost["activations"]["saved_bytes"] for cost in (half, on_gpu, plain)]
     assert saved[0] < saved[1] < saved[2]  # a GPU's autocast keeps normalisations in fp32
+    again = account(name, setting(32, mixed_precision="bf16", device="cuda", gradient_checkpointing=True))
+    assert again["untraced"] is None
+    assert again["activations"]["saved_bytes"] < saved[1]
 
 
 def test_saved_bytes_of_a_norm_under_autocast_by_hand():
@@ -205,8 +208,8 @@ def test_saved_bytes_of_a_norm_under_autocast_by_hand():
 
     weights, statistics = 2 * 4 * 4 * 2, 2  # of both convolutions, in bf16; mean and deviation
     # the image in bf16, the first layer's output, the norm's in bf16 for the second layer
-    assert saved(NormsInFloat()) == pixels(2) + pixels(4) + pixels(2) + weights + 4 * statistics
-    assert saved(contextlib.nullcontext()) < saved(NormsInFloat())
+    assert saved(norms_in_float()) == pixels(2) + pixels(4) + pixels(2) + weights + 4 * statistics
+    assert saved(contextlib.nullcontext()) < saved(norms_in_float())
 
 
 @pytest.mark.parametrize("name", CONTESTANTS)
