@@ -19,7 +19,7 @@ from tests.conftest import TINY, awaken, tiny_config
 def found(avatars):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(implementation, "account", remembered_account)
-        return pair(replace(tiny_config(avatars), contestant="twin-32"), avatars, rounds=7, steps=1)
+        return pair(replace(tiny_config(avatars), contestant="twin-32"), avatars, rounds=len(ORDERS), steps=1)
 
 
 def test_four_versions_are_timed_in_turn_and_weighed(found):
@@ -46,7 +46,7 @@ def test_the_table_has_a_column_for_each_version_and_says_how_it_was_made(found)
     document = {
         "environment": {"device": "a CPU", "threads": 2, "versions": {"torch": "2.14"}},
         "preset": "laptop", "image_size": 32, "scale": 0.125, "batch_size": 16, "memory_format": "channels_last",
-        "rounds": 7, "steps_per_round": 1, "load_average": 0.04, "pairs": {"twin-32": found},
+        "rounds": len(ORDERS), "steps_per_round": 1, "load_average": 0.04, "pairs": {"twin-32": found},
     }  # fmt: skip
     about, _, head, _, *rows = implementation_lines(document)
     assert "a CPU, 2 threads" in about
