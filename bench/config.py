@@ -224,8 +224,11 @@ TUNED_RATES: dict[str, dict[str, float]] = {"laptop": {"scratch": 3e-3, "diffuse
 
 
 def is_tuned(run: "RunConfig") -> bool:
-    """Whether a run's learning rate is the one that was found for its contestant."""
-    return TUNED_RATES.get(run.preset, {}).get(run.contestant) == run.sizes.learning_rate
+    """Whether a run's learning rate is the one that was found for its contestant, by trials of these sizes."""
+    preset, rates = PRESETS.get(run.preset), TUNED_RATES.get(run.preset, {})
+    if preset is None or run.data != "avataaars" or rates.get(run.contestant) != run.sizes.learning_rate:
+        return False
+    return all(getattr(run.sizes, name) == getattr(preset, name) for name in ("image_size", "scale", "batch_size"))
 
 
 def rehearsal(sizes: Sizes, max_steps: int) -> Sizes:

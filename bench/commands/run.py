@@ -185,7 +185,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
 def learning_rates(arguments: argparse.Namespace) -> dict[str, float]:
     """By contestant: the rates that were found for the preset's models and batches.
 
-    None where one was given, where all are to have the same, or for models and batches of other sizes.
+    Nothing where one was given, where all are to have the same, or for models and batches of other sizes.
     """
     given = (arguments.learning_rate, arguments.image_size, arguments.scale, arguments.batch_size)
     if given != (None,) * len(given) or arguments.recipe in ("same-rate", "source"):

@@ -123,7 +123,7 @@ class RunFolder:
         return self.path / "trunk"
 
     def weights(self, steps: int) -> Path:
-        """The averaged weights of the model that was finished after so many steps."""
+        """The weights that are scored of the model that was finished after so many steps."""
         return self.path / "weights" / f"step-{steps:07d}.safetensors"
 
     def finished_weights(self) -> list[Path]:

@@ -15,7 +15,7 @@ from bench.record import SCHEMA_VERSION, Record
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 
-LARGEST_FILE = 16 * 2**20  # bytes; the largest honest record has 60 kB
+LARGEST_FILE = 16 * 2**20  # bytes; honest records have less than 100 kB
 SHOWN, LONGEST_NAME = 60, 200  # characters of a value that is refused, and of its field
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's words for a field that is not declared
 KEY = "[key]"  # … and for the key of a mapping

@@ -73,7 +73,7 @@ def no_lap(_part: str) -> None:
 
 
 class Trainer:
-    """A denoiser in training: its optimiser, schedule and average, and how to save and restore them."""
+    """A denoiser in training, with its optimiser, its schedule and, where the recipe keeps one, its average."""
 
     def __init__(self, denoiser: nn.Module, config: RunConfig, train: AvatarSet) -> None:
         if len(train) < config.sizes.batch_size:

@@ -39,6 +39,15 @@ def test_a_plug_in_that_breaks_the_contract_is_told_in_one_line(name):
     assert name in str(refusal.value)
 
 
+def test_a_plug_in_that_reads_a_tensors_value_runs_and_what_it_would_have_cost_is_a_dash(cache, tmp_path):
+    name = "tests.plug_in:build_curious"  # it cannot be called on the meta device
+    done = bench("run", *TINY, "--contestants", name, "--mixed-precision=no", "--cache", cache, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "records").iterdir())
+    assert record["status"] == "done"
+    assert record["measurements"]["cost"]["flops_per_image"] is None
+
+
 @pytest.mark.parametrize("name", ["no.such:build", "tests.no_such:build", "tests.plug_in:no_such"])
 def test_a_name_that_is_wrong_is_bad_usage_and_no_contestants_fault(name):
     with pytest.raises(BadInput, match="cannot be loaded .*: is its package on PYTHONPATH") as refusal:

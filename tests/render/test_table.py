@@ -1,10 +1,12 @@
 """The table: a golden one, and what its cells say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.config import PRESETS, TUNED_RATES, is_tuned
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION
 from bench.record.quality import EFFICIENTNET
@@ -62,6 +64,19 @@ def test_a_record_from_before_attention_was_timed_has_no_time_floor(record):
     for label in ("time floor per image", "share of peak", "… of attention, GFLOP/s", "… of memory, GB/s"):
         assert cells_of(made, label)[0].text == "–"
     assert cells_of(made, "… peak of GEMM, GFLOP/s")[0].text == "20"
+
+
+def test_a_rate_counts_as_tuned_only_at_the_sizes_of_its_trials(record):
+    run = record().run
+    tuned = replace(
+        run, preset="laptop", sizes=replace(PRESETS["laptop"], learning_rate=TUNED_RATES["laptop"]["scratch"])
+    )
+    assert is_tuned(tuned)
+    assert not is_tuned(replace(tuned, data="cartoonset"))
+    assert not is_tuned(replace(tuned, contestant="tests.plug_in:build"))
+    assert not is_tuned(replace(tuned, preset="session"))
+    for other in ({"scale": 1 / 4}, {"batch_size": 32}, {"learning_rate": 1e-3}):
+        assert not is_tuned(replace(tuned, sizes=replace(tuned.sizes, **other)))
 
 
 def test_a_single_context_token_is_warned_of(record):

@@ -123,7 +123,12 @@ def named(record: Record) -> dict[str, Any]:
     settled = {f"`{name}`": value for name, value in settings(record).items()}
     settled["`data_hash`"] = record.run.data_hash[:12]
     machine = {"on": machine_name(record), "threads": here.threads}
-    return machine | here.versions | settled | {"commit": here.commit or MISSING}
+    return (
+        machine
+        | here.versions
+        | settled
+        | {"commit": here.commit or MISSING, "training code": here.training_code or MISSING}
+    )
 
 
 def peak(record: Record) -> str:

@@ -71,7 +71,7 @@ def quiet_notes(records: list[Record]) -> list[str]:
     quiet = [each for record in records if has_quiet_times(record) for each in record.timed]
     machines = {f"{machine_name(each)}, {each.environment.threads} threads": each for each in quiet}
     return [
-        f"Times, speeds and the machine's peaks are of short runs of their own, with nothing beside them ({machine}); "
+        f"Times, speeds and the machine's peaks are of short runs of their own, one after another ({machine}); "
         "the runs that are scored ran side by side."
         for machine in machines
     ]

@@ -66,7 +66,7 @@ POST_ROWS = [
 
 TRAINED_ROWS = [
     Row(Section.SPEED, "seconds_per_sample", "seconds per sample", seconds_per_sample, decimals(3), "lower",
-        "one guided sample, all steps of the sampler", rests_on="time", headline=True),
+        "one sample, all steps of the sampler", rests_on="time", headline=True),
     Row(Section.SPEED, "training_loss", "training loss, last epoch", last_loss, decimals(4), None,
         "its timesteps and noise are drawn at random: the validation loss compares better"),
 ]  # fmt: skip
