@@ -44,7 +44,7 @@ class Trained:
     data: Split
 
     def sample(self, count: int = 64, guidance: float | None = None) -> Tensor:
-        """uint8 images (count, 3, H, W) for held-out attributes, by the weights that are scored; the same at every call."""
+        """uint8 images (count, 3, H, W) for held-out attributes, by the weights that are scored; each time the same."""
         conditions = asked_of(self.data, count).conditions
         with self.trainer.averaged() as denoiser:
             return draw(denoiser, self.trainer.config, conditions, self.trainer.accelerator.device, guidance)

@@ -39,8 +39,13 @@ def test_a_plug_in_that_breaks_the_contract_is_told_in_one_line(name):
     assert name in str(refusal.value)
 
 
+def test_a_plug_in_that_cannot_be_called_without_memory_is_called_with_it():
+    contestants.check("tests.plug_in:build_curious", 16, 1 / 32)
+
+
+@pytest.mark.slow
 def test_a_plug_in_that_reads_a_tensors_value_runs_and_what_it_would_have_cost_is_a_dash(cache, tmp_path):
-    name = "tests.plug_in:build_curious"  # it cannot be called on the meta device
+    name = "tests.plug_in:build_curious"
     done = bench("run", *TINY, "--contestants", name, "--mixed-precision=no", "--cache", cache, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     (record,) = (json.loads(path.read_text()) for path in (tmp_path / "records").iterdir())
