@@ -14,7 +14,8 @@ def tune_lines(document: dict[str, Any]) -> list[str]:
     trials, best = document["trials"], document["best"]
     rates = sorted({trial["learning_rate"] for trial in trials})
     rows = [[f"{rate:g}", *(cell(trials, name, rate, best[name]) for name in best)] for rate in rates]
-    about = "Validation loss (of the weights that are scored, mean over eight timesteps) of short, finished trainings."
+    steps = max(trial["steps"] for trial in trials)
+    about = f"Validation loss (mean over eight timesteps) after {steps} steps, the learning rate down to zero."
     chosen = ", ".join(f"{name} {told(rate, rates)}" for name, rate in best.items())
     return [about, "", *markdown(["learning rate", *best], rows).splitlines(), "", f"Chosen: {chosen}."]
 
@@ -40,7 +41,7 @@ def cell(trials: list[dict[str, Any]], name: str, rate: float, best: float | Non
 def write_tune(out: Path, document: dict[str, Any]) -> None:
     """The document as JSON, table and plot, beside its trials."""
     durable.write_text(out / "tune.json", json.dumps(document, indent=1) + "\n")
-    durable.write_text(out / "tune.md", "\n".join(tune_lines(document)) + "\n")
+    durable.write_text(out / "tune.md", "\n".join([*tune_lines(document), "", "![by learning rate](tune.png)"]) + "\n")
     durable.write_bytes(out / "tune.png", draw(document))
 
 

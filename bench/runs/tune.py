@@ -28,7 +28,7 @@ from bench.training.validation import validation_losses
 
 SCHEMA_VERSION = 1
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
-LARGEST_GROWTH = 3  # rates beyond each edge: further out something else is wrong
+LARGEST_GROWTH = 35  # times as far as each edge, three rates of 1, 3, 10 …: further out something else is wrong
 
 
 def tune(
@@ -38,7 +38,7 @@ def tune(
     grid = sorted(rates)
     if len(grid) < 3:
         raise BadInput(f"--rates {','.join(map(str, grid))} has no rate between two others: name at least 3")
-    fewest, most = grid[0] / 10 ** (LARGEST_GROWTH / 2), grid[-1] * 10 ** (LARGEST_GROWTH / 2)
+    fewest, most = grid[0] / LARGEST_GROWTH, grid[-1] * LARGEST_GROWTH
     while True:
         trials = [
             trial_of(replace(config, contestant=name, seed=seed), rate, parts, out)
