@@ -1,18 +1,26 @@
 """A results folder with all of its pictures, as they are committed: no model is trained."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
 
 LAPTOP = Path(__file__).parent.parent / "results" / "laptop"
 SCALES = ("0", "1", "2", "3", "5", "7", "9")
-PLOTS = ("guidance", "attributes", "memory", "timesteps")  # no curves: older records have no finished models
+PLOTS = ("curves", "guidance", "attributes", "memory", "timesteps")
 
 
 def copy_results(folder: Path) -> Path:
-    """The laptop's records and pictures."""
-    for part in ("records", "images"):
-        shutil.copytree(LAPTOP / part, folder / part)
+    """The laptop's pictures, and records of it."""
+    shutil.copytree(LAPTOP / "images", folder / "images")
+    return copy_records(folder)
+
+
+def copy_records(folder: Path) -> Path:
+    """Those of two seeds of two contestants."""
+    (folder / "records").mkdir(parents=True)
+    for contestant, seed in itertools.product(("diffusers-32", "scratch"), (0, 1)):
+        shutil.copy(LAPTOP / "records" / f"{contestant}-matched-seed{seed}.json", folder / "records")
     return folder
 
 

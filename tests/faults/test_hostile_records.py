@@ -11,7 +11,7 @@ from bench.render.markdown import Markdown, escape, image, markdown
 from bench.render.report.overview import write_overview
 from bench.render.table.table import table
 from bench.storage.records import read_record
-from tests.drawn import LAPTOP, change
+from tests.drawn import change, copy_records
 from tests.made_up import put
 
 RECORD = "scratch-matched-seed0.json"
@@ -19,8 +19,7 @@ RECORD = "scratch-matched-seed0.json"
 
 @pytest.fixture
 def folder(tmp_path):
-    shutil.copytree(LAPTOP / "records", tmp_path / "laptop" / "records")
-    return tmp_path / "laptop"
+    return copy_records(tmp_path / "laptop")
 
 
 NESTED = json.loads("[" * 100 + "]" * 100)
