@@ -32,7 +32,7 @@ def test_every_set_is_in_it_and_every_picture_it_shows_is_there():
     shown = {target for target in targets if target.startswith("laptop/")}
     for name in ("scratch", "diffusers-32"):
         here = f"laptop/images/{name}-matched-seed0"
-        strips = [f"epoch-{n:02d}.png" for n in range(1, 8)] + [f"guidance-{g}.png" for g in (0, 1, 2, 3, 5, 7, 9)]
+        strips = [f"epoch-{n:02d}.png" for n in (1, 2)] + [f"guidance-{g}.png" for g in (0, 1, 2, 3, 5, 7, 9)]
         for file in [*strips, "samples.png", "denoising.gif", "guidance-sweep.gif", "noising.png", "confusions.png"]:
             assert f"{here}/{file}" in shown
     headings = re.findall(r"^## (.*)$", text, flags=re.M)
