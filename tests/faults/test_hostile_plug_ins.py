@@ -40,7 +40,12 @@ def test_a_plug_in_that_breaks_the_contract_is_told_in_one_line(name):
 
 
 def test_a_plug_in_that_cannot_be_called_without_memory_is_called_with_it():
-    contestants.check("tests.plug_in:build_curious", 16, 1 / 32)
+    name = "tests.plug_in:build_curious"
+    with pytest.raises(BadContestant, match="meta"):
+        contestants.call_once(name, 16, 1 / 32, 2, "meta")
+    assert contestants.check(name, 16, 1 / 32) is None
+    with pytest.raises(BadContestant, match="returns"):  # what breaks the contract on a CPU too is still refused
+        contestants.check(f"{HERE}:build_smaller", 16, 1 / 32)
 
 
 @pytest.mark.slow
