@@ -88,6 +88,9 @@ def test_its_finding_on_quality_is_that_of_the_rule():
     assert difference.startswith("-")
     assert "**Quality: undecided after equally many images.**" in README
     assert said in plain(README)
+    for budget in ("time (230", "compute (0.0102"):
+        (line,) = [line for line in TABLE.splitlines() if f"difference ΔE after equal {budget}" in line]
+        assert " and ".join(line.strip("| ").split(" | ")[1:]) in plain(README)
     for values in found.values():
         assert f"at {min(values.values()):.2f} to {max(values.values()):.2f}" in plain(README)
 
