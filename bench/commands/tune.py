@@ -19,6 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rates", type=floats, metavar="R,R,…", help="at first (default 0.0003,0.001,0.003,0.01)")
     parser.add_argument("--images", type=positive_int, metavar="N", help="of a trial (default: a sixth of a run's)")
     parser.add_argument("--seeds", default="0", type=integers, help="of every trial (default 0)")
+    parser.add_argument("--runs", type=Path, nargs="+", metavar="DIR", help="results at several rates: these decide")
     parser.add_argument("--data", default="avataaars", help="'avataaars', or a Cartoon Set folder or .tgz")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--cache", type=Path, help="data cache, as for run")
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.render.tune import tune_lines, write_tune
     from bench.runs.tune import RATES, config_for, tune
     from bench.storage import durable
+    from bench.storage.records import read_records
 
     out = arguments.out or Path("results") / "local" / "tune" / arguments.preset
     durable.check_writable(out)
@@ -48,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     parts = split(avatars)
     images = arguments.images or max(sizes.batch_size, trained_images(sizes, len(parts.train)) // SHARE)
     config = config_for(arguments.preset, sizes, images, parts, avatars.content_hash, device)
-    document = tune(names, arguments.rates or RATES, arguments.seeds, config, parts, out)
+    records = [record for folder in arguments.runs or [] for record in read_records(folder)]
+    document = tune(names, arguments.rates or RATES, arguments.seeds, config, parts, out, records)
     write_tune(out, document)
     if arguments.json:
         emit_json(document)

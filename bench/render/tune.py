@@ -10,14 +10,25 @@ from bench.storage import durable
 
 
 def tune_lines(document: dict[str, Any]) -> list[str]:
-    """A row for every rate, a column for every contestant: validation losses, the best one in bold."""
-    trials, best = document["trials"], document["best"]
+    """A row for every rate, a column for every contestant: validation losses, the chosen one in bold."""
+    trials, runs, best = document["trials"], document["runs"], document["best"]
+    lines = table_lines("short trainings", trials, {} if runs else best)
+    if runs:
+        seeds = ", ".join(map(str, sorted({run["seed"] for run in runs})))
+        lines += table_lines(f"whole runs (seeds {seeds})", runs, best)
     rates = sorted({trial["learning_rate"] for trial in trials})
-    rows = [[f"{rate:g}", *(cell(trials, name, rate, best[name]) for name in best)] for rate in rates]
-    steps = max(trial["steps"] for trial in trials)
-    about = f"Validation loss (mean over eight timesteps) after {steps} steps, the learning rate down to zero."
     chosen = ", ".join(f"{name} {told(rate, rates)}" for name, rate in best.items())
-    return [about, "", *markdown(["learning rate", *best], rows).splitlines(), "", f"Chosen: {chosen}."]
+    return [*lines, f"Chosen{' by the whole runs' * bool(runs)}: {chosen}."]
+
+
+def table_lines(kind: str, trials: list[dict[str, Any]], best: dict[str, float | None]) -> list[str]:
+    """What is in the table, the table, and an empty line."""
+    names = list(dict.fromkeys(trial["contestant"] for trial in trials))
+    rates = sorted({trial["learning_rate"] for trial in trials})
+    rows = [[f"{rate:g}", *(cell(trials, name, rate, best.get(name)) for name in names)] for rate in rates]
+    steps = max(trial["steps"] for trial in trials)
+    about = f"Validation loss (mean over eight timesteps) of {kind}: {steps} steps, the learning rate down to zero."
+    return [about, "", *markdown(["learning rate", *names], rows).splitlines(), ""]
 
 
 def told(best: float | None, rates: list[float]) -> str:
@@ -46,34 +57,33 @@ def write_tune(out: Path, document: dict[str, Any]) -> None:
 
 
 def draw(document: dict[str, Any]) -> bytes:
-    """Validation loss by learning rate, a line a contestant."""
+    """Validation loss by learning rate: a line for each contestant and seed, paler for the whole runs."""
     import matplotlib
 
     with matplotlib.rc_context(SALT):
         figure = blank(6, 4)
         panel = figure.subplots()
-        rates = sorted({trial["learning_rate"] for trial in document["trials"]})
         for number, name in enumerate(document["best"]):
-            style = look(number)
-            for seed, points in by_seed(document["trials"], name, rates).items():
-                label = name if not seed else None
-                panel.plot(*zip(*points, strict=True), label=label, markersize=4, **style._asdict())
+            style = look(number)._asdict()
+            for points in by_seed(document["trials"], name):
+                panel.plot(*zip(*points, strict=True), label=name, markersize=4, **style)
+            for points in by_seed(document["runs"], name):
+                panel.plot(*zip(*points, strict=True), label=f"{name}, whole runs", markersize=4, alpha=0.5, **style)
         panel.set_xscale("log")
         panel.set_yscale("log")
         panel.set_xlabel("learning rate")
         panel.set_ylabel("validation loss ↓")
         panel.grid(alpha=0.25)
-        panel.legend()
+        handles, labels = panel.get_legend_handles_labels()
+        once = dict(zip(labels, handles, strict=True))  # not once a seed
+        panel.legend(once.values(), once.keys())
         return rendered(figure)
 
 
-def by_seed(trials: list[dict[str, Any]], name: str, rates: list[float]) -> dict[int, list[tuple[float, float]]]:
-    """Rate and loss of the trials that did not diverge, by the number of their seed."""
-    columns = [losses(trials, name, rate) for rate in rates]
-    seeds = range(max(map(len, columns), default=0))
-    return {
-        seed: [
-            (r, loss) for r, c in zip(rates, columns, strict=True) if len(c) > seed and (loss := c[seed]) is not None
-        ]
-        for seed in seeds
-    }
+def by_seed(trials: list[dict[str, Any]], name: str) -> list[list[tuple[float, float]]]:
+    """Rates and losses of the trials that did not diverge, a list for each seed."""
+    found: dict[int, list[tuple[float, float]]] = {}
+    for trial in sorted(trials, key=lambda each: each["learning_rate"]):
+        if trial["contestant"] == name and trial["validation_loss"] is not None:
+            found.setdefault(trial["seed"], []).append((trial["learning_rate"], trial["validation_loss"]))
+    return list(found.values())

@@ -2,7 +2,8 @@
 
 A trial is a short training with a finished schedule. All contestants are tried on one grid of rates; where anyone's
 best is at an edge of it, the grid grows there for everyone. Each trial is a file of its own, so that a search that was
-stopped goes on.
+stopped goes on. A rate that is best in a short training may be too high for a long one: where there are whole runs at
+several rates, those decide.
 """
 
 import json
@@ -21,6 +22,7 @@ from bench.data.splits import Split
 from bench.display import display
 from bench.environment import commit, environment, training_code
 from bench.errors import BadInput, RunFailed
+from bench.record import Record
 from bench.storage import durable
 from bench.training.budgets import budget_steps
 from bench.training.trainer import Trainer
@@ -32,9 +34,15 @@ LARGEST_GROWTH = 35  # times as far as each edge, three rates of 1, 3, 10 …: f
 
 
 def tune(
-    names: list[str], rates: Iterable[float], seeds: list[int], config: RunConfig, parts: Split, out: Path
+    names: list[str],
+    rates: Iterable[float],
+    seeds: list[int],
+    config: RunConfig,
+    parts: Split,
+    out: Path,
+    records: Iterable[Record] = (),
 ) -> dict:
-    """Every trial of every contestant, and the rate with the lowest validation loss, as a document."""
+    """Every trial of every contestant, its whole runs, and its rate with the lowest validation loss, as a document."""
     grid = sorted(rates)
     if len(grid) < 3:
         raise BadInput(f"--rates {','.join(map(str, grid))} has no rate between two others: name at least 3")
@@ -49,9 +57,51 @@ def tune(
         best = {name: best_rate(name, trials) for name in names}
         grown = sorted({rate for chosen in best.values() for rate in beyond(chosen, grid) if fewest <= rate <= most})
         if not grown:
-            return {"schema_version": SCHEMA_VERSION, "trials": trials, "best": best}
+            break
         print(f"a best rate is at an edge of the grid: {', '.join(f'{r:g}' for r in grown)} for all", file=sys.stderr)
         grid = sorted([*grid, *grown])
+    runs = whole_runs(records, names, config)
+    best = {name: best_rate(name, runs) for name in names} if runs else best
+    return {"schema_version": SCHEMA_VERSION, "trials": trials, "runs": runs, "best": best}
+
+
+def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -> list[dict[str, Any]]:
+    """The validation losses at the end of finished and of diverged runs, of the rates and seeds that all names have.
+
+    BadInput if there are records, but not of all names at two rates.
+    """
+    if not (records := list(records)):
+        return []
+    fitting = [record for record in records if is_whole_run(record, names, config)]
+    found = {(r.run.contestant, r.run.sizes.learning_rate, r.run.seed): last_loss(r) for r in fitting}
+    shared = sorted({key[1:] for key in found if all((name, *key[1:]) in found for name in names)})
+    if len({rate for rate, _ in shared}) < 2:
+        raise BadInput("--runs: no two learning rates have a run of every contestant with the same seed")
+    return [
+        {"contestant": name, "learning_rate": rate, "seed": seed} | found[name, rate, seed]
+        for name in names
+        for rate, seed in shared
+    ]
+
+
+def is_whole_run(record: Record, names: list[str], config: RunConfig) -> bool:
+    """Whether a run has ended, well or by NaN, and is like the trials but for its length, seed and rate."""
+    run, diverged = record.run, (record.error or "").startswith("diverged")
+    alike = (run.preset, run.recipe, run.data_hash) == (config.preset, config.recipe, config.data_hash)
+    sizes = ("image_size", "scale", "batch_size")
+    of_one_size = all(getattr(run.sizes, name) == getattr(config.sizes, name) for name in sizes)
+    return run.contestant in names and alike and of_one_size and (record.status == "done" or diverged)
+
+
+def last_loss(record: Record) -> dict[str, Any]:
+    """The mean validation loss at the end of a run's main budget, and after how many steps; none if it diverged."""
+    training = record.measurements.training
+    if record.status != "done" or training is None:
+        return {"validation_loss": None, "steps": training.steps_done if training else 0}
+    ends = {point.steps: point.validation for point in training.points}
+    steps = training.main_steps or training.steps_done
+    losses = ends.get(steps, training.validation[-1])
+    return {"validation_loss": fmean(losses.averaged or losses.raw), "steps": steps}
 
 
 def best_rate(name: str, trials: list[dict[str, Any]]) -> float | None:

@@ -227,7 +227,7 @@ def test_parameters_by_level_by_hand():
     assert parameters_by_level(TwoLayers(), {"first": "a", "last": "b"}) == {"a": 16, "b": 15}
 
 
-@pytest.mark.parametrize("batch", [4, 12])
+@pytest.mark.parametrize("batch", [4, pytest.param(12, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", UNLIKE)
 def test_the_predicted_peak_is_what_the_allocator_sees(name, batch, config, avatars):
     """At 32×32: the workspace of convolutions, which no tensor tells of, weighs more on smaller images."""

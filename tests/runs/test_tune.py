@@ -8,12 +8,15 @@ import pytest
 
 from bench.config import Budget
 from bench.errors import BadInput
+from bench.record.cost import ValidationLosses
 from bench.render.tune import tune_lines, write_tune
 from bench.runs import tune as tuning
-from bench.runs.tune import best_rate, beyond, train_and_validate, tune
+from bench.runs.tune import RATES, best_rate, beyond, train_and_validate, tune
+from bench.storage.records import read_record
 from bench.training.budgets import budget_steps
-from tests.invoking import PLUG_IN, bench
+from tests.invoking import PLUG_IN, ROOT, bench
 
+RECORD = ROOT / "results" / "laptop" / "records" / "scratch-matched-seed0.json"
 NAME = "tests.plug_in:build"
 
 
@@ -78,6 +81,55 @@ def test_a_trial_that_is_there_is_not_trained_again_unless_what_decides_it_has_c
     assert tune(*arguments, smaller, None, tmp_path)["trials"] != first["trials"]
 
 
+def whole_run(name, rate, seed, loss, **changed):
+    """A committed record, as if its run had had this rate and seed, and this validation loss at its end."""
+    record = read_record(RECORD)
+    training = record.measurements.training
+    end = training.points[0].model_copy(update={"steps": 7, "validation": ValidationLosses(raw=[loss, loss])})
+    measured = training.model_copy(update={"points": [end], "main_steps": 7})
+    sizes = replace(record.run.sizes, learning_rate=rate)
+    update = {
+        "run": replace(record.run, contestant=name, seed=seed, sizes=sizes),
+        "measurements": record.measurements.model_copy(update={"training": measured}),
+    }
+    return record.model_copy(update=update | changed)
+
+
+@pytest.fixture
+def like_runs(config):
+    """What trials have in common with the committed record."""
+    run = read_record(RECORD).run
+    return replace(config, preset=run.preset, recipe=run.recipe, data_hash=run.data_hash, sizes=run.sizes)
+
+
+def test_whole_runs_decide_where_there_are_some_and_only_those_that_all_contestants_have(valleys, like_runs, tmp_path):
+    names = ["scratch", "diffusers-32"]
+    valleys(dict.fromkeys(names, 3e-3))
+    losses = {("scratch", 1e-3): 0.6, ("scratch", 3e-3): 0.5, ("diffusers-32", 1e-3): 0.3, ("diffusers-32", 3e-3): 0.4}
+    runs = [whole_run(*key, seed, loss + seed / 100) for key, loss in losses.items() for seed in (0, 1)]
+    alone = [whole_run("scratch", 1e-2, 0, 0.1), whole_run("scratch", 1e-3, 2, 0.1)]  # a rate and a seed of one only
+    other = [whole_run("scratch", rate, 0, 0.0, run=replace(like_runs, preset="full")) for rate in (1e-3, 3e-3)]
+    found = tune(names, RATES, [0], like_runs, None, tmp_path, [*runs, *alone, *other])
+    assert found["best"] == {"scratch": 3e-3, "diffusers-32": 1e-3}
+    assert tried({"trials": found["runs"]}, "scratch") == [(1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
+    lines = tune_lines(found)
+    assert "| 0.003 | **0.5000 / 0.5100** | 0.4000 / 0.4100 |" in lines
+    assert "Chosen by the whole runs: scratch 0.003, diffusers-32 0.001." in lines
+    write_tune(tmp_path, found)
+    assert (tmp_path / "tune.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_whole_run_that_diverged_counts_and_one_that_failed_otherwise_does_not(valleys, like_runs, tmp_path):
+    valleys({"scratch": 3e-3})
+    low, high = (whole_run("scratch", rate, 0, loss) for rate, loss in ((1e-3, 0.5), (3e-3, 0.4)))
+    arguments = ["scratch"], (1e-3, 3e-3, 1e-2), [0], like_runs, None, tmp_path
+    diverged = high.model_copy(update={"status": "failed", "error": "diverged at step 5: loss is not finite"})
+    assert tune(*arguments, [low, diverged])["best"] == {"scratch": 1e-3}
+    failed = high.model_copy(update={"status": "failed", "error": "out of memory"})
+    with pytest.raises(BadInput, match="no two learning rates"):
+        tune(*arguments, [low, failed])
+
+
 def test_a_trial_ends_with_its_schedule_and_is_judged_by_the_validation_part(config, parts):
     """Not by the test part: the same trial beside other test images says the same."""
     budgets = (Budget("images", 64),)
@@ -107,7 +159,9 @@ def test_the_command_leaves_every_trial_a_table_and_a_plot(cache, tmp_path):
     assert len(trials) == len(document["trials"]) >= 3
     assert all(name.startswith(PLUG_IN.partition("-")[0]) for name in trials)
     page = (tmp_path / "tune.md").read_text()
-    assert page.startswith("Validation loss (mean over eight timesteps) after 1 steps, the learning rate down to zero.")
+    assert page.startswith(
+        "Validation loss (mean over eight timesteps) of short trainings: 1 steps, the learning rate down to"
+    )
     assert "![by learning rate](tune.png)" in page
     assert (tmp_path / "tune.png").read_bytes().startswith(b"\x89PNG")
     write_tune(tmp_path, document)  # drawn again, the same

@@ -55,8 +55,8 @@ def test_the_loss_falls(config, parts):
 
 
 def is_slow(name, recipe):
-    """What has another contestant's code path, or another recipe's, is left to the slow tests."""
-    return name in SMALL_COPIES or (name != "scratch" and recipe in ("same-rate", "cosine"))
+    """Of each recipe's and each contestant's code path one is fast; the others are left to the slow tests."""
+    return name in SMALL_COPIES or (name != "scratch" and recipe != "matched")
 
 
 @pytest.mark.parametrize(
