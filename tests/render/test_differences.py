@@ -1,6 +1,7 @@
 """Strength and weakness, and the differences that they rest on: paired by seed, over made-up records."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from bench.record.quality import EFFICIENTNET
 from bench.render.report.report import write_page
 from bench.render.table.differences import Differences, family
 from bench.render.table.measures import MEASURES, PRIMARY, Measure
-from bench.render.table.numbers import EXPLORED
+from bench.render.table.numbers import AT_BUDGETS, EXPLORED
 from bench.render.table.table import table
 from bench.render.table.verdict import ALONE, AT_CHANCE, EQUAL, NAMED, OTHERS_AT_CHANCE
 from tests.made_up import edited, put
@@ -167,6 +168,27 @@ def test_the_differences_stand_below_the_table_against_the_first_column(seeds, t
     assert "Differences, paired by seed" in page
 
 
+def test_at_every_other_budget_the_primary_measure_is_compared_in_a_family_of_its_own(seeds):
+    """At one of the two a contestant is worse; machines that differ compare at equal images, and not at equal time."""
+
+    def worse(document, by):
+        for number, point in enumerate(document["measurements"]["curve"]):
+            point["paired"]["colour"]["value"] += (by + document["config"]["seed"] / 10) * (number == 1)
+
+    slow = [edited(each, partial(worse, by=5.0)) for each in seeds("diffusers-32")]
+    made = table([*seeds(), *slow])
+    found = {each["measure"]: each for each in made.to_json()["differences"] if each["family"] == "budgets"}
+    equal, different = found["paired_colour_at_seconds_9"], found["paired_colour_at_images_200"]
+    assert (equal["difference"], equal["significant"], different["significant"]) == (0, False, True)
+    assert different["difference"] == pytest.approx(-5.25)
+    assert different["p_holm"] == pytest.approx(2 * different["p"])  # of two tests
+    text = made.to_markdown()
+    assert f"<summary>{AT_BUDGETS}</summary>" in text
+    elsewhere = [edited(each, put("another", "environment", "device")) for each in slow]
+    apart = table([*seeds(), *elsewhere]).to_json()["differences"]
+    assert [each["measure"] for each in apart if each["family"] == "budgets"] == ["paired_colour_at_images_200"]
+
+
 def column(title, values):
     """A column of records that hold nothing but numbers: values (measures, seeds)."""
     run = [SimpleNamespace(seed=seed) for seed in range(values.shape[1])]
@@ -186,6 +208,6 @@ def test_of_tables_of_equals_few_name_a_difference(monkeypatch):
     for _ in range(400):
         values = random.normal(size=(2, len(measures), 6)) + random.normal(size=(len(measures), 6))
         pair = tuple(column(str(i), each) for i, each in enumerate(values))
-        found = Differences(family([pair], measures), [])
+        found = Differences(family([pair], measures), [], [])
         named += any(each.winner is not None for each in found.declared)
     assert 0 < named / 400 < 2 * SIGNIFICANT

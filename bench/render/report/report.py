@@ -96,7 +96,11 @@ def result_set(out: Path, records: list[Record], refusals: list[str], choice: Ch
         sweep=sweep,
         galleries=galleries,
         plots=plots,
-        differences=difference_numbers(made.differences.declared) + difference_numbers(made.differences.attributes),
+        differences=[
+            each
+            for effects in (made.differences.declared, made.differences.budgets, made.differences.attributes)
+            for each in difference_numbers(effects)
+        ],
         guidance=guidance_numbers(made.columns),
         confusions=confusion_numbers(made.columns),
         notes=[*setting.quality_notes(made.columns), *made.legend],

@@ -18,8 +18,25 @@ WORDS: dict[str, Callable[[float], str]] = {
 
 def budget_rows(records: list[Record]) -> list[Row]:
     """The rows of every budget but the first, which the rest of the table tells of."""
-    asked = dict.fromkeys(budget for record in records for budget in record.run.sizes.budgets[1:])
-    return [row for budget in asked for row in rows_at(budget, fewest_samples(records))]
+    return [row for budget in other_budgets(records) for row in rows_at(budget, fewest_samples(records))]
+
+
+def other_budgets(records: list[Record]) -> list[Budget]:
+    """Every budget of the records but the first."""
+    return list(dict.fromkeys(budget for record in records for budget in record.run.sizes.budgets[1:]))
+
+
+def key_of(budget: Budget) -> str:
+    return f"{budget.kind}_{budget.amount:g}".replace(".", "_")
+
+
+def after(budget: Budget) -> str:
+    return f"after {WORDS[budget.kind](budget.amount)}"
+
+
+def point_at(budget: Budget, record: Record) -> CurvePoint | None:
+    """What was measured of the model that was finished at a budget."""
+    return next((each for each in record.measurements.curve if str(budget) in each.budgets), None)
 
 
 def fewest_samples(records: list[Record]) -> int | None:
@@ -29,12 +46,9 @@ def fewest_samples(records: list[Record]) -> int | None:
 
 def rows_at(budget: Budget, samples: int | None) -> list[Row]:
     """Paired error, attributes and loss of the models that were finished at one budget."""
-    key, after = f"{budget.kind}_{budget.amount:g}".replace(".", "_"), f"after {WORDS[budget.kind](budget.amount)}"
+    key, words, point = key_of(budget), after(budget), partial(point_at, budget)
     rests_on: RestsOn = "equal_time" if budget.kind == "seconds" else "samples"
     meaning = f"of the model whose learning rate had fallen to zero then; {samples} samples"
-
-    def point(record: Record) -> CurvePoint | None:
-        return next((each for each in record.measurements.curve if str(budget) in each.budgets), None)
 
     def seconds(record: Record) -> float | None:
         found = point(record)
@@ -45,7 +59,7 @@ def rows_at(budget: Budget, samples: int | None) -> list[Row]:
     ) -> Row:
         found = within(point, read)
         return Row(
-            Section.BUDGET, f"{name}_at_{key}", f"{label} {after}", within(found, lambda e: e.value), write, better,
+            Section.BUDGET, f"{name}_at_{key}", f"{label} {words}", within(found, lambda e: e.value), write, better,
             meaning, interval=within(found, lambda e: e.interval), rests_on=rests_on,
         )  # fmt: skip
 
@@ -54,11 +68,11 @@ def rows_at(budget: Budget, samples: int | None) -> list[Row]:
         of_point("paired_colour", "paired colour difference ΔE", paired_colour, decimals(2), "lower"),
         of_point("all_right", "all attributes right", lambda p: p.all_right, share, "higher"),
         of_point("exact_accuracy", "attribute accuracy, exact", lambda p: p.exact, decimals(3), "higher"),
-        row(f"loss_at_{key}", f"validation loss {after}", within(point, lambda p: of_scored(p.validation_loss)),
+        row(f"loss_at_{key}", f"validation loss {words}", within(point, lambda p: of_scored(p.validation_loss)),
             decimals(4), "lower", "on images that are never scored"),
-        row(f"seconds_at_{key}", f"training time {after}", seconds, duration, meaning="by the speed in the table",
+        row(f"seconds_at_{key}", f"training time {words}", seconds, duration, meaning="by the speed in the table",
             rests_on="equal_time"),
-        row(f"images_at_{key}", f"images seen {after}", within(point, lambda p: p.images), lambda n: f"{n:,.0f}"),
+        row(f"images_at_{key}", f"images seen {words}", within(point, lambda p: p.images), lambda n: f"{n:,.0f}"),
     ]  # fmt: skip
 
 

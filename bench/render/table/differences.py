@@ -19,7 +19,7 @@ from bench.quality.significance import (
 from bench.record import Record
 from bench.render.table.column import Column
 from bench.render.table.comparability import alike
-from bench.render.table.measures import MEASURES, PRIMARY, Measure, attribute_measures
+from bench.render.table.measures import MEASURES, PRIMARY, Measure, attribute_measures, budget_measures
 
 Pair = tuple[Column, Column]
 
@@ -73,9 +73,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Differences:
-    """All effects of a table: of the declared measures, which may name a strength, and of single attributes."""
+    """All effects of a table: of the declared measures, which may name a strength, at other budgets, of attributes."""
 
     declared: list[Effect]
+    budgets: list[Effect]
     attributes: list[Effect]
 
     def between(self, a: Column, b: Column, measure: Measure) -> Effect | None:
@@ -85,15 +86,17 @@ class Differences:
         return next(found, None)
 
     def to_json(self) -> list[dict[str, Any]]:
-        families = (("declared", self.declared), ("attributes", self.attributes))
-        return [{"family": family} | as_json(effect) for family, effects in families for effect in effects]
+        families = {"declared": self.declared, "budgets": self.budgets, "attributes": self.attributes}
+        return [{"family": family} | as_json(effect) for family, effects in families.items() for effect in effects]
 
 
 def differences(columns: list[Column]) -> Differences:
-    """The effects of all columns that compare; Holm's correction for each of the two families."""
+    """The effects of all columns that compare; Holm's correction for each of the three families."""
     records = [record for column in columns for record in column.records]
     pairs = [(a, b) for a, b in combinations(done(columns), 2) if alike("samples", a.lead, b.lead)]
-    return Differences(family(pairs, MEASURES), family(pairs, attribute_measures(records)))
+    return Differences(
+        *(family(pairs, each) for each in (MEASURES, budget_measures(records), attribute_measures(records)))
+    )
 
 
 def done(columns: list[Column]) -> list[Column]:

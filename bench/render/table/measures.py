@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from bench.config import Budget
 from bench.record import Record
 from bench.record.quality import EFFICIENTNET, Artefacts, Attributes, Distance, Estimate, Exact, Paired
+from bench.render.table.budget_rows import after, key_of, other_budgets, paired_colour, point_at
 from bench.render.table.comparability import alike
 from bench.render.table.distance_rows import basis, snake, thousandfold
-from bench.render.table.row import Estimated, decimals, share, within
+from bench.render.table.row import Estimated, RestsOn, decimals, share, within
 
 PRIMARY = "paired_colour"  # the key of the measure that was declared to count most, before anything was measured
 Reader = Callable[[Record], float | None]
@@ -101,6 +103,21 @@ MEASURES = [
 ]  # fmt: skip
 
 (PRIMARY_MEASURE,) = (each for each in MEASURES if each.key == PRIMARY)
+
+
+def budget_measures(records: list[Record]) -> list[Measure]:
+    """The primary measure at every other budget: a family of its own, and no strength is named for it."""
+    return [budget_measure(budget) for budget in other_budgets(records)]
+
+
+def budget_measure(budget: Budget) -> Measure:
+    read = value_of(within(partial(point_at, budget), paired_colour))
+    same: RestsOn = "equal_time" if budget.kind == "seconds" else "samples"
+    label = f"{PRIMARY_MEASURE.label} {after(budget)}"
+    return Measure(
+        f"{PRIMARY}_at_{key_of(budget)}", label, read, PRIMARY_MEASURE.better, PRIMARY_MEASURE.write,
+        same=partial(alike, same),
+    )  # fmt: skip
 
 
 def attribute_measures(records: list[Record]) -> list[Measure]:

@@ -14,6 +14,7 @@ from bench.render.table.measures import PRIMARY_MEASURE
 from bench.render.table.row import MISSING, decimals, share
 
 Reader = Callable[[GuidancePoint], float | None]
+AT_BUDGETS = "Differences at other budgets: explored, no strength is named for them"
 EXPLORED = "Differences by attribute: explored, no strength is named for them"
 
 

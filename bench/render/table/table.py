@@ -16,7 +16,7 @@ from bench.render.table.column import Column, columns, seeds_of, timed
 from bench.render.table.comparability import grouped, mark, reference_of
 from bench.render.table.differences import Differences, differences
 from bench.render.table.legend import legend, warnings
-from bench.render.table.numbers import EXPLORED, difference_numbers
+from bench.render.table.numbers import AT_BUDGETS, EXPLORED, difference_numbers
 from bench.render.table.row import MISSING, Row, Section
 from bench.render.table.rows import EXAMPLE, rows_of
 from bench.storage.records import read_records
@@ -113,14 +113,15 @@ class Table:
         return "\n\n".join([self.markdown_of(self.headlines), *declared, notes, *self.folded()]) + "\n"
 
     def folded(self) -> list[str]:
-        """Every section but the first, and the differences of single attributes."""
+        """Every section but the first, and the differences at other budgets and of single attributes."""
         parts = [
             (f"{section.value}: all rows", self.markdown_of(rows))
             for section, rows in self.sections.items()
             if section is not Section.POST
         ]
-        explored = [part for each in difference_numbers(self.differences.attributes) for part in each.in_markdown()]
-        parts += [(EXPLORED, "\n\n".join(explored))] * bool(explored)
+        for title, effects in ((AT_BUDGETS, self.differences.budgets), (EXPLORED, self.differences.attributes)):
+            explored = [part for each in difference_numbers(effects) for part in each.in_markdown()]
+            parts += [(title, "\n\n".join(explored))] * bool(explored)
         return [f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>" for title, body in parts]
 
     def markdown_of(self, rows: list[Row]) -> str:
