@@ -81,7 +81,7 @@ def parts(avatars) -> Split:
     return split(avatars)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def config(avatars) -> RunConfig:
     return tiny_config(avatars)
 
