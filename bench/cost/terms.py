@@ -49,6 +49,7 @@ class Walk:
     batch_size: int
     blocks: tuple[Block, ...]
     rest: Block  # outside of all blocks: joining the skip connections, and the loss
+    made_of: dict[str, dict[str, object]]  # the fields of its architecture, by the change that sets them
 
 
 def joined(blocks: Iterable[Block]) -> list[Block]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+import scratch_unet
 from bench import contestants
 from bench.config import MATCHED
 from bench.cost import terms
@@ -12,6 +13,7 @@ from bench.cost.account import Setting, count_parameters, trace, trainable
 from bench.cost.modules import Call
 from bench.cost.terms import Block, Walk
 from bench.cost.trace import Trace, without_memory
+from scratch_unet.architecture import CHANGES
 
 ROLE_OF_CLASS = {
     "Tau": terms.TAU,
@@ -40,7 +42,14 @@ def walk(name: str, setting: Setting) -> Walk:
         denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
         traced = trace(denoiser, setting, MATCHED)
         blocks = blocks_of(denoiser, traced)
-        return Walk(name, setting.batch_size, tuple(blocks), rest_of(denoiser, traced, blocks))
+        rest = rest_of(denoiser, traced, blocks)
+        return Walk(name, setting.batch_size, tuple(blocks), rest, made_of(name))
+
+
+def made_of(name: str) -> dict[str, dict[str, object]]:
+    """The architecture of one of ours, or of the twin of one of the library's, by the changes of the bridge."""
+    architecture = scratch_unet.ARCHITECTURES[name.replace("diffusers-", "twin-")]
+    return {change: {each: getattr(architecture, each) for each in fields} for change, fields in CHANGES.items()}
 
 
 def blocks_of(denoiser: nn.Module, traced: Trace) -> list[Block]:

@@ -109,9 +109,27 @@ def kinds_table(ours: Walk, library: Walk) -> str:
     return markdown(header, rows)
 
 
+def configs_table(ours: Walk, library: Walk) -> str:
+    """Both architectures, a row for each change that leads from one to the other."""
+    rows = [[change, fields(ours.made_of[change]), fields(library.made_of[change])] for change in ours.made_of]
+    return markdown(["change", ours.name, library.name], rows)
+
+
+def fields(made_of: dict[str, object]) -> Markdown:
+    """Fields of an architecture and their values."""
+    return Markdown(", ".join(f"`{name}` {written(value)}" for name, value in made_of.items()))
+
+
+def written(value: object) -> str:
+    if isinstance(value, tuple):
+        return "/".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
 SECTIONS: dict[str, Callable[[Walk, Walk], str]]
 SECTIONS = {
     "drawing": lambda *_: image(ALT, PICTURE),
+    "configs": configs_table,
     "by-hand": our_table,
     "library": library_table,
     "kinds": kinds_table,
