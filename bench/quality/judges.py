@@ -15,15 +15,18 @@ from bench.data import avataaars
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
 from bench.data.splits import Split, split
+from bench.data.variants import can_be_drawn
 from bench.display import display
 from bench.quality import defects
 from bench.quality.artefacts import edges_of, measure_artefacts, planes, reference
 from bench.quality.attributes import classifier_bounds, hairstyle_of, measure_attributes
 from bench.quality.classifier import AttributeClassifier, ClassifierConfig, cached_classifier
 from bench.quality.distance import frechet_distance, precision_recall
+from bench.quality.exact import ExactJudge
 from bench.quality.features import EFFICIENTNET
 from bench.quality.kernel_distance import kernel_distance
 from bench.quality.measured_distance import measure_memorisation
+from bench.quality.paired import measure_paired
 from bench.quality.palette import learn_palette, to_lab
 from bench.quality.score import TRAIN_REFERENCE, Extraction
 
@@ -69,26 +72,36 @@ def without_most_hairstyles(pool: AvatarSet, count: int) -> Tensor:
 
 
 def measures_of(
-    images: Tensor, asked: AvatarSet, classifier: AttributeClassifier, bounds: dict, real: Any
+    images: Tensor, asked: AvatarSet, classifier: AttributeClassifier, bounds: dict, real: Any, exact: ExactJudge | None
 ) -> dict[str, Any]:
-    """Every measure of the blog post's words, as plain numbers."""
+    """Every measure against the true picture and of the blog post's words, as plain numbers."""
     attributes = measure_attributes(classifier.predict(images), asked, bounds)
     found = {name: each and each["value"] for name, each in measure_artefacts(images, real).items()}
-    return found | {
-        "hairstyle_variety": attributes["hairstyle"] and attributes["hairstyle"]["value"],
-        "shape_accuracy": (attributes["kinds"]["shape"] or {}).get("value"),
-        "colour_accuracy": (attributes["kinds"]["colour"] or {}).get("value"),
-        "accuracy": attributes["macro"]["accuracy"],
-    }
+    paired = {f"paired_{name}": each["value"] for name, each in measure_paired(images, asked.images).items()}
+    judged = {} if exact is None else {name: each and each["value"] for name, each in exact.brief(images).items()}
+    return (
+        found
+        | paired
+        | judged
+        | {
+            "hairstyle_variety": attributes["hairstyle"] and attributes["hairstyle"]["value"],
+            "shape_accuracy": (attributes["kinds"]["shape"] or {}).get("value"),
+            "colour_accuracy": (attributes["kinds"]["colour"] or {}).get("value"),
+            "accuracy": attributes["macro"]["accuracy"],
+        }
+    )
 
 
-def defect_table(classifier: AttributeClassifier, parts: Split, asked: AvatarSet) -> dict[str, dict[str, Any]]:
-    """The measures of held-out real images with each known defect."""
+def defect_table(
+    classifier: AttributeClassifier, parts: Split, asked: AvatarSet, cache: Path
+) -> dict[str, dict[str, Any]]:
+    """The measures of held-out real images with each known defect; the exact judge's drawings lie in the cache."""
     bounds, real = classifier_bounds(classifier, parts), reference(asked, learn_palette(parts.train))
+    exact = ExactJudge(asked, cache) if can_be_drawn(asked) else None
     known: dict[str, Callable[[], Tensor]] = {name: partial(defect, asked.images) for name, defect in DEFECTS.items()}
     if asked.source == "avataaars":
         known["one hairstyle"] = partial(with_one_top, asked)
-    return {name: measures_of(make(), asked, classifier, bounds, real) for name, make in known.items()}
+    return {name: measures_of(make(), asked, classifier, bounds, real, exact) for name, make in known.items()}
 
 
 def distances_of(images: Tensor, extraction: Extraction, held_out: Tensor, train: Tensor) -> dict[str, Any]:
@@ -155,7 +168,7 @@ def metrics_on_defects(
             "judge_training_seconds": seconds,
             "classifier": classifier_bounds(classifier, parts),
             "images": len(asked),
-            "defects": defect_table(classifier, parts, asked),
+            "defects": defect_table(classifier, parts, asked, folder),
             "distances": distance_table(parts, min(count, len(parts.test) // 2), extraction),
         }
     return document, pictures(parts, asked)

@@ -46,8 +46,12 @@ def judges_lines(document: Document) -> list[str]:
 
 
 DEFECT_COLUMNS: list[tuple[str, str, Callable[[float], str]]] = [
+    ("ΔE", "paired_colour", decimals(1)),
+    ("SSIM", "paired_structure", decimals(2)),
+    ("all right", "all_right", share),
+    ("exact", "exact", decimals(3)),
     ("stray pixels", "stray_pixels", share),
-    ("ΔE", "colour_error", decimals(1)),
+    ("ΔE of colours asked for", "colour_error", decimals(1)),
     ("out of palette", "out_of_palette", share),
     ("edge agreement", "edge_agreement", decimals(2)),
     ("hairstyles", "hairstyle_variety", share),

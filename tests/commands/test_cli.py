@@ -338,7 +338,11 @@ def test_the_judges_are_judged_on_known_defects(tmp_path, cache):
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert json.loads((tmp_path / "judges-16.json").read_text()) == document
-    assert {"none", "noisy background", "one hairstyle"} <= document["defects"].keys()
+    clean, wrong = (document["defects"][name] for name in ("none", "one hairstyle"))
+    assert (clean["paired_colour"], clean["exact"], clean["all_right"]) == (0, 1, 1)
+    assert wrong["paired_colour"] > 0
+    assert wrong["exact"] < 1
+    assert "noisy background" in document["defects"]
     assert document["distances"]["copies of training images"]["memorised"]["closer"]["value"] == 1
     noisy = [document["distances"][f"noise, sd {sd} of 255"]["frechet_distance"] for sd in (0, 40)]
     assert noisy[1] > noisy[0]

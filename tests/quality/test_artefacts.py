@@ -61,7 +61,7 @@ def measured(faces, palette):
     asked, bounds = faces.test, classifier_bounds(classifier, faces)
     real = reference(asked, palette)
     sets = {name: defect(asked.images) for name, defect in DEFECTS.items()} | {"one hairstyle": with_one_top(asked)}
-    return {name: measures_of(images, asked, classifier, bounds, real) for name, images in sets.items()}
+    return {name: measures_of(images, asked, classifier, bounds, real, None) for name, images in sets.items()}
 
 
 @pytest.mark.slow
@@ -82,6 +82,16 @@ def test_real_images_have_no_defect(measured):
     assert (clean["brightness"], clean["saturation"]) == (0, 0)
     assert clean["out_of_palette"] < 0.02
     assert clean["colour_error"] < 1
+
+
+@pytest.mark.slow
+def test_every_defect_moves_the_paired_errors(measured):
+    """Paleness and darkness leave the structure nearly as it was."""
+    clean = measured["none"]
+    assert (clean["paired_colour"], clean["paired_structure"]) == (0, pytest.approx(1))
+    for defect in TABLE:
+        assert measured[defect]["paired_colour"] > 1
+        assert measured[defect]["paired_structure"] < 0.99
 
 
 @pytest.mark.slow
