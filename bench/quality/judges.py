@@ -156,6 +156,8 @@ def metrics_on_defects(
         classifier = cached_classifier(parts, config, torch.device(device), folder, on_step)
         seconds = time.perf_counter() - started if steps else None  # None: it lay in the cache
         asked = parts.test.subset(torch.arange(min(count, len(parts.test))))
+        show.phase("known defects", None)
+        known = defect_table(classifier, parts, asked, folder)
         show.phase("features", len(parts.test) // 2 + len(parts.train) + 8 * min(count, len(parts.test) // 2))
         extraction = Extraction({EFFICIENTNET: None}, device, folder, show.advance)
         document = {
@@ -168,7 +170,7 @@ def metrics_on_defects(
             "judge_training_seconds": seconds,
             "classifier": classifier_bounds(classifier, parts),
             "images": len(asked),
-            "defects": defect_table(classifier, parts, asked, folder),
+            "defects": known,
             "distances": distance_table(parts, min(count, len(parts.test) // 2), extraction),
         }
     return document, pictures(parts, asked)

@@ -18,8 +18,8 @@ from bench.environment import environment, load_average, training_code
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
-from bench.render.table.legend import BUSY_SHARE
 from bench.render.table.measures import PRIMARY
+from bench.render.table.training_warnings import BUSY_SHARE
 from bench.runs.evaluation import classifier_of, draw_all, score
 from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
 from bench.runs.neighbours import Neighbours

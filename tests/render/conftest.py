@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.config import Budget
+from bench.config import MATCHED, Budget
 from tests.made_up import complete_record
 
 
@@ -14,7 +14,8 @@ def record(config):
 
     def make(contestant="scratch", seed=0, accuracy=0.8, **more):
         sizes = replace(config.sizes, budgets=(Budget("images", 300), Budget("images", 200), Budget("seconds", 9)))
-        run = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef", sizes=sizes)
+        of_seed = replace(config, contestant=contestant, seed=seed, data_hash="0123456789abcdef")
+        run = replace(of_seed, sizes=sizes, recipe=MATCHED)
         return complete_record(run, accuracy, **more)
 
     return make

@@ -7,6 +7,8 @@ from bench.render.table.table import table
 from tests.made_up import edited, put
 from tests.render.conftest import cells_of
 
+TIMESTEPS = ("measurements", "training", "validation_timesteps")
+
 
 def test_records_that_do_not_compare_are_said_not_to(record):
     assert table([record(), record("diffusers-8")]).warnings == []
@@ -105,6 +107,26 @@ def test_what_only_may_matter_is_named_and_nothing_is_marked(record):
         "commit def, not abc."
     ]
     assert not any(cell.text.endswith(("†", "‡")) for row in made.rows for cell in made.cells(row))
+
+
+def test_seeds_whose_validation_loss_rose_are_named(record):
+    def with_losses(seed, *means):
+        losses = [{"raw": [mean - 0.1, mean + 0.1], "averaged": None} for mean in means]
+        edits = put(losses, "measurements", "training", "validation"), put([5, 9], *TIMESTEPS)
+        return edited(record(seed=seed), *edits)
+
+    seeds = [with_losses(0, 0.5, 0.4, 0.3), with_losses(1, 0.5, 0.3, 0.4), with_losses(2, 0.5, 0.6)]
+    (said,) = (line for line in table(seeds).warnings if "rose during training" in line)
+    assert said.startswith("**scratch, seeds 1, 2: the validation loss rose")
+    assert not any("rose" in line for line in table([with_losses(0, 0.5)]).warnings)
+
+
+def test_a_recipe_that_has_changed_since_is_told_with_both_values(record):
+    then = edited(record(), put(2.0, "config", "recipe", "guidance"))
+    said = [line for line in table([then]).warnings if "has changed since" in line]
+    assert said == ["**Recipe matched has changed since this was run:** guidance: 2.0, today 1.0."]
+    today = edited(then, put(1.0, "config", "recipe", "guidance"), put(7, "config", "recipe", "sampling_steps"))
+    assert not any("has changed" in line for line in table([today]).warnings)  # presets choose the steps
 
 
 def test_a_busy_machine_is_said_to_be_one(record):

@@ -4,14 +4,14 @@ from bench.config import MATCHED, Sizes, is_tuned
 from bench.quality.significance import FEWEST_SEEDS
 from bench.record import Record
 from bench.record.quality import EFFICIENTNET, Accuracy
-from bench.render.table.column import Column, timed
+from bench.render.table.column import Column
 from bench.render.table.comparability import comparability_notes, has_quiet_times, machine_name, reference_of
 from bench.render.table.measures import MEASURES, PRIMARY_MEASURE
 from bench.render.table.row import MISSING
 from bench.render.table.scaling import scaling_notes
+from bench.render.table.training_warnings import training_warnings
 
 GUESS = 0.25  # share of the way from chance to no mistake below which a classifier hardly does more than guess
-BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
 
 
 def warnings(made: list[Column]) -> list[str]:
@@ -20,8 +20,7 @@ def warnings(made: list[Column]) -> list[str]:
     return [
         *rehearsals(records),
         *comparability_notes(made),
-        *resumed_elsewhere(records),
-        *busy_notes(records),
+        *training_warnings(made),
         *guesses(records),
     ]
 
@@ -29,17 +28,6 @@ def warnings(made: list[Column]) -> list[str]:
 def rehearsals(records: list[Record]) -> list[str]:
     short = any(record.run.sizes.max_steps for record in records)
     return ["**A rehearsal, no result:** it trained for a few steps only, to see that a whole run works."] * short
-
-
-def busy_notes(records: list[Record]) -> list[str]:
-    """A mark for every run beside which other processes wanted the cores."""
-    trained = [(record.run.name, record.measurements.training) for record in timed(records)]
-    shares = {name: training.busy_share or 0.0 for name, training in trained if training is not None}
-    return [
-        f"**{name} ran on a busy machine:** in {share:.0%} of its time others wanted the cores; its times are too long."
-        for name, share in shares.items()
-        if share > BUSY_SHARE
-    ]
 
 
 def legend(made: list[Column]) -> list[str]:
@@ -83,7 +71,7 @@ def verdict_note() -> str:
         "Strength and weakness: where a contestant is better, or worse, than every other one above chance with the "
         f"same seeds (paired t tests, Holm's correction over {len(MEASURES)} measures and all pairs of columns: of "
         f"tables of equals, about 5 % name any). With fewer than {FEWEST_SEEDS} seeds nothing is said, nor of samples "
-        f"no better than chance. The primary measure, declared beforehand, is the {PRIMARY_MEASURE.label}."
+        f"no better than chance. The primary measure is the {PRIMARY_MEASURE.label}."
     )
 
 
@@ -141,13 +129,6 @@ def is_guess(row: Accuracy) -> bool:
     return ceiling is not None and chance is not None and ceiling - chance < GUESS * (1 - chance)
 
 
-def resumed_elsewhere(records: list[Record]) -> list[str]:
-    """A mark for every run that was resumed where the same bits cannot be expected."""
-    trained = [(record.run.name, record.measurements.training) for record in records]
-    changed = {name: training.not_bit_identical for name, training in trained if training is not None}
-    return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
-
-
 def rate_of(record: Record) -> str:
     """The learning rate; of the recipe that gives each its own, whether it was found by trials."""
     run = record.run
@@ -199,10 +180,14 @@ def scoring_note(record: Record) -> str:
     )
     asked = distance is not None and distance.split.endswith("asked")
     split = "the very conditions asked, so there is no floor" if asked else "other conditions"
+    exact = record.measurements.exact
+    fewer = exact is not None and exact.samples < run.sizes.samples
+    judged = f" (by the exact judge: the first {exact.samples})" if exact is not None and fewer else ""
+    sampler = f"{run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, guidance {run.recipe.guidance:g}"
     return (
-        f"Scored on {run.sizes.samples} samples: {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
-        f"guidance {run.recipe.guidance:g}. Distances: {sides} images of {split}{few}. {few_samples(record)}"
-        f" at every guidance scale{full_sampler(run.sizes)}: the first of the same conditions, from the same latents."
+        f"Scored on {run.sizes.samples} samples{judged}: {sampler}. Distances: {sides} images of {split}{few}. "
+        f"{few_samples(record)} at every guidance scale{full_sampler(run.sizes)}: the first of the same conditions, "
+        "from the same latents."
     )
 
 

@@ -1,4 +1,7 @@
-"""The measures on which contestants are compared, declared before any run: their order is that of the table."""
+"""The measures on which contestants are compared, declared on 2026-11-26, before the runs of `laptop` that are shown.
+
+Their order is that of the table.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from bench.render.table.comparability import alike
 from bench.render.table.distance_rows import basis, snake, thousandfold
 from bench.render.table.row import Estimated, RestsOn, decimals, share, within
 
-PRIMARY = "paired_colour"  # the key of the measure that was declared to count most, before anything was measured
+PRIMARY = "paired_colour"  # the key of the measure that was declared to count most
 Reader = Callable[[Record], float | None]
 
 

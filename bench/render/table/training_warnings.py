@@ -1,0 +1,71 @@
+"""What the table warns of in how its runs were trained."""
+
+from dataclasses import asdict, replace
+from statistics import fmean
+
+from bench.config import RECIPES, SOURCE, differences
+from bench.record import Record
+from bench.render.table.column import Column, seeds_of, timed
+
+BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
+
+
+def training_warnings(made: list[Column]) -> list[str]:
+    """Recipes of another day, losses that rose, runs that were resumed elsewhere or ran beside others."""
+    records = [record for column in made for record in column.records]
+    return [
+        *earlier_recipes(records),
+        *rising_losses(made),
+        *resumed_elsewhere(records),
+        *busy_notes(records),
+    ]
+
+
+def earlier_recipes(records: list[Record]) -> list[str]:
+    """A warning where a recipe was another one than what has its name today."""
+    changed = {record.run.recipe.name: changes_since(record) for record in records}
+    return [f"**Recipe {name} has changed since this was run:** {'; '.join(c)}." for name, c in changed.items() if c]
+
+
+def changes_since(record: Record) -> list[str]:
+    """`field: then, today` of a record's recipe, but for what presets or contestants decide."""
+    then = record.run.recipe
+    today = replace(RECIPES.get(then.name, then), sampling_steps=then.sampling_steps)
+    if then.name == SOURCE.name:
+        today = replace(today, optimisation=then.optimisation)
+    return [each.replace(" -> ", ", today ") for each in differences(asdict(then), asdict(today))]
+
+
+def rising_losses(made: list[Column]) -> list[str]:
+    """A warning for the seeds whose validation loss rose from one epoch to the next."""
+    found = {column.title: [record for record in column.records if has_risen(record)] for column in made}
+    return [
+        f"**{title}, {seeds_of(rising)}: the validation loss rose during training,** from one epoch to the next: its "
+        "learning rate may be too high."
+        for title, rising in found.items()
+        if rising
+    ]
+
+
+def has_risen(record: Record) -> bool:
+    training = record.measurements.training
+    means = [] if training is None else [fmean(losses.raw) for losses in training.validation]
+    return any(later > earlier for earlier, later in zip(means, means[1:], strict=False))
+
+
+def resumed_elsewhere(records: list[Record]) -> list[str]:
+    """A mark for every run that was resumed where the same bits cannot be expected."""
+    trained = [(record.run.name, record.measurements.training) for record in records]
+    changed = {name: training.not_bit_identical for name, training in trained if training is not None}
+    return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
+
+
+def busy_notes(records: list[Record]) -> list[str]:
+    """A mark for every run beside which other processes wanted the cores."""
+    trained = [(record.run.name, record.measurements.training) for record in timed(records)]
+    shares = {name: training.busy_share or 0.0 for name, training in trained if training is not None}
+    return [
+        f"**{name} ran on a busy machine:** in {share:.0%} of its time others wanted the cores; its times are too long."
+        for name, share in shares.items()
+        if share > BUSY_SHARE
+    ]
