@@ -208,9 +208,9 @@ def test_ten_rows_and_fifteen_more_come_first_and_every_row_is_folded_below(reco
         *(row.label for row in made.rows[:10]),
         "weights, full scale", "Adam, full scale", "measured peak, here", "training GFLOP per image",
         "images/s in training", "seconds per sample", "colour difference to the true picture, ΔE",
-        "all attributes right", "attribute accuracy, exact", "attribute accuracy, macro",
-        "KID × 1000, EfficientNet-Lite0", "Fréchet distance (EfficientNet-Lite0)",
-        "… its floor (real training images)", "background: stray pixels", "validation loss",
+        "… of the nearest training image", "all attributes right", "attribute accuracy, exact",
+        "attribute accuracy, macro", "KID × 1000, EfficientNet-Lite0", "Fréchet distance (EfficientNet-Lite0)",
+        "… its floor (real training images)", "background: stray pixels",
     ]  # fmt: skip
     assert first.splitlines()[27] == ""
     for (section, rows), text in zip([*made.sections.items()][1:], folded, strict=True):

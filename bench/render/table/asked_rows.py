@@ -38,7 +38,7 @@ ASKED_ROWS = resting_on("samples", [
           "lower", "mean over pixels of the distance in CIELAB (CIE76); the attributes determine the picture",
           headline=True),
     plain("paired_colour_retrieval", "… of the nearest training image", found_paired(lambda p: p.colour), decimals(2),
-          None, RETRIEVED),
+          None, RETRIEVED, headline=True),
     asked("paired_structure", "structure as in the true picture, SSIM", within(paired, lambda p: p.structure),
           decimals(3), "higher", "structural similarity; 1 is the true picture"),
     plain("paired_structure_retrieval", "… of the nearest training image", found_paired(lambda p: p.structure),

@@ -40,7 +40,8 @@ def legend(made: list[Column]) -> list[str]:
         scoring_note(first),
         verdict_note(),
         "At other budgets: models that were finished there, their learning rate down to zero. ± is the standard "
-        "deviation over seeds; where there is one seed, `(a to b)` is the 95 % interval over samples.",
+        "deviation over seeds; where there is one seed, or all say the same, `(a to b)` is the 95 % interval over "
+        "samples.",
         f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
         "peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),

@@ -114,7 +114,7 @@ def main_validation(read: Callable[[MeanLosses], float | None]) -> Callable[[Rec
 
 LOSS_ROWS = resting_on("samples", [
     sampling("validation_loss", "validation loss", main_validation(of_scored), decimals(4), "lower",
-             "held-out images at eight fixed timesteps with fixed noise, the same for every run", headline=True),
+             "held-out images at eight fixed timesteps with fixed noise, the same for every run"),
     sampling("validation_loss_raw", "… raw weights", main_validation(lambda v: v.raw), decimals(4), "lower",
              "the same with the weights as they were trained, where those that are scored are averages of them"),
 ])  # fmt: skip

@@ -58,7 +58,9 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
 
 
 def pooled(row: Row, records: list[Record]) -> Cell:
-    """Mean ± standard deviation over seeds for numbers; one seed shows its interval over samples, if it has one."""
+    """Mean ± standard deviation over seeds for numbers; what is the same for all seeds shows its interval over samples,
+    if it has one.
+    """
     found = [row.read(record) for record in records]
     texts = [value for value in found if isinstance(value, str)]
     values = [value for value in found if isinstance(value, (int, float))]
@@ -66,10 +68,10 @@ def pooled(row: Row, records: list[Record]) -> Cell:
         different = list(dict.fromkeys(texts))  # a seed that differs is not hidden
         text = different[0] if len(different) == 1 else joined(different)
         return Cell(text, text, seeds=len(texts))
-    mean = values[0] if len(set(values)) == 1 else statistics.fmean(values)
-    counted = len(set(values)) == 1 and row.interval is None  # the same for every seed: nothing was estimated
-    if len(values) == 1 or counted or isinstance(mean, int):
-        limits = row.interval(records[0]) if row.interval is not None and len(values) == 1 else None
+    alike = len(set(values)) == 1  # one seed, or the same for every seed
+    mean = values[0] if alike else statistics.fmean(values)
+    if alike or isinstance(mean, int):
+        limits = row.interval(records[0]) if row.interval is not None and alike else None
         between = "" if limits is None else f" ({row.write(limits[0])} to {row.write(limits[1])})"
         return Cell(row.write(mean) + between, mean, interval=limits, seeds=len(values))
     sd = statistics.stdev(values)
