@@ -11,7 +11,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 from dataclasses import replace
 
 import pytest
-import torch
 
 from bench.config import MATCHED, PRESETS, RunConfig
 from bench.data.dataset import AvatarSet
@@ -100,12 +99,3 @@ def tiny_config(avatars: AvatarSet) -> RunConfig:
         mixed_precision="no",
         memory_format="channels_last",
     )
-
-
-def awaken(denoiser: torch.nn.Module) -> torch.nn.Module:
-    """Move every weight off its initial value: branches that start at zero then take part."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in denoiser.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return denoiser

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from bench.cost import costs, doctor, machine, probe, steps
+from bench.cost import account, costs, doctor, machine, probe, steps
 from bench.quality import interval, score
 from bench.quality.features import EfficientNetLite0
 from bench.render.images import plots
@@ -25,6 +25,7 @@ def without_layout(width: float, height: float) -> Any:
 LESS: list[tuple[Any, str, Any]] = [
     (interval, "RESAMPLES", 20),  # of an interval
     (score, "RESAMPLES", 10),
+    (account, "account", remembered_account),  # for who imports it when it is asked
     (costs, "account", remembered_account),
     (doctor, "account", remembered_account),
     (request, "account", remembered_account),

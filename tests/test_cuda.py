@@ -9,12 +9,12 @@ import torch
 from bench import contestants
 from bench.config import CONTESTANTS
 from bench.cost.check import check_predictions
+from bench.duties.candidate import awaken
 from bench.errors import RunFailed
 from bench.sampling.diffusion import sample
 from bench.storage.checkpoint import load_newest
 from bench.training.state import restore, to_checkpoint
 from bench.training.trainer import Trainer
-from tests.conftest import awaken
 from tests.invoking import WHOLE, bench_process
 
 pytestmark = [

@@ -11,6 +11,8 @@ import pytest
 from bench import contestants
 from bench.commands.cli import parser
 from bench.config import PRESETS, Sizes
+from bench.duties.candidate import Candidate
+from bench.duties.examine import examine
 from bench.render.anatomy import lines
 from bench.render.judges import defect_lines
 from bench.render.overhead import overhead_lines
@@ -117,6 +119,7 @@ def test_its_own_denoiser_keeps_the_contract(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     for image_size, scale in ((32, 1 / 8), (64, 1.0)):
         contestants.check("my_module:build", image_size, scale)
+    assert [found for found in examine(Candidate("my_module:build", 98, 32, 1 / 8)) if found.status != "ok"] == []
 
 
 # bench/quality/README.md

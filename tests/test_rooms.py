@@ -21,6 +21,7 @@ ROOMS = (
     "data",
     "storage",
     "record",
+    "duties",
 )
 TOP_MAY = {"__main__": {"commands"}, "__init__": {"runs", "render"}}  # the two doors
 

@@ -10,6 +10,7 @@ import sys
 
 from bench.commands import (
     anatomy,
+    check,
     data,
     doctor,
     export,
@@ -69,6 +70,7 @@ def parser() -> Parser:
     anatomy.add(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     overhead.add(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     implementation.add(kinds.add_parser("implementation", help="what writing the library's model by hand changes"))
+    check.add(kinds.add_parser("check", help="whether a denoiser of your own keeps the contract, and what it costs"))
     doctor.add(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     ladder.add(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
     tune.add(kinds.add_parser("tune", help="find each contestant's learning rate, with the same trials for all"))

@@ -10,9 +10,10 @@ import torch
 from bench import contestants
 from bench.cost import implementation
 from bench.cost.implementation import ORDERS, PARTS, pair
+from bench.duties.candidate import awaken
 from bench.render.implementation import implementation_lines
 from tests.accounts import remembered_account
-from tests.conftest import TINY, awaken, tiny_config
+from tests.conftest import TINY, tiny_config
 
 
 @pytest.fixture(scope="module")

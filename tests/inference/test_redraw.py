@@ -11,6 +11,7 @@ import torch
 from bench import contestants
 from bench.commands.cli import main
 from bench.config import run_name
+from bench.duties.candidate import awaken
 from bench.inference.load import Model, averaged, ready
 from bench.runs.job import Job
 from bench.runs.runner import another_seed_has_pictures
@@ -18,7 +19,6 @@ from bench.sampling.draw import draw
 from bench.storage.records import read_record
 from bench.training.state import to_checkpoint
 from bench.training.trainer import Trainer
-from tests.conftest import awaken
 from tests.invoking import bench
 from tests.less import measured_less
 from tests.shared import SHARED

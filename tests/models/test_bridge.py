@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from bench import config, contestants
+from bench.duties.candidate import awaken
 from scratch_unet.architecture import ARCHITECTURES, CHANGES, LIBRARY_32, SCRATCH, changed
-from tests.conftest import TINY, awaken
+from tests.conftest import TINY
 
 
 def test_every_difference_is_in_one_change():

@@ -8,9 +8,10 @@ import torch
 from bench import contestants, randomness
 from bench.contestants import PUBLISHED_CONDITION_WIDTH as WIDTH
 from bench.cost.account import count_parameters
+from bench.duties.candidate import awaken
 from bench.training.trainer import Trainer
 from scratch_unet.twin import library_state, load_library, names
-from tests.conftest import TINY, awaken
+from tests.conftest import TINY
 
 PUBLISHED = {"32": 188_511_363, "16": 180_483_203, "8": 180_483_203}
 SIZES = {"tiny": (TINY, 16), "laptop": (1 / 8, 32)}

@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from bench import contestants
+from bench.duties.candidate import awaken
 from bench.quality.condition import ignores_condition
 from bench.render.table.column import columns
 from bench.render.table.legend import legend
 from bench.sampling.diffusion import noise_schedule
-from tests.conftest import TINY, awaken
+from tests.conftest import TINY
 from tests.made_up import bare_record
 
 

@@ -10,6 +10,7 @@ from bench import contestants
 from bench.data.dataset import to_pixels
 from bench.data.splits import asked_of
 from bench.display import display
+from bench.duties.candidate import awaken
 from bench.quality.classifier import AttributeClassifier
 from bench.record import Measurements
 from bench.render.images.confusions import draw_confusions, most_confused
@@ -18,7 +19,6 @@ from bench.runs import pictures
 from bench.runs.job import Job
 from bench.sampling import samples
 from bench.sampling.diffusion import noise_schedule, sample
-from tests.conftest import awaken
 from tests.made_up import attributes_of
 
 CPU = torch.device("cpu")

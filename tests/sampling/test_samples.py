@@ -7,11 +7,11 @@ import torch
 
 from bench import contestants
 from bench.config import SOURCE
+from bench.duties.candidate import awaken
 from bench.quality.score import curve, real_side, within
 from bench.sampling import samples
 from bench.sampling.diffusion import noise_schedule
 from bench.training.validation import LEVELS, validation_losses, validation_timesteps
-from tests.conftest import awaken
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,1 @@
+"""What is owed by every contestant, and found out about one by `bench check`."""
