@@ -86,12 +86,12 @@ def test_its_finding_on_quality_is_that_of_the_rule():
     verdicts = {cell for label in ("strength", "weakness") for cell in row(label)}
     assert verdicts == {"none in image quality beyond the uncertainty"}
     difference, low, high = re.findall(r"-?[\d.]+", row("paired colour difference ΔE (primary)")[2].replace("95 %", ""))
-    said = f"{difference[1:]} lower with `scratch` (95 % interval −{low[1:]} to {high}, six pairs of seeds)"
     assert difference.startswith("-")
+    said = f"is −{difference[1:]} (95 % interval −{low[1:]} to {high}, six pairs of seeds; lower is better)"
     assert "**Quality: undecided after equally many images.**" in README
     assert said in plain(README)
     for budget in ("time (230", "compute (0.0102"):
-        (line,) = [line for line in TABLE.splitlines() if f"difference ΔE after equal {budget}" in line]
+        (line,) = [line for line in TABLE.splitlines() if f"difference ΔE after equal {budget}" in line and "↓" in line]
         assert " and ".join(line.strip("| ").split(" | ")[1:]) in plain(README)
     for values in found.values():
         assert f"at {min(values.values()):.2f} to {max(values.values()):.2f}" in plain(README)
