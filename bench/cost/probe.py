@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet
 from bench.display import display
 from bench.environment import has_bf16
+from bench.errors import lacks_memory
 from bench.sampling.diffusion import guided
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
@@ -80,13 +80,23 @@ def fastest(run: Callable[[], Tensor], device: torch.device) -> float:
 def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[str, dict[str, float]]:
     """Seconds per step of a contestant for every precision and memory layout, the fastest of each.
 
-    All take turns, so that a machine that slows down for a moment does not slow one of them alone.
+    All take turns, so that a machine that slows down for a moment does not slow one of them alone. What a contestant
+    cannot compute in is endlessly slow; raises its error if it can compute in none.
     """
     seconds = {precision: dict.fromkeys(MEMORY_FORMATS, math.inf) for precision in precisions}
-    rounds = ROUNDS.get(config.device, ONE_ROUND)
-    for _, precision, layout in itertools.product(range(rounds), precisions, MEMORY_FORMATS):
-        taken = seconds_per_step(replace(config, mixed_precision=precision, memory_format=layout), train)
+    settings, refused = list(itertools.product(precisions, MEMORY_FORMATS)), dict[tuple[str, str], Exception]()
+    for _, setting in itertools.product(range(ROUNDS.get(config.device, ONE_ROUND)), settings):
+        precision, layout = setting
+        try:
+            taken = seconds_per_step(replace(config, mixed_precision=precision, memory_format=layout), train)
+        except Exception as error:
+            if lacks_memory(error):
+                raise
+            refused[setting] = error
+            continue
         seconds[precision][layout] = min(taken, seconds[precision][layout])
+    if len(refused) == len(settings):
+        raise refused[settings[0]]
     return seconds
 
 
@@ -119,8 +129,10 @@ def precisions_for(device: str, asked: str | None) -> list[str]:
     return ["no", "bf16"] if has_bf16(device) else ["no"]
 
 
-def as_record(probes: dict[str, dict[str, float]]) -> dict[str, Any]:
-    return {f"{p}/{layout}": s for p, layouts in probes.items() for layout, s in layouts.items()}
+def as_record(probes: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The seconds of every setting that a contestant can compute in."""
+    timed = {f"{precision}/{layout}": s for precision, layouts in probes.items() for layout, s in layouts.items()}
+    return {setting: seconds for setting, seconds in timed.items() if seconds < math.inf}
 
 
 @dataclass

@@ -161,7 +161,7 @@ def has_no_batch_norm(candidate: Candidate) -> str | None:
 
 
 def computes_in_channels_last(candidate: Candidate) -> str | None:
-    """A training step in the layout that runs have unless the other is clearly faster."""
+    """A training step in the layout that runs have unless the other is clearly faster, or the only one that works."""
     denoiser = candidate.awake().train().to(memory_format=torch.channels_last)
     noisy = candidate.inputs.noisy.to(memory_format=torch.channels_last)
     return stepped(denoiser, candidate.inputs._replace(noisy=noisy))

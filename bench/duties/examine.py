@@ -34,7 +34,7 @@ DUTIES = (
     Duty("keeps the images of a batch apart", duties.keeps_images_apart),
     Duty("changes nothing else by a call", duties.changes_nothing_else),
     Duty("is saved and loaded by its state_dict", duties.is_saved_by_its_state_dict),
-    Duty("computes in channels_last", duties.computes_in_channels_last),
+    Duty("computes in channels_last", duties.computes_in_channels_last, "warning"),
     Duty("computes in bf16", duties.computes_in_bf16, "warning"),
     Duty("has no batch normalisation", duties.has_no_batch_norm, "warning"),
     Duty("can be built for the other presets", duties.has_other_sizes, "note"),

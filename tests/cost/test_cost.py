@@ -1,6 +1,7 @@
 """The accountants, against models small enough to count by hand."""
 
 import contextlib
+import math
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,7 @@ from bench.cost.account import (
 )
 from bench.cost.check import compare
 from bench.cost.machine import Amounts, machine_peaks, operations, precisions
-from bench.cost.probe import choose, probe
+from bench.cost.probe import as_record, choose, probe
 from bench.cost.steps import measured_peak, trial
 from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
@@ -325,6 +326,19 @@ def test_the_probe_lets_all_take_turns_and_keeps_the_fastest_of_each(config, par
     seconds = probe(config, parts.train, ["no", "bf16"])
     assert asked[:4] == asked[4:] == [(p, layout) for p in ("no", "bf16") for layout in MEMORY_FORMATS]
     assert [seconds[p][layout] for p, layout in asked[:4]] == [1.0, 6.0, 7.0, 8.0]
+
+
+def test_a_setting_that_a_contestant_cannot_compute_in_is_never_chosen(config, parts):
+    """Its forward takes a view that no channels_last image has; a bf16 that fails counts as endlessly slow."""
+    viewing = replace(config, contestant="tests.breaking_plug_in:build_viewing")
+    seconds = probe(viewing, parts.train, ["no"])
+    assert seconds["no"]["channels_last"] == math.inf
+    assert choose({"viewing": seconds}, "cpu") == ("no", {"viewing": "contiguous"})
+    assert as_record(seconds).keys() == {"no/contiguous"}
+    none = dict.fromkeys(MEMORY_FORMATS, math.inf)
+    assert choose({"viewing": seconds | {"bf16": none}}, "cpu")[0] == "no"
+    with pytest.raises(ValueError, match="no such token"):
+        probe(replace(config, contestant="tests.breaking_plug_in:build_raises"), parts.train, ["no"])
 
 
 @pytest.mark.parametrize("weights", [True, False])

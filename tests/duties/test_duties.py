@@ -27,7 +27,7 @@ PLANTED = {  # the one duty that is not met, how bad that is, and words of its s
     f"{HERE}_drawing": ("changes_nothing_else", "broken", "changes torch's random state:"),
     f"{HERE}_in_place": ("changes_nothing_else", "broken", "changes its argument 'noisy':"),
     f"{HERE}_hiding": ("is_saved_by_its_state_dict", "broken", "register what is missing as a buffer"),
-    f"{HERE}_viewing": ("computes_in_channels_last", "broken", "view size is not compatible"),
+    f"{HERE}_viewing": ("computes_in_channels_last", "warning", "view size is not compatible"),
     f"{HERE}_of_one_precision": ("computes_in_bf16", "warning", "dtype"),
     f"{HERE}_normalised": ("has_no_batch_norm", "warning", "norm mixes the images of a batch"),
     f"{HERE}_small": ("has_other_sizes", "note", "not at full size (64×64, scale 1): "),
