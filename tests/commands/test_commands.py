@@ -80,6 +80,7 @@ def mixed(tmp_path):
         def edit(fields, here=here):
             fields["environment"].update(here)
             fields["measurements"]["training"]["busy_share"] = 0.0
+            fields["measurements"]["training"]["validation"] = []  # a loss that rises would be told of, too
             fields["measurements"]["machine_peak"] = None
 
         change(path, edit)

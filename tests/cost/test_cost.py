@@ -153,13 +153,14 @@ def test_attention_counts_as_much_as_the_same_by_hand(device):
 
 
 UNLIKE = ("scratch", "diffusers-32")  # the other two are built as the latter is
+ONE_IS_SLOW = (UNLIKE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in UNLIKE[1:]))
 
 
 def setting(batch=8, **more):
     return Setting(condition_width=9, image_size=16, scale=TINY, batch_size=batch, **more)
 
 
-@pytest.mark.parametrize("name", UNLIKE)
+@pytest.mark.parametrize("name", ONE_IS_SLOW)
 def test_activations_and_peak_grow_evenly_with_the_batch(name):
     small, middle, large = (remembered_account(name, setting(batch)) for batch in (16, 32, 48))
     for read in (
@@ -171,7 +172,7 @@ def test_activations_and_peak_grow_evenly_with_the_batch(name):
     assert small["flops_per_image"] == large["flops_per_image"]
 
 
-@pytest.mark.parametrize("name", UNLIKE)
+@pytest.mark.parametrize("name", ONE_IS_SLOW)
 def test_checkpointing_saves_less_and_computes_more_and_bf16_halves_what_modules_put_out(name):
     plain = remembered_account(name, setting(32))
     checkpointed = account(name, setting(32, gradient_checkpointing=True))

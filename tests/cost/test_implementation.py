@@ -23,6 +23,7 @@ def found(avatars):
         return pair(replace(tiny_config(avatars), contestant="twin-32"), avatars, rounds=len(ORDERS), steps=1)
 
 
+@pytest.mark.slow
 def test_four_versions_are_timed_in_turn_and_weighed(found):
     assert list(found["versions"]) == ["library", "twin", "library, checkpointing", "twin, recomputing"]
     for version in found["versions"].values():
@@ -43,6 +44,7 @@ def test_every_version_follows_every_other_one_once():
     assert all(sorted(places) == [0, 1, 2, 3] for places in zip(*ORDERS, strict=True))
 
 
+@pytest.mark.slow
 def test_the_table_has_a_column_for_each_version_and_says_how_it_was_made(found):
     document = {
         "environment": {"device": "a CPU", "threads": 2, "versions": {"torch": "2.14"}},

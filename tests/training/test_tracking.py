@@ -51,6 +51,7 @@ def told(tmp_path_factory, cache):
     return out, without
 
 
+@pytest.mark.slow
 def test_a_real_run_tells_tensorboard_its_losses_speed_and_samples(told):
     out, _ = told
     folder = out / ".work" / "logs" / PLUG_IN
@@ -69,6 +70,7 @@ def test_a_real_run_tells_tensorboard_its_losses_speed_and_samples(told):
     assert [(each.step, each.width, each.height) for each in pictures] == [(3, 16 * 16, 16), (6, 16 * 16, 16)]
 
 
+@pytest.mark.slow
 def test_being_told_of_changes_no_number_no_weight_and_no_command(told):
     out, without = told
     assert timeless(measured(out)) == timeless(measured(without))
