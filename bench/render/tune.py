@@ -16,7 +16,7 @@ def tune_lines(document: dict[str, Any]) -> list[str]:
     if runs:
         seeds = ", ".join(map(str, sorted({run["seed"] for run in runs})))
         lines += table_lines(f"whole runs (seeds {seeds})", runs, best)
-    rates = sorted({trial["learning_rate"] for trial in trials})
+    rates = sorted({trial["learning_rate"] for trial in runs or trials})
     chosen = ", ".join(f"{name} {told(rate, rates)}" for name, rate in best.items())
     return [*lines, f"Chosen{' by the whole runs' * bool(runs)}: {chosen}."]
 

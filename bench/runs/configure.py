@@ -1,5 +1,6 @@
 """The configuration of every run: what was asked, and the memory layout and precision that the probe chooses."""
 
+import math
 import sys
 from dataclasses import replace
 
@@ -125,7 +126,7 @@ def layouts_for(
 def probed_step(request: RunRequest, config: RunConfig) -> float | None:
     """Seconds of one of a run's training steps, by the probe, whose batch may be smaller; None if it was not probed."""
     by_layout = read_probes(request.out).seconds.get(config.contestant, {}).get(config.mixed_precision)
-    if by_layout is None:
+    if by_layout is None or by_layout[config.memory_format] == math.inf:  # or it could not compute so
         return None
     return by_layout[config.memory_format] * config.sizes.batch_size / probed_batch(config)
 

@@ -43,7 +43,7 @@ def tune(
     records: Iterable[Record] = (),
 ) -> dict:
     """Every trial of every contestant, its whole runs, and its rate with the lowest validation loss, as a document."""
-    grid = sorted(rates)
+    grid, runs = sorted(rates), whole_runs(records, names, config)
     if len(grid) < 3:
         raise BadInput(f"--rates {','.join(map(str, grid))} has no rate between two others: name at least 3")
     fewest, most = grid[0] / LARGEST_GROWTH, grid[-1] * LARGEST_GROWTH
@@ -60,34 +60,42 @@ def tune(
             break
         print(f"a best rate is at an edge of the grid: {', '.join(f'{r:g}' for r in grown)} for all", file=sys.stderr)
         grid = sorted([*grid, *grown])
-    runs = whole_runs(records, names, config)
     best = {name: best_rate(name, runs) for name in names} if runs else best
     return {"schema_version": SCHEMA_VERSION, "trials": trials, "runs": runs, "best": best}
 
 
 def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -> list[dict[str, Any]]:
-    """The validation losses at the end of finished and of diverged runs, of the rates and seeds that all names have.
+    """The validation losses at the end of finished and of diverged runs, of the seeds that all names have at all rates.
 
-    BadInput if there are records, but not of all names at two rates.
+    Rates without a run of every name do not count. BadInput if fewer than two are left, or no seed, or if runs differ
+    in length.
     """
     if not (records := list(records)):
         return []
     fitting = [record for record in records if is_whole_run(record, names, config)]
+    if len({replace(record.run.sizes, learning_rate=0) for record in fitting}) > 1:
+        raise BadInput("--runs: the runs differ in their sizes or budgets: name folders of the same kind of run")
     found = {(r.run.contestant, r.run.sizes.learning_rate, r.run.seed): last_loss(r) for r in fitting}
-    shared = sorted({key[1:] for key in found if all((name, *key[1:]) in found for name in names)})
-    if len({rate for rate, _ in shared}) < 2:
+    if len(found) < len(fitting):
+        raise BadInput("--runs: a run is there twice, with the same contestant, learning rate and seed: name it once")
+    shared = {key[1:] for key in found if all((name, *key[1:]) in found for name in names)}
+    rates = sorted({rate for rate, _ in shared})
+    seeds = [seed for seed in sorted({seed for _, seed in shared}) if all((rate, seed) in shared for rate in rates)]
+    if len(rates) < 2 or not seeds:
         raise BadInput("--runs: no two learning rates have a run of every contestant with the same seed")
     return [
         {"contestant": name, "learning_rate": rate, "seed": seed} | found[name, rate, seed]
         for name in names
-        for rate, seed in shared
+        for rate in rates
+        for seed in seeds
     ]
 
 
 def is_whole_run(record: Record, names: list[str], config: RunConfig) -> bool:
     """Whether a run has ended, well or by NaN, and is like the trials but for its length, seed and rate."""
     run, diverged = record.run, (record.error or "").startswith("diverged")
-    alike = (run.preset, run.recipe, run.data_hash) == (config.preset, config.recipe, config.data_hash)
+    recipe = replace(run.recipe, sampling_steps=config.recipe.sampling_steps)  # nothing is sampled in a trial
+    alike = (run.preset, recipe, run.data_hash) == (config.preset, config.recipe, config.data_hash)
     sizes = ("image_size", "scale", "batch_size")
     of_one_size = all(getattr(run.sizes, name) == getattr(config.sizes, name) for name in sizes)
     return run.contestant in names and alike and of_one_size and (record.status == "done" or diverged)

@@ -3,16 +3,17 @@
 import json
 from dataclasses import replace
 from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 
-from bench.config import Budget
+from bench.config import PRESETS, Budget
 from bench.errors import BadInput
 from bench.record.cost import ValidationLosses
 from bench.render.tune import tune_lines, write_tune
 from bench.runs import tune as tuning
-from bench.runs.tune import RATES, best_rate, beyond, train_and_validate, tune
-from bench.storage.records import read_record
+from bench.runs.tune import RATES, best_rate, beyond, config_for, train_and_validate, tune, whole_runs
+from bench.storage.records import read_record, read_records
 from bench.training.budgets import budget_steps
 from tests.invoking import PLUG_IN, ROOT, bench
 
@@ -108,15 +109,37 @@ def test_whole_runs_decide_where_there_are_some_and_only_those_that_all_contesta
     losses = {("scratch", 1e-3): 0.6, ("scratch", 3e-3): 0.5, ("diffusers-32", 1e-3): 0.3, ("diffusers-32", 3e-3): 0.4}
     runs = [whole_run(*key, seed, loss + seed / 100) for key, loss in losses.items() for seed in (0, 1)]
     alone = [whole_run("scratch", 1e-2, 0, 0.1), whole_run("scratch", 1e-3, 2, 0.1)]  # a rate and a seed of one only
+    alone += [whole_run(name, 3e-3, 5, 0.0) for name in names]  # a seed at one rate only
     other = [whole_run("scratch", rate, 0, 0.0, run=replace(like_runs, preset="full")) for rate in (1e-3, 3e-3)]
     found = tune(names, RATES, [0], like_runs, None, tmp_path, [*runs, *alone, *other])
     assert found["best"] == {"scratch": 3e-3, "diffusers-32": 1e-3}
     assert tried({"trials": found["runs"]}, "scratch") == [(1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
     lines = tune_lines(found)
     assert "| 0.003 | **0.5000 / 0.5100** | 0.4000 / 0.4100 |" in lines
-    assert "Chosen by the whole runs: scratch 0.003, diffusers-32 0.001." in lines
+    edge = " (at an edge of the grid: the best may lie beyond)"
+    assert f"Chosen by the whole runs: scratch 0.003{edge}, diffusers-32 0.001{edge}." in lines
     write_tune(tmp_path, found)
     assert (tmp_path / "tune.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_committed_runs_are_whole_runs_of_the_preset():
+    """Though a preset samples in fewer steps than its recipe says."""
+    records = [record for name in ("laptop", "other-rates") for record in read_records(ROOT / "results" / name)]
+    run = records[0].run
+    parts = SimpleNamespace(train=SimpleNamespace(source=run.data))
+    config = config_for("laptop", PRESETS["laptop"], 4000, parts, run.data_hash, "cpu")
+    found = whole_runs(records, ["scratch", "diffusers-32"], config)
+    assert ("diffusers-32", 1e-3, 1) in [(each["contestant"], each["learning_rate"], each["seed"]) for each in found]
+    assert {each["learning_rate"] for each in found} == {1e-3, 3e-3}
+
+
+def test_runs_of_another_length_or_named_twice_are_refused(like_runs):
+    low, high = (whole_run("scratch", rate, 0, 0.5) for rate in (1e-3, 3e-3))
+    shorter = replace(high.run, sizes=replace(high.run.sizes, budgets=high.run.sizes.budgets[1:]))
+    with pytest.raises(BadInput, match="differ in their sizes or budgets"):
+        whole_runs([low, high.model_copy(update={"run": shorter})], ["scratch"], like_runs)
+    with pytest.raises(BadInput, match="is there twice"):
+        whole_runs([low, high, high], ["scratch"], like_runs)
 
 
 def test_a_whole_run_that_diverged_counts_and_one_that_failed_otherwise_does_not(valleys, like_runs, tmp_path):

@@ -32,7 +32,7 @@ class Cell:
     text: str
     value: Any = None  # a mean over seeds, a text, or None
     sd: float | None = None
-    interval: list[float] | None = None  # over the samples of the only seed
+    interval: list[float] | None = None  # over samples: of the only seed, or the same for all
     seeds: int = 0
     mark: str = ""  # the sign of a value that does not compare with the first column's
 
@@ -58,8 +58,8 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
 
 
 def pooled(row: Row, records: list[Record]) -> Cell:
-    """Mean ± standard deviation over seeds for numbers; what is the same for all seeds shows its interval over samples,
-    if it has one.
+    """Mean ± standard deviation over seeds for numbers; what is the same for all seeds, with its interval over samples,
+    shows that.
     """
     found = [row.read(record) for record in records]
     texts = [value for value in found if isinstance(value, str)]
@@ -68,10 +68,11 @@ def pooled(row: Row, records: list[Record]) -> Cell:
         different = list(dict.fromkeys(texts))  # a seed that differs is not hidden
         text = different[0] if len(different) == 1 else joined(different)
         return Cell(text, text, seeds=len(texts))
-    alike = len(set(values)) == 1  # one seed, or the same for every seed
+    alike = len(set(values)) == 1  # one seed, or the same for every seed: then it may be no estimate of theirs
     mean = values[0] if alike else statistics.fmean(values)
-    if alike or isinstance(mean, int):
-        limits = row.interval(records[0]) if row.interval is not None and alike else None
+    intervals = [] if row.interval is None else [row.interval(record) for record in records]
+    if alike and all(each == intervals[0] for each in intervals):
+        limits = intervals[0] if intervals else None
         between = "" if limits is None else f" ({row.write(limits[0])} to {row.write(limits[1])})"
         return Cell(row.write(mean) + between, mean, interval=limits, seeds=len(values))
     sd = statistics.stdev(values)

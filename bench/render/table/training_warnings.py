@@ -7,6 +7,7 @@ from bench.config import RECIPES, SOURCE, differences
 from bench.record import Record
 from bench.render.table.column import Column, seeds_of, timed
 
+RISE = 1.01  # of the loss an epoch before: what is less may be chance
 BUSY_SHARE = 0.05  # of a run's time, beside busy neighbours: from here on the table says so
 
 
@@ -23,8 +24,8 @@ def training_warnings(made: list[Column]) -> list[str]:
 
 def earlier_recipes(records: list[Record]) -> list[str]:
     """A warning where a recipe was another one than what has its name today."""
-    changed = {record.run.recipe.name: changes_since(record) for record in records}
-    return [f"**Recipe {name} has changed since this was run:** {'; '.join(c)}." for name, c in changed.items() if c]
+    changed = dict.fromkeys((record.run.recipe.name, *changes_since(record)) for record in records)
+    return [f"**Recipe {name} has changed since this was run:** {'; '.join(c)}." for name, *c in changed if c]
 
 
 def changes_since(record: Record) -> list[str]:
@@ -50,7 +51,7 @@ def rising_losses(made: list[Column]) -> list[str]:
 def has_risen(record: Record) -> bool:
     training = record.measurements.training
     means = [] if training is None else [fmean(losses.raw) for losses in training.validation]
-    return any(later > earlier for earlier, later in zip(means, means[1:], strict=False))
+    return any(later > RISE * earlier for earlier, later in zip(means, means[1:], strict=False))
 
 
 def resumed_elsewhere(records: list[Record]) -> list[str]:
