@@ -18,7 +18,7 @@ from bench.cost.steps import trial
 from bench.data.dataset import AvatarSet
 from bench.display import display
 from bench.environment import has_bf16
-from bench.errors import lacks_memory
+from bench.errors import lacks_memory, words_of
 from bench.sampling.diffusion import guided
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
@@ -77,11 +77,13 @@ def fastest(run: Callable[[], Tensor], device: torch.device) -> float:
     return min(timed)
 
 
-def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[str, dict[str, float]]:
+def probe(
+    config: RunConfig, train: AvatarSet, precisions: list[str], told: Callable[[str], None] = lambda text: None
+) -> dict[str, dict[str, float]]:
     """Seconds per step of a contestant for every precision and memory layout, the fastest of each.
 
     All take turns, so that a machine that slows down for a moment does not slow one of them alone. What a contestant
-    cannot compute in is endlessly slow; raises its error if it can compute in none.
+    cannot compute in is endlessly slow, and told of; raises its error if it can compute in none.
     """
     seconds = {precision: dict.fromkeys(MEMORY_FORMATS, math.inf) for precision in precisions}
     settings, refused = list(itertools.product(precisions, MEMORY_FORMATS)), dict[tuple[str, str], Exception]()
@@ -97,6 +99,8 @@ def probe(config: RunConfig, train: AvatarSet, precisions: list[str]) -> dict[st
         seconds[precision][layout] = min(taken, seconds[precision][layout])
     if len(refused) == len(settings):
         raise refused[settings[0]]
+    for (precision, layout), why in refused.items():
+        told(f"{config.contestant} cannot compute in {layout}, precision {precision}: {words_of(why)}")
     return seconds
 
 
@@ -167,7 +171,7 @@ def settle(out: Path, asked: str | None, drafts: list[RunConfig], train: AvatarS
             show.phase("memory layout and precision", len(missing))
             for name, draft in missing.items():
                 try:
-                    probes.seconds[name] = probes.seconds.get(name, {}) | probe(draft, train, precisions)
+                    probes.seconds[name] = probes.seconds.get(name, {}) | probe(draft, train, precisions, show.say)
                 except Exception as error:  # its own run will meet the same, and get its row
                     show.say(f"{name} could not be probed: {error}")
                 show.advance(info=name)

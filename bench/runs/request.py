@@ -96,11 +96,7 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
             unfit[name] = str(error)
     if len(unfit) == len(request.contestants):  # nothing is left to run
         problems += unfit.values()
-    weights = request.inception_weights
-    if weights == DOWNLOADED:
-        attempt(download_inception_weights)
-    elif weights is not None:
-        attempt(lambda: check_inception_weights(weights))
+    attempt(lambda: check_weights(request.inception_weights))
     attempt(lambda: check_extractors(request))
     attempt(lambda: check_trackers(request.report_to))
     for folder in (request.out, request.cache):
@@ -110,6 +106,14 @@ def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:
     if problems:
         raise BadInput("; ".join(problems))
     return devices[0], unfit
+
+
+def check_weights(weights: Path | None) -> None:
+    """Download Inception's weights, or look at the file that was named."""
+    if weights == DOWNLOADED:
+        download_inception_weights()
+    elif weights is not None:
+        check_inception_weights(weights)
 
 
 def wrong_together(request: RunRequest, device: str) -> list[str]:

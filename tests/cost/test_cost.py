@@ -332,7 +332,10 @@ def test_the_probe_lets_all_take_turns_and_keeps_the_fastest_of_each(config, par
 def test_a_setting_that_a_contestant_cannot_compute_in_is_never_chosen(config, parts):
     """Its forward takes a view that no channels_last image has; a bf16 that fails counts as endlessly slow."""
     viewing = replace(config, contestant="tests.breaking_plug_in:build_viewing")
-    seconds = probe(viewing, parts.train, ["no"])
+    told: list[str] = []
+    seconds = probe(viewing, parts.train, ["no"], told.append)
+    (said,) = told
+    assert "build_viewing cannot compute in channels_last, precision no: RuntimeError: view size" in said
     assert seconds["no"]["channels_last"] == math.inf
     assert choose({"viewing": seconds}, "cpu") == ("no", {"viewing": "contiguous"})
     assert as_record(seconds).keys() == {"no/contiguous"}

@@ -107,7 +107,10 @@ def test_what_a_contestant_draws_itself_has_no_history(config, parts, tmp_path):
     assert same(whole.tensors, to_checkpoint(run(resumed, 1)).tensors)
 
 
-def test_fault_11_taking_a_checkpoint_changes_nothing(config, parts):
+@pytest.mark.parametrize("recipe", ["averaging", *(pytest.param(name, marks=pytest.mark.slow) for name in RECIPES)])
+def test_fault_11_taking_a_checkpoint_changes_nothing(recipe, config, parts):
+    if recipe in RECIPES:
+        config = replace(config, recipe=recipe_for(recipe, config.contestant))
     undisturbed = run(trainer_for(config, parts.train), 2)
     disturbed = run(trainer_for(config, parts.train), 1)
     to_checkpoint(disturbed)

@@ -1,11 +1,12 @@
 """The rows of every extractor's distances: those that do not rest on the same never share one."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from bench.record import Record
-from bench.record.quality import INCEPTION, Distance, Memorisation
+from bench.record.quality import INCEPTION, Distance, Memorisation, PrecisionRecall
 from bench.render.table.row import Row, Section, decimals, resting_on, share, within
 
 FRECHET = "frechet_distance"
@@ -69,8 +70,18 @@ def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[
     def memorised(record: Record) -> Memorisation | None:
         return None if distance(record) is None else record.measurements.memorisation.get(key[0])
 
-    kid, neighbours = within(distance, lambda d: d.kid), within(distance, lambda d: d.precision_recall)
-    unlimited = within(distance, lambda d: d.unlimited)
+    return [
+        *rows_of_distances(title, name, distance, headline),
+        *rows_of_copies(name, memorised),
+        *rows_of_neighbours(name, within(distance, lambda d: d.precision_recall)),
+    ]
+
+
+def rows_of_distances(
+    title: str, name: str, distance: Callable[[Record], Distance | None], headline: bool
+) -> list[Row]:
+    """KID and Fréchet distance, its floor and its extrapolation."""
+    kid, unlimited = within(distance, lambda d: d.kid), within(distance, lambda d: d.unlimited)
     return [
         row(f"kid_{name}", "KID × 1000, " + features_of(title), within(kid, lambda k: k.value), thousandfold,
             "lower", "kernel distance to held-out real images in these features; unbiased, so 0 is as good as real",
@@ -88,6 +99,12 @@ def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[
             within(unlimited, lambda u: u.value), decimals(1), "lower",
             "a line in 1/n through the distances of all images and of halves; 0 is as good as real",
             interval=within(unlimited, lambda u: u.interval)),
+    ]  # fmt: skip
+
+
+def rows_of_copies(name: str, memorised: Callable[[Record], Memorisation | None]) -> list[Row]:
+    """Whether samples are copies of training images."""
+    return [
         row(f"nearest_ratio_{name}", "… nearest training image, ratio to real",
             within(memorised, lambda m: m.median_ratio), decimals(2), None,
             "distance to the nearest training image, over that of held-out real images; far below 1: copies"),
@@ -97,6 +114,11 @@ def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[
             interval=within(memorised, lambda m: m.closer.interval)),
         row(f"copies_{name}", "… copies of training images?",
             within(memorised, lambda m: None if m.flagged is None else "**yes**" if m.flagged else "no")),
+    ]  # fmt: skip
+
+
+def rows_of_neighbours(name: str, neighbours: Callable[[Record], PrecisionRecall | None]) -> list[Row]:
+    return [
         row(f"precision_{name}", "… precision", within(neighbours, lambda n: n.precision.value), decimals(3), "higher",
             f"share of samples that lie among real images{NOT_OF_VARIETY}",
             interval=within(neighbours, lambda n: n.precision.interval)),
