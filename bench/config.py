@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Interval
 
 from bench.errors import BadInput, known
+from bench.variants import split_name, varied
 
 # Kinds of numbers that stand in a record; what lies beyond was written by no run.
 Count = Annotated[int, Interval(ge=0, lt=2**63)]
@@ -108,22 +109,33 @@ DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post
 
 
 def contestant_names(text: str) -> list[str]:
-    """`scratch,diffusers-32`, `all` or `bridge` to names; BadInput for one that is no name of ours and no path."""
+    """`scratch,diffusers-32`, `all` or `bridge` to names; BadInput for one that is no name of ours, no variant
+    (`scratch+heads=1`) and no path.
+    """
     groups = {"all": CONTESTANTS, "bridge": BRIDGE}
     parts = [part.strip() for part in text.split(",") if part.strip()]
     chosen = [name for part in parts for name in groups.get(part, (part,))]
     if not chosen:
         raise BadInput(f"no contestant named: choose from {', '.join(CONTESTANTS)}")
-    return [name if ":" in name else known(name, CONTESTANTS + BRIDGE, "contestant") for name in dict.fromkeys(chosen)]
+    theirs = (":", "=")  # whether there are such, `bench.contestants` finds out
+    return [
+        name if any(sign in name for sign in theirs) else known(name, CONTESTANTS + BRIDGE, "contestant")
+        for name in dict.fromkeys(chosen)
+    ]
 
 
 def recipe_for(name: str, contestant: str) -> Recipe:
-    """A recipe as it applies to a contestant; BadInput where `source` has published nothing for it."""
-    if name == "source":
-        if contestant not in SOURCE_OPTIMISATION:
+    """A recipe, or a variant of it (`matched+beta_end=0.2`), as it applies to a contestant.
+
+    BadInput where there is none, or where `source` has published nothing for the contestant.
+    """
+    base, changes = split_name(name)
+    recipe, architecture = RECIPES[known(base, tuple(RECIPES), "recipe")], split_name(contestant)[0]
+    if recipe is SOURCE:
+        if architecture not in SOURCE_OPTIMISATION:
             raise BadInput(f"recipe 'source' publishes nothing for '{contestant}': use --recipe matched")
-        return dataclasses.replace(SOURCE, optimisation=SOURCE_OPTIMISATION[contestant])
-    return RECIPES[name]
+        recipe = dataclasses.replace(SOURCE, optimisation=SOURCE_OPTIMISATION[architecture])
+    return dataclasses.replace(varied(recipe, changes, f"recipe {name}"), name=name)
 
 
 @dataclass(frozen=True)
@@ -226,7 +238,8 @@ TUNED_RATES: dict[str, dict[str, float]] = {"laptop": {"scratch": 3e-3, "diffuse
 def is_tuned(run: "RunConfig") -> bool:
     """Whether a run's learning rate is the one that was found for its contestant, by trials of these sizes."""
     preset, rates = PRESETS.get(run.preset), TUNED_RATES.get(run.preset, {})
-    if preset is None or run.data != "avataaars" or rates.get(run.contestant) != run.sizes.learning_rate:
+    is_known = preset is not None and run.data == "avataaars" and "=" not in run.recipe.name
+    if preset is None or not is_known or rates.get(run.contestant) != run.sizes.learning_rate:
         return False
     return all(getattr(run.sizes, name) == getattr(preset, name) for name in ("image_size", "scale", "batch_size"))
 
@@ -240,7 +253,8 @@ def rehearsal(sizes: Sizes, max_steps: int) -> Sizes:
 
 
 def run_name(contestant: str, recipe: str, seed: int | str) -> str:
-    return f"{contestant.replace(':', '.')}-{recipe}-seed{seed}"
+    """A run as a file is named after it, with nothing in it that a glob or a path takes for its own."""
+    return f"{contestant.replace(':', '.')}-{recipe}-seed{seed}".translate(str.maketrans("[] /", "()__"))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -14,7 +14,8 @@ import diffusers_unet
 import scratch_unet
 from bench.config import contestant_names
 from bench.contract import broken_contract, no_exit
-from bench.errors import BadContestant, BadInput, lacks_memory, printable, words_of
+from bench.errors import BadContestant, BadInput, known, lacks_memory, printable, words_of
+from bench.variants import changed_values, split_name
 
 Builder = Callable[[int, int, float], nn.Module]  # (condition_width, image_size, scale)
 
@@ -42,12 +43,21 @@ LIBRARY = {
 
 
 def by_hand(name: str) -> Contestant:
-    """A contestant of ours by the name of its architecture."""
-    architecture = scratch_unet.ARCHITECTURES[name]
+    """A contestant of ours by the name of its architecture, or of a variant of it: `scratch+heads=1`."""
+    base, told = split_name(name)
+    original = scratch_unet.ARCHITECTURES[known(base, list(scratch_unet.ARCHITECTURES), "architecture by hand")]
+    changes = changed_values(original, told, name)
+    architecture = replace(original, **changes)
     blocks = SELF_AND_CROSS if architecture.attends_to_itself else CROSS_ALONE
     if architecture.attention == "cross":
         blocks = "resnet blocks, multi-head cross attention"
-    return Contestant(name, functools.partial(scratch_unet.ScratchDenoiser, architecture=name), blocks)
+    build = functools.partial(scratch_unet.ScratchDenoiser, architecture=base, changes=changes)
+    return Contestant(name, build, blocks)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a contestant is of this project, and no plug-in."""
+    return ":" not in name
 
 
 OURS = LIBRARY | {name: by_hand(name) for name in scratch_unet.ARCHITECTURES}
@@ -59,8 +69,8 @@ def contestant(name: str) -> Contestant:
 
     BadContestant if the module is there and does not let itself be imported.
     """
-    if ":" not in name:
-        return OURS[contestant_names(name)[0]]
+    if is_ours(name):
+        return by_hand(name) if "=" in name else OURS[contestant_names(name)[0]]
     if not PLUG_IN.fullmatch(name):
         raise BadInput(f"contestant '{name}' is not of the form package.module:function")
     module, _, function = name.partition(":")
@@ -97,14 +107,14 @@ def try_build(name: str, condition_width: int, image_size: int, scale: float) ->
 
     What a plug-in makes must be a module with something to train.
     """
-    builder, refused = contestant(name).build, BadInput if name in OURS else BadContestant
+    builder, refused = contestant(name).build, BadInput if is_ours(name) else BadContestant
     try:
         with no_exit():
             denoiser = builder(condition_width, image_size, scale)
     except Exception as error:
         if lacks_memory(error):
             raise
-        why = str(error) if name in OURS else f"{words_of(error)}"
+        why = str(error) if is_ours(name) else f"{words_of(error)}"
         raise refused(f"contestant {name}: {why}") from error
     if not isinstance(denoiser, nn.Module):
         raise refused(f"contestant {name} must build a torch.nn.Module, not a {type(denoiser).__name__}")

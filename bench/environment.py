@@ -143,7 +143,7 @@ def training_code(contestant: str) -> str:
     rooms = [here / name for name in TRAINING]
     rooms += [Path(inspect.getfile(package)).parent for package in (scratch_unet, diffusers_unet)]
     files = [file for room in rooms for file in (sorted(room.glob("*.py")) or [room])]
-    if contestant not in contestants.OURS:
+    if not contestants.is_ours(contestant):
         files.append(Path(inspect.getfile(contestants.contestant(contestant).build)))
     digest = hashlib.sha256()
     for file in files:

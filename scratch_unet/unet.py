@@ -5,6 +5,9 @@ At scale 1 and 64×64 the down path of `scratch` is the published one:
 with four-head cross attention at 16×16 and 8×8 on the way down, and at 8×8 (the middle) and 16×16 on the way up.
 """
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -115,10 +118,15 @@ class ScratchDenoiser(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, condition_width: int, image_size: int = 64, scale: float = 1.0, architecture: str = "scratch"
+        self,
+        condition_width: int,
+        image_size: int = 64,
+        scale: float = 1.0,
+        architecture: str = "scratch",
+        changes: dict[str, Any] | None = None,  # fields of the architecture, and what they are instead
     ) -> None:
         super().__init__()
-        made_of = ARCHITECTURES[architecture]
+        made_of = replace(ARCHITECTURES[architecture], **changes or {})
         check_size(image_size, scale, halvings=len(made_of.channels) - 1, groups=made_of.groups)
         made_of = made_of.scaled(scale)
         self.tau = Tau(condition_width, made_of.context_tokens, made_of.context_width)

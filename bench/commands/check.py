@@ -49,7 +49,7 @@ def check(names: list[str], image_size: int, scale: float) -> dict[str, Any]:
 
     for name in names:
         contestants.contestant(name)
-        if name in contestants.OURS:
+        if contestants.is_ours(name):
             contestants.check(name, image_size, scale)
     sizes = next((s for s in PRESETS.values() if (s.image_size, s.scale) == (image_size, scale)), LAPTOP)
     setting = Setting(schema().width, image_size, scale, sizes.batch_size)

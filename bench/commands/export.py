@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from bench.commands.output import emit
-from bench.config import RECIPES
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +11,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="a results folder with its .work")
     parser.add_argument("folder", type=Path, metavar="DIR", help="a new folder for the pipeline and its model card")
     parser.add_argument("--contestant", required=True)
-    parser.add_argument("--recipe", default="matched", choices=tuple(RECIPES))
+    parser.add_argument("--recipe", default="matched", help="of the runs (default matched)")
     parser.add_argument("--seed", type=int, help="of the training run (default: the first found)")
 
 

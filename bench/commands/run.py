@@ -16,7 +16,17 @@ from bench.commands.arguments import (
     positive_int,
 )
 from bench.commands.output import emit, emit_json, emit_rich
-from bench.config import DEFAULT_CONTESTANTS, PRESETS, RECIPES, TUNED_RATES, Number, Sizes, contestant_names, rehearsal
+from bench.config import (
+    DEFAULT_CONTESTANTS,
+    PRESETS,
+    RECIPES,
+    TUNED_RATES,
+    Number,
+    Sizes,
+    contestant_names,
+    recipe_for,
+    rehearsal,
+)
 from bench.errors import RunFailed, known
 from bench.storage.folder import ResultsFolder
 
@@ -98,7 +108,7 @@ def add_sizes(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     known(arguments.preset, tuple(PRESETS), "preset")
-    known(arguments.recipe, tuple(RECIPES), "recipe")
+    recipe_for(arguments.recipe, "scratch")  # refuses a name, or a change, that there is not
     from bench import distributed
 
     rank, arguments.processes = distributed.launched(arguments.processes)

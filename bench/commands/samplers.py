@@ -6,14 +6,14 @@ from pathlib import Path
 
 from bench.commands.arguments import integers, positive_int
 from bench.commands.output import emit_json, emit_lines
-from bench.config import DEFAULT_CONTESTANTS, RECIPES, contestant_names
+from bench.config import DEFAULT_CONTESTANTS, contestant_names
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
     parser.add_argument("out", type=Path, metavar="DIR", help="a results folder with its .work")
     parser.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
-    parser.add_argument("--recipe", default="matched", choices=tuple(RECIPES))
+    parser.add_argument("--recipe", default="matched", help="of the runs (default matched)")
     parser.add_argument("--steps", type=integers, help="default 1,2,5,10,20,30,100; all steps are always among them")
     parser.add_argument("--count", type=positive_int, default=256, help="samples a number of steps (default 256)")
     parser.add_argument("--data", default="avataaars", help="what the runs were trained on, as for run")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from bench import contestants
-from bench.config import RECIPES, RunConfig, Sizes, recipe_for
+from bench.config import RunConfig, Sizes, recipe_for
 from bench.cost.account import account, setting_of
 from bench.environment import choose_device, free_memory
 from bench.errors import BadContestant, BadInput
@@ -134,12 +134,13 @@ def wrong_sizes(request: RunRequest) -> list[str]:
     for name in ("samples", "curve_samples", "sweep_samples"):
         if getattr(sizes, name) < 2:
             found.append(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
-    timesteps = RECIPES[request.recipe].timesteps
-    if sizes.sampling_steps is not None and sizes.sampling_steps > timesteps:
-        found.append(f"--sampling-steps {sizes.sampling_steps} are more than the schedule's {timesteps}: ask for fewer")
+    recipe = recipe_for(request.recipe, "scratch")  # of which every recipe says something
+    if (sizes.sampling_steps or 0) > recipe.timesteps:
+        told = f"--sampling-steps {sizes.sampling_steps} are more than the schedule's {recipe.timesteps}"
+        found.append(f"{told}: ask for fewer")
     if sizes.images < 20:
         found.append(f"--images {sizes.images} is too few: at least 20, of which a third is for validation and test")
-    if len(sizes.budgets) > 1 and RECIPES[request.recipe].optimisation.schedule != "decay":
+    if len(sizes.budgets) > 1 and recipe.optimisation.schedule != "decay":
         found.append(
             f"--recipe {request.recipe} finishes its schedule once: give it one --budget, and an --out for each"
         )

@@ -12,6 +12,7 @@ SMALL = ("--image-size", "16", "--scale", "0.03125")
 PLAIN, TIMELESS = "tests.plug_in:build", "tests.breaking_plug_in:build_timeless"
 
 
+@pytest.mark.slow
 def test_scratch_meets_every_duty():
     done = bench("check", "scratch", *SMALL, "--json")
     assert done.returncode == 0, done.stderr

@@ -128,6 +128,7 @@ def test_the_largest_batch_is_the_last_that_fits(memory, start):
     assert peak(found + 1) > memory
 
 
+@pytest.mark.slow
 def test_the_largest_batch_for_a_gpu_of_24_gib(monkeypatch):
     monkeypatch.setattr("bench.cost.account.account", remembered_account)  # the last two are asked for again
     entry = describe(("scratch", Question(["scratch"], 64, 128, memory_bytes=24 * 2**30)))

@@ -28,7 +28,7 @@ from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
 from bench.errors import BadInput
 from tests.accounts import remembered_account
-from tests.conftest import TINY
+from tests.conftest import SMALL_COPIES, TINY
 from tests.plug_in import Attentive
 
 DEVICES = {
@@ -154,12 +154,14 @@ def test_attention_counts_as_much_as_the_same_by_hand(device):
 
 UNLIKE = ("scratch", "diffusers-32")  # the other two are built as the latter is
 ONE_IS_SLOW = (UNLIKE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in UNLIKE[1:]))
+COPIES_ARE_SLOW = [pytest.param(n, marks=[pytest.mark.slow] * (n in SMALL_COPIES)) for n in CONTESTANTS]
 
 
 def setting(batch=8, **more):
     return Setting(condition_width=9, image_size=16, scale=TINY, batch_size=batch, **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_IS_SLOW)
 def test_activations_and_peak_grow_evenly_with_the_batch(name):
     small, middle, large = (remembered_account(name, setting(batch)) for batch in (16, 32, 48))
@@ -172,6 +174,7 @@ def test_activations_and_peak_grow_evenly_with_the_batch(name):
     assert small["flops_per_image"] == large["flops_per_image"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_IS_SLOW)
 def test_checkpointing_saves_less_and_computes_more_and_bf16_halves_what_modules_put_out(name):
     plain = remembered_account(name, setting(32))
@@ -214,7 +217,7 @@ def test_saved_bytes_of_a_norm_under_autocast_by_hand():
     assert saved(contextlib.nullcontext()) < saved(norms_in_float())
 
 
-@pytest.mark.parametrize("name", CONTESTANTS)
+@pytest.mark.parametrize("name", COPIES_ARE_SLOW)
 def test_levels_hold_every_parameter_and_every_saved_byte(name):
     cost = remembered_account(name, setting(16))
     levels = cost["levels"]
@@ -258,6 +261,7 @@ def test_a_step_that_cannot_be_followed_says_why(capsys):
     assert "tests.plug_in:build_curious" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_machines_peaks_are_rates_of_each_kind_of_operation():
     peaks = machine_peaks("cpu", "no")
     layouts = [peaks[f"convolution_{layout}_flop_per_second"] for layout in MEMORY_FORMATS]

@@ -68,6 +68,7 @@ def test_a_convolution_faster_than_the_gemm_is_explained(document):
         assert any("Winograd" in line for line in doctor_lines(document | {"peaks": [shown]})) is said
 
 
+@pytest.mark.slow
 def test_what_is_wrong_ends_with_status_1(monkeypatch, capsys):
     monkeypatch.setattr(machine, "error_of_attention", lambda *_: float("nan"))
     asked = cli.parser().parse_args(["doctor", "--device", "cpu", "--contestants", "tests.plug_in:build"])

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from bench.config import PRESETS
 from bench.cost.ladder import RUNGS, Rung, ladder, rungs_for
 from bench.render.ladder import ladder_lines
@@ -10,6 +12,7 @@ from bench.render.ladder import ladder_lines
 SIZES = replace(PRESETS["smoke"], image_size=16, scale=1 / 32, batch_size=4)
 
 
+@pytest.mark.slow
 def test_every_rung_trains_and_is_told_at_once(avatars, capsys):
     told = []
     rungs = [Rung("fp32"), Rung("resident", resident=True, memory_format="channels_last")]

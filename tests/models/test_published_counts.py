@@ -63,6 +63,7 @@ def test_attention_head_dim_is_the_number_of_heads(cost):
     assert {a["kind"] for a in cost["diffusers-16"]["attention"]} == {"cross", "self"}
 
 
+@pytest.mark.slow
 def test_scratch_keeps_its_four_heads_at_every_scale(cost):
     for scale in (1 / 4, 1 / 8, 1 / 32):
         small = remembered_account("scratch", Setting(98, 64, scale, batch_size=1))
@@ -73,6 +74,7 @@ def test_scratch_keeps_its_four_heads_at_every_scale(cost):
         assert small["time_embedding"] == {"frequencies": 128 * scale, "width": 256 * scale}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["diffusers-32", "diffusers-16", "diffusers-8"])
 def test_head_width_stays_as_published_at_a_quarter_of_the_scale(name, cost):
     quarter = remembered_account(name, Setting(98, 64, 1 / 4, batch_size=1))["attention"]

@@ -90,6 +90,7 @@ def test_weights_of_another_model_are_refused():
         load_library(twin, other)
 
 
+@pytest.mark.slow
 def test_a_short_training_of_both_has_the_same_losses_and_the_same_weights(config, parts):
     found = []
     for kind in ("twin-32", "diffusers-32"):

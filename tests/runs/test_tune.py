@@ -172,6 +172,7 @@ def test_a_trial_ends_with_its_schedule_and_is_judged_by_the_validation_part(con
     assert train_and_validate(hotter, parts)["by_timestep"] != found["by_timestep"]
 
 
+@pytest.mark.slow
 def test_the_command_leaves_every_trial_a_table_and_a_plot(cache, tmp_path):
     arguments = ["tune", "--preset=smoke", f"--contestants={NAME}", "--images=16", "--rates=0.001,0.003,0.01"]
     done = bench(*arguments, "--device=cpu", "--cache", cache, "--out", tmp_path, "--json")

@@ -3,7 +3,8 @@
 from dataclasses import asdict, replace
 from statistics import fmean
 
-from bench.config import RECIPES, SOURCE, differences
+from bench.config import differences, recipe_for
+from bench.errors import BadInput
 from bench.record import Record
 from bench.render.table.column import Column, seeds_of, timed
 
@@ -31,9 +32,11 @@ def earlier_recipes(records: list[Record]) -> list[str]:
 def changes_since(record: Record) -> list[str]:
     """`field: then, today` of a record's recipe, but for what presets or contestants decide."""
     then = record.run.recipe
-    today = replace(RECIPES.get(then.name, then), sampling_steps=then.sampling_steps)
-    if then.name == SOURCE.name:
-        today = replace(today, optimisation=then.optimisation)
+    try:
+        today = recipe_for(then.name, record.run.contestant)
+    except BadInput:  # a variant by a name that is no longer understood
+        return []
+    today = replace(today, sampling_steps=then.sampling_steps)
     return [each.replace(" -> ", ", today ") for each in differences(asdict(then), asdict(today))]
 
 

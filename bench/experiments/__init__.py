@@ -1,0 +1,1 @@
+"""Experiments as data: a question to a file, and the matrix of runs that answers it."""

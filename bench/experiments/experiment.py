@@ -1,0 +1,129 @@
+"""An experiment as a TOML file declares it: the question, what is claimed, and the runs that decide."""
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.config import PRESETS, Budget, Count, Number, RunConfig, Sizes, run_name
+from bench.errors import BadInput, known
+from bench.variants import variant_name
+
+FILES = Path(__file__).parent
+SIZES = tuple(field.name for field in fields(Sizes))
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Arm(Part):
+    """One side of the comparison: a contestant and how it is trained, and what is claimed of it."""
+
+    contestant: str = "scratch"
+    recipe: str = "matched"
+    architecture: dict[str, Any] = {}  # changes of the contestant, if it is by hand
+    training: dict[str, Any] = {}  # changes of the recipe
+    sizes: dict[str, Any] = {}  # in place of the experiment's
+    expected: Literal["better", "worse", "alike"] | None = None  # than the reference, by the first measure
+
+    @property
+    def contestant_name(self) -> str:
+        return variant_name(self.contestant, self.architecture)
+
+    @property
+    def recipe_name(self) -> str:
+        return variant_name(self.recipe, self.training)
+
+
+class Experiment(Part):
+    """What is asked, what the answer is measured by, and every run that it takes."""
+
+    name: str = ""
+    question: str
+    claim: str  # in one sentence: what `expected` of the arms says in words
+    source: str = ""  # who says so
+    preset: str = "laptop"
+    sizes: dict[str, Any] = {}  # in place of the preset's
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    measures: Annotated[list[str], Field(min_length=1)] = ["paired_colour"]  # keys; the first one decides
+    margin: Number | None = None  # of the first measure: a smaller difference counts as none
+    reference: str  # the arm that the others are held against
+    arms: dict[str, Arm]
+
+    def sizes_of(self, arm: Arm) -> Sizes:
+        """The preset's sizes with the experiment's and the arm's own; BadInput for one that there is not."""
+        given = self.sizes | arm.sizes
+        for name in given:
+            known(name, SIZES, "size")
+        if "budgets" in given:
+            given = given | {"budgets": tuple(budget(text) for text in given["budgets"])}
+        elif "epochs" in given:  # which say the same in another way
+            given = given | {"budgets": ()}
+        return replace(PRESETS[known(self.preset, tuple(PRESETS), "preset")], **given)
+
+    @property
+    def cells(self) -> list["Cell"]:
+        """Every run, the first seed of all arms first: what is there early can be compared."""
+        return [Cell(arm, seed) for seed in self.seeds for arm in self.arms]
+
+    def run_name(self, cell: "Cell") -> str:
+        arm = self.arms[cell.arm]
+        return run_name(arm.contestant_name, arm.recipe_name, cell.seed)
+
+    def is_of(self, arm: Arm, run: RunConfig) -> bool:
+        """Whether a record's run is one of an arm."""
+        return (run.contestant, run.recipe.name) == (arm.contestant_name, arm.recipe_name)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of an experiment."""
+
+    arm: str
+    seed: int
+
+
+def budget(text: str) -> Budget:
+    """`images=12000` as a budget."""
+    kind, _, amount = text.partition("=")
+    try:
+        return Budget(kind, float(amount))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise BadInput(f"'{text}' is no budget: write images=N, seconds=N or pflop=N") from error
+
+
+def names() -> list[str]:
+    """The experiments that come with the suite."""
+    return sorted(path.stem for path in FILES.glob("*.toml"))
+
+
+def find(text: str) -> Experiment:
+    """The experiment of that name, or in that file; BadInput where there is none, or with what is wrong in it."""
+    path = Path(text) if text.endswith(".toml") else FILES / f"{known(text, names(), 'experiment')}.toml"
+    try:
+        experiment = Experiment(**{"name": path.stem} | tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise BadInput(f"experiment '{path.name}' cannot be read ({error.strerror}): name another file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"experiment '{path.name}' is no TOML ({error}): mend it") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"experiment '{path.name}': {where}: {first['msg']}") from error
+    check(experiment)
+    return experiment
+
+
+def check(experiment: Experiment) -> None:
+    """BadInput for arms that cannot be told apart, or a reference that there is not."""
+    known(experiment.reference, list(experiment.arms), f"arm of experiment '{experiment.name}'")
+    runs = [experiment.run_name(Cell(arm, 0)) for arm in experiment.arms]
+    if len({*runs}) < len(runs):
+        raise BadInput(f"experiment '{experiment.name}': two arms have the same contestant and recipe: change one")
+    if experiment.margin is None and any(arm.expected == "alike" for arm in experiment.arms.values()):
+        raise BadInput(f"experiment '{experiment.name}' expects an arm to be alike: give it a margin")
+    for arm in experiment.arms.values():
+        experiment.sizes_of(arm)

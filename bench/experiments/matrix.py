@@ -1,0 +1,113 @@
+"""The runs of an experiment: those that are missing are done, one after another, and the answer so far is drawn."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.config import TUNED_RATES, recipe_for
+from bench.errors import BadInput
+from bench.experiments.effects import document_of, measures_of
+from bench.experiments.experiment import Cell, Experiment
+from bench.render.experiment import write_experiment
+from bench.render.results import write_results
+from bench.runs.only_missing import refuse_other
+from bench.runs.request import RunRequest, preflight
+from bench.runs.runner import run
+from bench.storage.folder import ResultsFolder
+from bench.storage.lock import lock
+from bench.storage.records import read_record, read_records
+
+Runner = Callable[[RunRequest], list[str]]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """An experiment, and how its runs are to be done: `request` says all but what the experiment does."""
+
+    experiment: Experiment
+    request: RunRequest
+
+    def request_of(self, cell: Cell) -> RunRequest:
+        """What `bench run` is asked for one cell."""
+        arm = self.experiment.arms[cell.arm]
+        sizes = self.experiment.sizes_of(arm)
+        own = {**self.experiment.sizes, **arm.sizes}
+        rates = {} if {"learning_rate", "scale", "image_size", "batch_size"} & own.keys() else TUNED_RATES
+        tuned = rates.get(self.experiment.preset, {}).get(arm.contestant, sizes.learning_rate)
+        return replace(
+            self.request,
+            preset=self.experiment.preset,
+            sizes=replace(sizes, learning_rate=tuned),
+            contestants=[arm.contestant_name],
+            recipe=arm.recipe_name,
+            seeds=[cell.seed],
+            learning_rates={},
+        )
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether a cell's record stands; BadInput for one that other code or another configuration has made."""
+        path = ResultsFolder(self.request.out).record(self.experiment.run_name(cell))
+        if self.request.fresh or not path.exists() or (record := read_record(path)).status != "done":
+            return False
+        asked = self.request_of(cell)
+        draft = replace(record.run, sizes=asked.sizes, preset=asked.preset, processes=asked.processes)
+        recipe = asked.sizes.applied_to(recipe_for(asked.recipe, record.run.contestant))
+        refuse_other(replace(draft, recipe=recipe), record, asked.mixed_precision)
+        return True
+
+    def missing(self, shard: tuple[int, int] = (1, 1)) -> list[Cell]:
+        """The cells that are to be done, of the share that this machine takes: number `i` of `n`."""
+        number, shares = shard
+        return [cell for cell in self.experiment.cells[number - 1 :: shares] if not self.is_done(cell)]
+
+
+def check(matrix: Matrix) -> None:
+    """BadInput with all that can be refused before anything is run, for all arms."""
+    measures_of(matrix.experiment)
+    for name in matrix.experiment.arms:
+        try:
+            preflight(matrix.request_of(Cell(name, matrix.experiment.seeds[0])))
+        except BadInput as error:
+            raise BadInput(f"arm '{name}' of experiment '{matrix.experiment.name}': {error}") from error
+
+
+def run_matrix(matrix: Matrix, shard: tuple[int, int] = (1, 1), runner: Runner = run) -> list[str]:
+    """Do what is missing; the names of the runs that are not done. Whatever stops one cell, the others go on."""
+    check(matrix)
+    with lock(matrix.request.out):  # refused at once if another process works here; each run takes it for itself
+        pass
+    cells, lost = matrix.missing(shard), dict[Cell, str]()
+    for number, cell in enumerate(cells, 1):
+        print(f"{matrix.experiment.name}: run {number} of {len(cells)}: {cell.arm}, seed {cell.seed}", file=sys.stderr)
+        lost |= run_cell(matrix, cell, runner)
+        draw(matrix, lost)
+    draw(matrix, lost)
+    there = Matrix(matrix.experiment, replace(matrix.request, fresh=False))
+    return [f"{cell.arm}, seed {cell.seed}" for cell in there.missing(shard)]
+
+
+def run_cell(matrix: Matrix, cell: Cell, runner: Runner) -> dict[Cell, str]:
+    """Run one cell; why it could not begin, if it could not: a run that began has its own row."""
+    try:
+        runner(matrix.request_of(cell))
+    except BadInput as error:  # the machine has too little memory for this arm, say
+        print(f"{cell.arm}, seed {cell.seed}: {error}", file=sys.stderr)
+        return {cell: str(error)}
+    return {}
+
+
+def draw(matrix: Matrix, lost: dict[Cell, str]) -> None:
+    """Write the answer so far, and the table of all runs that are there."""
+    folder = ResultsFolder(matrix.request.out)
+    records = read_records(folder.path) if folder.record_files() else []
+    document = document_of(matrix.experiment, records, lost, command(matrix.experiment))
+    write_experiment(folder, document)
+    if records:
+        write_results(folder.path, records)
+
+
+def command(experiment: Experiment) -> str:
+    """What does the runs that are missing."""
+    return f"python -m bench run --experiment {shlex.quote(experiment.name)}"

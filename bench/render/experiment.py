@@ -1,0 +1,165 @@
+"""The answer of an experiment, from its document: a page with a table and a picture, and a line for the overview."""
+
+import json
+from collections.abc import Callable
+from statistics import fmean, stdev
+from typing import Any
+
+from bench.render.images.figures import blank, rendered
+from bench.render.markdown import escape, image, markdown
+from bench.render.table.measures import MEASURES
+from bench.render.table.numbers import chance
+from bench.render.table.row import MISSING, decimals, duration
+from bench.storage import durable
+from bench.storage.folder import ResultsFolder
+
+HEADER = ["claim", "verdict", "effect (95 %)", "seeds", "comparisons"]
+PICTURE = "images/experiment.png"
+
+
+def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
+    """The document, its page, and its picture where there is something to draw."""
+    durable.write_text(folder.experiment, json.dumps(document, indent=1) + "\n")
+    drawn = [arm for arm in document["arms"] if first_effect(arm) and first_effect(arm)["differences"]]
+    if drawn:
+        durable.write_bytes(folder.path / PICTURE, draw(document, drawn))
+    lines = experiment_lines(document)
+    alt = f"How much each arm of {document['experiment']['name']} differs from {document['experiment']['reference']}"
+    shown = ["", image(alt, PICTURE)] if drawn else []
+    durable.write_text(folder.answer, "\n".join([*lines, *shown]) + "\n")
+
+
+def experiment_lines(document: dict[str, Any]) -> list[str]:
+    """The question, the verdict, a table of the arms, and what is missing."""
+    asked = document["experiment"]
+    said = f" ({asked['source']})" if asked["source"] else ""
+    return [
+        f"**{escape(asked['question'])}**",
+        "",
+        f"Claim: {escape(asked['claim'])}{escape(said)} Verdict: **{document['verdict']}**.",
+        "",
+        *markdown(table_header(document), table_rows(document)).splitlines(),
+        "",
+        *(f"- {line}" for line in notes(document)),
+    ]
+
+
+def table_header(document: dict[str, Any]) -> list[str]:
+    measured = [
+        title
+        for each in document["measures"]
+        for title in (each["label"] + arrow(each), f"difference from {document['experiment']['reference']} (95 %)",
+                      "p by Holm")
+    ]  # fmt: skip
+    return ["arm", "contestant, recipe", "runs", *measured, "claimed", "verdict"]
+
+
+def arrow(measure: dict[str, Any]) -> str:
+    return {"lower": " ↓", "higher": " ↑"}[measure["better"]]
+
+
+def table_rows(document: dict[str, Any]) -> list[list[str]]:
+    asked, declared = document["experiment"], len(document["experiment"]["seeds"])
+    rows = []
+    for arm in document["arms"]:
+        cells = [text for each in document["measures"] for text in measured_cells(arm, each["key"])]
+        title = arm["name"] + (" (reference)" if arm["name"] == asked["reference"] else "")
+        made_of = f"`{arm['contestant']}`, `{arm['recipe']}`"
+        runs = f"{len(arm['done'])} of {declared}" + (f", {len(arm['failed'])} failed" if arm["failed"] else "")
+        rows.append([title, made_of, runs, *cells, arm["expected"] or MISSING, arm["verdict"] or MISSING])
+    return rows
+
+
+def measured_cells(arm: dict[str, Any], key: str) -> list[str]:
+    """An arm's mean ± standard deviation, its difference with interval, and p."""
+    write, values = writer(key), list(arm["values"].get(key, {}).values())
+    mean = MISSING if not values else write(fmean(values))
+    spread = f" ± {write(stdev(values))}" if len(values) > 1 else ""
+    effect = next((each for each in arm["effects"] if each["measure"] == key), None)
+    p = None if effect is None else effect["p_holm"]
+    return [mean + spread, difference(effect, write), MISSING if p is None else chance(p)]
+
+
+def difference(effect: dict[str, Any] | None, write: Callable[[float], str]) -> str:
+    """`−1.20 (−2.00 to −0.40)`, or a dash."""
+    if effect is None or effect["difference"] is None:
+        return MISSING
+    interval = effect["interval"]
+    between = f" ({write(interval[0])} to {write(interval[1])})" if interval else ""
+    return write(effect["difference"]) + between
+
+
+def writer(key: str) -> Callable[[float], str]:
+    return next((each.write for each in MEASURES if each.key == key), decimals(3))
+
+
+def first_effect(arm: dict[str, Any]) -> dict[str, Any] | None:
+    """By the measure that decides; None of the reference."""
+    return arm["effects"][0] if arm["effects"] else None
+
+
+def notes(document: dict[str, Any]) -> list[str]:
+    """How it was decided, which runs have failed, and what is missing, with the command and the time."""
+    asked = document["experiment"]
+    margin = f" A smaller difference than {asked['margin']:g} counts as none." if asked["margin"] else ""
+    first = document["measures"][0]["label"] if document["measures"] else asked["measures"][0]
+    lines = [
+        f"Preset {asked['preset']}. The first measure, {first}, decides. Differences are paired by seed; p by a paired "
+        f"t test, with Holm's correction over all {document['comparisons']} comparisons; with fewer than six seeds "
+        f"nothing is tested.{margin}"
+    ]
+    for arm in document["arms"]:
+        lines += [f"**{escape(arm['name'])}, seed {seed} failed:** {escape(why)}" for seed, why in arm["failed"].items()]
+    if count := len(missing(document)):
+        lines.append(f"**Missing: {count} runs**{time_of(document, count)}: `{document['command']}`")
+    return lines
+
+
+def missing(document: dict[str, Any]) -> list[tuple[str, int]]:
+    """The arm and seed of every run that is still to be done; a failed one is not."""
+    return [(arm["name"], seed) for arm in document["arms"] for seed in arm["missing"]]
+
+
+def time_of(document: dict[str, Any], count: int) -> str:
+    seconds = document["seconds_per_run"]
+    return "" if seconds is None else f", about {duration(count * seconds)} at the mean time of those that are done"
+
+
+def overview_row(document: dict[str, Any]) -> list[str]:
+    """Claim, verdict, the effect of the arm that the claim is about, seeds, comparisons."""
+    claimed = [arm for arm in document["arms"] if arm["expected"]] or document["arms"]
+    effect = first_effect(claimed[0])
+    key = document["experiment"]["measures"][0]
+    label = next((each["label"] for each in document["measures"] if each["key"] == key), key)
+    told = difference(effect, writer(key))
+    seeds = len(effect["differences"]) if effect else 0
+    return [
+        document["experiment"]["claim"],
+        f"**{document['verdict']}**",
+        told if told == MISSING else f"{label}: {told}, {claimed[0]['name']} − {document['experiment']['reference']}",
+        str(seeds),
+        str(document["comparisons"]),
+    ]
+
+
+def draw(document: dict[str, Any], arms: list[dict[str, Any]]) -> bytes:
+    """Each arm's difference from the reference: a dot a seed, the mean and its 95 % interval, zero and the margin."""
+    asked, measure = document["experiment"], document["measures"][0]
+    figure = blank(7.5, 1.4 + 0.5 * len(arms))
+    panel = figure.subplots()
+    panel.axvline(0, color="#444444", linewidth=1)
+    if asked["margin"]:
+        panel.axvspan(-asked["margin"], asked["margin"], color="#444444", alpha=0.1)
+    for row, arm in enumerate(arms):
+        effect = first_effect(arm) or {}
+        panel.plot([*effect["differences"].values()], [row] * len(effect["differences"]), "o", color="#0b5394",
+                   alpha=0.35, markersize=5)  # fmt: skip
+        low, high = effect["interval"] or [effect["difference"]] * 2
+        panel.plot([low, high], [row, row], color="#0b5394", linewidth=2)
+        panel.plot([effect["difference"]], [row], "D", color="#0b5394", markersize=6)
+    panel.set_yticks(range(len(arms)), [arm["name"] for arm in arms])
+    panel.set_ylim(len(arms) - 0.5, -0.5)
+    better = "left is better" if measure["better"] == "lower" else "right is better"
+    panel.set_xlabel(f"{measure['label']}, difference from {asked['reference']} ({better})")
+    panel.grid(alpha=0.25, axis="x")
+    return rendered(figure)
