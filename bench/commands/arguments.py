@@ -111,6 +111,14 @@ def budgets(text: str) -> tuple[Budget, ...]:
     return tuple(found)
 
 
+def shard(text: str) -> tuple[int, int]:
+    """`2/4` to (2, 4): the second of four shares."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"'{text}' is no share: write 2/4 for the second of four")
+    return int(found[1]), int(found[2])
+
+
 def memory_size(text: str) -> int:
     """`24GiB` or `16GB` to bytes."""
     units = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}

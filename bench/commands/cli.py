@@ -13,6 +13,7 @@ from bench.commands import (
     check,
     data,
     doctor,
+    experiments,
     export,
     implementation,
     judges,
@@ -70,6 +71,7 @@ def parser() -> Parser:
     anatomy.add(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     overhead.add(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     implementation.add(kinds.add_parser("implementation", help="what writing the library's model by hand changes"))
+    experiments.add(kinds.add_parser("experiments", help="the questions that can be asked, and how far they are"))
     check.add(kinds.add_parser("check", help="whether a denoiser of your own keeps the contract, and what it costs"))
     doctor.add(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     ladder.add(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))

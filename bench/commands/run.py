@@ -14,7 +14,9 @@ from bench.commands.arguments import (
     names,
     positive_float,
     positive_int,
+    shard,
 )
+from bench.commands.experiments import answer, refuse_together
 from bench.commands.output import emit, emit_json, emit_rich
 from bench.config import (
     DEFAULT_CONTESTANTS,
@@ -41,6 +43,15 @@ LOCAL = Path("results") / "local"  # a user's own runs: git ignores them
 def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
     parser.add_argument("--preset", default="smoke", help=f"one of {', '.join(PRESETS)} (default smoke)")
+    parser.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help="do what is missing of an experiment (`bench experiments`), or of FILE.toml",
+    )
+    parser.add_argument(
+        "--reuse", type=Path, metavar="DIR", help="of an experiment: take the records that are the same from there"
+    )
+    parser.add_argument("--shard", type=shard, metavar="I/N", help="of an experiment: the I-th of N shares of its runs")
     parser.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
     parser.add_argument("--recipe", default="matched", help=f"one of {', '.join(RECIPES)} (default matched)")
     parser.add_argument("--seeds", default="0", type=integers, help="for example 0,1,2 (default 0)")
@@ -115,6 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
     if rank > 0:  # of a launcher's: the first one starts whatever is needed
         return 0
     check_data(arguments.data)
+    refuse_together(arguments)
     from bench.runs import warm
 
     if arguments.device in ("auto", "cpu"):
@@ -126,6 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.storage.records import read_records
 
     request = run_request(arguments)
+    if arguments.experiment:
+        return answer(arguments, request)
     with time_limit(arguments.time_limit):
         undone = run(request)
     if undone and not ResultsFolder(request.out).record_files():
@@ -174,8 +188,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         recipe=arguments.recipe,
         seeds=arguments.seeds,
         data=arguments.data,
-        out=arguments.out
-        or LOCAL / (arguments.preset if arguments.max_steps is None else f"{arguments.preset}-rehearsal"),
+        out=arguments.out or default_out(arguments),
         cache=arguments.cache or default_cache(),
         device=arguments.device,
         mixed_precision=arguments.mixed_precision,
@@ -190,6 +203,13 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         report_to=arguments.report_to,
         learning_rates=learning_rates(arguments),
     )
+
+
+def default_out(arguments: argparse.Namespace) -> Path:
+    """A folder for each preset, rehearsal and experiment."""
+    if arguments.experiment:
+        return LOCAL / Path(arguments.experiment).stem
+    return LOCAL / (arguments.preset if arguments.max_steps is None else f"{arguments.preset}-rehearsal")
 
 
 def learning_rates(arguments: argparse.Namespace) -> dict[str, float]:
@@ -207,7 +227,8 @@ def shown_command(arguments: argparse.Namespace) -> str:
     """The command as it can be typed again: what differs from the defaults, no path of this machine."""
     words = ["python -m bench run"]
     hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights", "checkpoint_seconds"}
-    hidden |= {"report_to", "all_rows", "only_missing", "time_limit"}  # who is told, how, and when, decides nothing
+    # Who is told, how, when and where from decides nothing.
+    hidden |= {"report_to", "all_rows", "only_missing", "time_limit", "shard", "reuse"}
     for name, value in vars(arguments).items():
         default = {
             "preset": "smoke",
@@ -221,6 +242,6 @@ def shown_command(arguments: argparse.Namespace) -> str:
             continue
         option = f"--{name.replace('_', '-')}"
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-        text = Path(text).name if name == "data" else text
+        text = Path(text).name if name in ("data", "experiment") else text
         words.append(option if value is True else f"{option} {text}")
     return " ".join(words)

@@ -1,5 +1,6 @@
 """What the records of an experiment say: an effect for every arm and measure, and a verdict on what was claimed."""
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,8 +24,10 @@ def measures_of(experiment: Experiment, records: Iterable[Record] = ()) -> list[
     return [there[known(key, list(there), f"measure of experiment '{experiment.name}'")] for key in keys]
 
 
-def document_of(experiment: Experiment, records: list[Record], refused: dict[Cell, str], command: str) -> dict:
-    """The answer so far, as JSON holds it. `refused`: why a cell could not begin."""
+def document_of(
+    experiment: Experiment, records: list[Record], refused: dict[Cell, str], estimated: float | None = None
+) -> dict[str, Any]:
+    """The answer so far, as JSON holds it. `refused`: why a cell could not begin; `estimated`: seconds of a run."""
     by_arm = {name: by_seed(experiment, arm, records) for name, arm in experiment.arms.items()}
     tests = [
         test(measure, by_arm[name], by_arm[experiment.reference]) | {"arm": name}
@@ -32,7 +35,7 @@ def document_of(experiment: Experiment, records: list[Record], refused: dict[Cel
         if name != experiment.reference
         for measure in measures_of(experiment, records)
     ]
-    adjusted = holm(np.array([nan(each["p"]) for each in tests])) if tests else []
+    adjusted = holm(np.array([nan(each["p"]) for each in tests]))
     for each, p in zip(tests, adjusted, strict=True):
         each["p_holm"] = None if np.isnan(p) else float(p)
     arms = [
@@ -50,8 +53,9 @@ def document_of(experiment: Experiment, records: list[Record], refused: dict[Cel
         "comparisons": sum(each["p"] is not None for each in tests),
         "arms": arms,
         "verdict": together([arm["verdict"] for arm in arms if arm["verdict"] is not None]),
-        "seconds_per_run": sum(times) / len(times) if times else None,  # of training and sampling
-        "command": command,
+        "seconds_per_run": sum(times) / len(times) if times else estimated,  # of training and sampling
+        "seconds_are_measured": bool(times),
+        "command": f"python -m bench run --experiment {shlex.quote(experiment.name)}",
     }
 
 

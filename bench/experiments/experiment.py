@@ -3,12 +3,13 @@
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.config import PRESETS, Budget, Count, Number, RunConfig, Sizes, run_name
+from bench.config import PRESETS, Budget, BudgetKind, Count, Number, RunConfig, Sizes, run_name
 from bench.errors import BadInput, known
+from bench.storage.records import what_is_wrong
 from bench.variants import variant_name
 
 FILES = Path(__file__).parent
@@ -90,8 +91,8 @@ def budget(text: str) -> Budget:
     """`images=12000` as a budget."""
     kind, _, amount = text.partition("=")
     try:
-        return Budget(kind, float(amount))  # type: ignore[arg-type]
-    except ValueError as error:
+        return Budget(known(kind, get_args(BudgetKind), "kind of budget"), float(amount))  # type: ignore[arg-type]
+    except (BadInput, ValueError) as error:
         raise BadInput(f"'{text}' is no budget: write images=N, seconds=N or pflop=N") from error
 
 
@@ -110,9 +111,7 @@ def find(text: str) -> Experiment:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"experiment '{path.name}' is no TOML ({error}): mend it") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"experiment '{path.name}': {where}: {first['msg']}") from error
+        raise BadInput(f"experiment '{path.name}' has {what_is_wrong(error)}: mend it") from error
     check(experiment)
     return experiment
 
@@ -123,6 +122,9 @@ def check(experiment: Experiment) -> None:
     runs = [experiment.run_name(Cell(arm, 0)) for arm in experiment.arms]
     if len({*runs}) < len(runs):
         raise BadInput(f"experiment '{experiment.name}': two arms have the same contestant and recipe: change one")
+    if experiment.arms[experiment.reference].expected:
+        told = f"experiment '{experiment.name}': its reference '{experiment.reference}' is held against nothing"
+        raise BadInput(f"{told}: leave out expected")
     if experiment.margin is None and any(arm.expected == "alike" for arm in experiment.arms.values()):
         raise BadInput(f"experiment '{experiment.name}' expects an arm to be alike: give it a margin")
     for arm in experiment.arms.values():

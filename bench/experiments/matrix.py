@@ -1,20 +1,22 @@
 """The runs of an experiment: those that are missing are done, one after another, and the answer so far is drawn."""
 
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.config import TUNED_RATES, recipe_for
 from bench.errors import BadInput
 from bench.experiments.effects import document_of, measures_of
 from bench.experiments.experiment import Cell, Experiment
+from bench.record import Images, Record
 from bench.render.experiment import write_experiment
 from bench.render.results import write_results
 from bench.runs.only_missing import refuse_other
 from bench.runs.request import RunRequest, preflight
 from bench.runs.runner import run
+from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 from bench.storage.lock import lock
 from bench.storage.records import read_record, read_records
@@ -48,14 +50,18 @@ class Matrix:
 
     def is_done(self, cell: Cell) -> bool:
         """Whether a cell's record stands; BadInput for one that other code or another configuration has made."""
-        path = ResultsFolder(self.request.out).record(self.experiment.run_name(cell))
-        if self.request.fresh or not path.exists() or (record := read_record(path)).status != "done":
-            return False
+        return not self.request.fresh and self.record_in(self.request.out, cell) is not None
+
+    def record_in(self, folder: Path, cell: Cell) -> Record | None:
+        """The record of a cell that lies in a results folder and is done; refused as by `is_done`."""
+        path = ResultsFolder(folder).record(self.experiment.run_name(cell))
+        if not path.exists() or (record := read_record(path)).status != "done":
+            return None
         asked = self.request_of(cell)
         draft = replace(record.run, sizes=asked.sizes, preset=asked.preset, processes=asked.processes)
         recipe = asked.sizes.applied_to(recipe_for(asked.recipe, record.run.contestant))
-        refuse_other(replace(draft, recipe=recipe), record, asked.mixed_precision)
-        return True
+        refuse_other(replace(draft, recipe=recipe), record, asked.mixed_precision, "--fresh")
+        return record
 
     def missing(self, shard: tuple[int, int] = (1, 1)) -> list[Cell]:
         """The cells that are to be done, of the share that this machine takes: number `i` of `n`."""
@@ -73,19 +79,41 @@ def check(matrix: Matrix) -> None:
             raise BadInput(f"arm '{name}' of experiment '{matrix.experiment.name}': {error}") from error
 
 
-def run_matrix(matrix: Matrix, shard: tuple[int, int] = (1, 1), runner: Runner = run) -> list[str]:
+def run_matrix(
+    matrix: Matrix, shard: tuple[int, int] = (1, 1), reused: Path | None = None, runner: Runner = run
+) -> list[str]:
     """Do what is missing; the names of the runs that are not done. Whatever stops one cell, the others go on."""
     check(matrix)
     with lock(matrix.request.out):  # refused at once if another process works here; each run takes it for itself
-        pass
+        reuse(matrix, reused)
     cells, lost = matrix.missing(shard), dict[Cell, str]()
     for number, cell in enumerate(cells, 1):
         print(f"{matrix.experiment.name}: run {number} of {len(cells)}: {cell.arm}, seed {cell.seed}", file=sys.stderr)
         lost |= run_cell(matrix, cell, runner)
-        draw(matrix, lost)
-    draw(matrix, lost)
+        write_answer(matrix.experiment, matrix.request.out, lost)
+    if not cells:
+        write_answer(matrix.experiment, matrix.request.out, lost)
     there = Matrix(matrix.experiment, replace(matrix.request, fresh=False))
     return [f"{cell.arm}, seed {cell.seed}" for cell in there.missing(shard)]
+
+
+def reuse(matrix: Matrix, folder: Path | None) -> None:
+    """Take the records of another folder that are of the very runs that are missing, without their pictures."""
+    if folder is None:
+        return
+    for cell in matrix.missing():
+        if (record := same_run(matrix, folder, cell)) is not None:
+            here = ResultsFolder(matrix.request.out).record(record.run.name)
+            durable.write_text(here, record.model_copy(update={"images": Images()}).to_json())
+            print(f"{cell.arm}, seed {cell.seed}: its record is taken from '{folder.name}'", file=sys.stderr)
+
+
+def same_run(matrix: Matrix, folder: Path, cell: Cell) -> Record | None:
+    """The record of a cell's run in another folder; None where it is of another configuration or other code."""
+    try:
+        return matrix.record_in(folder, cell)
+    except BadInput:
+        return None
 
 
 def run_cell(matrix: Matrix, cell: Cell, runner: Runner) -> dict[Cell, str]:
@@ -98,16 +126,14 @@ def run_cell(matrix: Matrix, cell: Cell, runner: Runner) -> dict[Cell, str]:
     return {}
 
 
-def draw(matrix: Matrix, lost: dict[Cell, str]) -> None:
-    """Write the answer so far, and the table of all runs that are there."""
-    folder = ResultsFolder(matrix.request.out)
-    records = read_records(folder.path) if folder.record_files() else []
-    document = document_of(matrix.experiment, records, lost, command(matrix.experiment))
+def write_answer(
+    experiment: Experiment, out: Path, lost: dict[Cell, str] | None = None, estimated: float | None = None
+) -> dict[str, Any]:
+    """The document of what is there, after it is written with its page, and with the table of all runs."""
+    folder = ResultsFolder(out)
+    records = read_records(out) if folder.record_files() else []
+    document = document_of(experiment, records, lost or {}, estimated)
     write_experiment(folder, document)
     if records:
-        write_results(folder.path, records)
-
-
-def command(experiment: Experiment) -> str:
-    """What does the runs that are missing."""
-    return f"python -m bench run --experiment {shlex.quote(experiment.name)}"
+        write_results(out, records)
+    return document

@@ -9,7 +9,7 @@ from bench.render.images.figures import blank, rendered
 from bench.render.markdown import escape, image, markdown
 from bench.render.table.measures import MEASURES
 from bench.render.table.numbers import chance
-from bench.render.table.row import MISSING, decimals, duration
+from bench.render.table.row import MISSING, decimals
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 
@@ -20,7 +20,7 @@ PICTURE = "images/experiment.png"
 def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
     """The document, its page, and its picture where there is something to draw."""
     durable.write_text(folder.experiment, json.dumps(document, indent=1) + "\n")
-    drawn = [arm for arm in document["arms"] if first_effect(arm) and first_effect(arm)["differences"]]
+    drawn = [arm for arm in document["arms"] if (effect := first_effect(arm)) and effect["differences"]]
     if drawn:
         durable.write_bytes(folder.path / PICTURE, draw(document, drawn))
     lines = experiment_lines(document)
@@ -109,7 +109,9 @@ def notes(document: dict[str, Any]) -> list[str]:
         f"nothing is tested.{margin}"
     ]
     for arm in document["arms"]:
-        lines += [f"**{escape(arm['name'])}, seed {seed} failed:** {escape(why)}" for seed, why in arm["failed"].items()]
+        lines += [
+            f"**{escape(arm['name'])}, seed {seed} failed:** {escape(why)}" for seed, why in arm["failed"].items()
+        ]
     if count := len(missing(document)):
         lines.append(f"**Missing: {count} runs**{time_of(document, count)}: `{document['command']}`")
     return lines
@@ -122,12 +124,13 @@ def missing(document: dict[str, Any]) -> list[tuple[str, int]]:
 
 def time_of(document: dict[str, Any], count: int) -> str:
     seconds = document["seconds_per_run"]
-    return "" if seconds is None else f", about {duration(count * seconds)} at the mean time of those that are done"
+    how = "at the mean time of those that are done" if document["seconds_are_measured"] else "by a few timed steps"
+    return "" if seconds is None else f", about {count * seconds / 3600:.1f} h {how}"
 
 
 def overview_row(document: dict[str, Any]) -> list[str]:
     """Claim, verdict, the effect of the arm that the claim is about, seeds, comparisons."""
-    claimed = [arm for arm in document["arms"] if arm["expected"]] or document["arms"]
+    claimed = [arm for arm in document["arms"] if arm["expected"]] or [a for a in document["arms"] if a["effects"]]
     effect = first_effect(claimed[0])
     key = document["experiment"]["measures"][0]
     label = next((each["label"] for each in document["measures"] if each["key"] == key), key)

@@ -28,18 +28,20 @@ def kept_records(request: RunRequest, drafts: list[RunConfig]) -> dict[RunConfig
     return kept
 
 
-def refuse_other(draft: RunConfig, record: Record, mixed_precision: str | None) -> None:
+def refuse_other(
+    draft: RunConfig, record: Record, mixed_precision: str | None, remedy: str = "leave out --only-missing"
+) -> None:
+    """BadInput for a record of another configuration than the draft's, or by other code; `remedy` measures it anew."""
     theirs = {name: getattr(record.run, name) for name in DECIDED_HERE}
     wanted = replace(draft, **theirs | ({"mixed_precision": mixed_precision} if mixed_precision else {}))
     changed = differences(record.run.as_dict(), wanted.as_dict())
-    remedy = "use another --out, or leave out --only-missing to measure it anew"
     if changed:
-        raise BadInput(f"--only-missing: the record of {draft.name} is of another configuration "
-                       f"({'; '.join(changed)}): {remedy}")  # fmt: skip
+        raise BadInput(f"the record of {draft.name} is of another configuration "
+                       f"({'; '.join(changed)}): use another --out, or {remedy}")  # fmt: skip
     made_by, code = record.environment.training_code, training_code(draft.contestant)
     if made_by != code:
-        raise BadInput(f"--only-missing: the record of {draft.name} was made by other training code "
-                       f"({made_by or 'not recorded'}, not {code}): {remedy}")  # fmt: skip
+        raise BadInput(f"the record of {draft.name} was made by other training code "
+                       f"({made_by or 'not recorded'}, not {code}): use another --out, or {remedy}")  # fmt: skip
 
 
 def refuse_unscored(request: RunRequest, record: Record) -> None:

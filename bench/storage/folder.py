@@ -4,6 +4,7 @@ OUT/records/RUN.json      what was measured: committed
 OUT/images/RUN/*.png      its pictures; the plots of all runs lie above them
 OUT/weights/RUN.safetensors  its weights, if they are small
 OUT/table.md, quality.md, report.html
+OUT/experiment.json, experiment.md  the answer of an experiment, if the runs are of one
 OUT/times/                results of short runs on a quiet machine, if the runs of OUT shared theirs
 OUT/.work/RUN/            what a run resumes from: ignored by git
 OUT/.work/lock, probe.json, logs/
@@ -41,6 +42,16 @@ class ResultsFolder:
     @property
     def quality(self) -> Path:
         return self.path / "quality.md"
+
+    @property
+    def experiment(self) -> Path:
+        """What an experiment has answered so far, as JSON."""
+        return self.path / "experiment.json"
+
+    @property
+    def answer(self) -> Path:
+        """The same as a page."""
+        return self.path / "experiment.md"
 
     @property
     def samplers(self) -> Path:

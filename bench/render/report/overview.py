@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
+from bench.render.experiment import HEADER, PICTURE, experiment_lines, overview_row
 from bench.render.images.plots import PLOTS
 from bench.render.implementation import implementation_lines
 from bench.render.judges import defect_lines
 from bench.render.ladder import ladder_lines
-from bench.render.markdown import escape, image
+from bench.render.markdown import escape, image, markdown
 from bench.render.overhead import overhead_lines
 from bench.render.report.exhibits import SINGLE, shown_records
 from bench.render.table.column import Column, columns
@@ -43,6 +45,7 @@ PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
 }
 TUNED = "Validation loss against learning rate, a line for each contestant"
 Section = tuple[str, str]  # a title, and Markdown
+Found = TypeVar("Found")
 
 
 def write_overview(root: Path) -> tuple[Path, list[str]]:
@@ -52,7 +55,8 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     """
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     refusals: list[str] = []
-    sections = [section for folder in folders for section in readable(implementations, folder, refusals)]
+    sections = claims(root, folders, refusals)
+    sections += [section for folder in folders for section in readable(implementations, folder, refusals)]
     sections += [section for folder in folders for section in comparisons(folder, refusals)]
     for kind in (ladders, tunings, judges, anatomies, overheads):
         sections += [section for folder in folders for section in readable(kind, folder, refusals)]
@@ -70,6 +74,28 @@ def anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
+def claims(root: Path, folders: list[Path], refusals: list[str]) -> list[Section]:
+    """One table of what every experiment has answered so far, then each answer as its own page has it."""
+    rows, parts = [], []
+    for folder in folders:
+        for name, row, page in readable(answers, folder, refusals):
+            rows.append(row)
+            parts += [f"### {escape(name)}", page, *plot_of(root, f"{folder.name}/{name}")]
+    return [("claims: what experiments say", "\n\n".join([markdown(HEADER, rows), *parts]))] if rows else []
+
+
+def answers(folder: Path) -> Iterator[tuple[str, list[str], str]]:
+    """Of each experiment in a folder: its name, its row, and its page."""
+    for path in sorted(folder.glob("*/experiment.json")):
+        document = json.loads(path.read_text())
+        yield path.parent.name, overview_row(document), "\n".join(experiment_lines(document)).strip()
+
+
+def plot_of(root: Path, where: str) -> list[str]:
+    path = f"{where}/{PICTURE}"
+    return [image("How much each arm differs from the reference, by seed", path)] if (root / path).exists() else []
+
+
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     """The records of a folder, if it has any."""
     if ResultsFolder(folder).record_files():
@@ -79,7 +105,7 @@ def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
         yield f"{folder.name}: the comparison", "\n\n".join([*left_out, comparison(folder, records)])
 
 
-def readable(kind: Callable[[Path], Iterator[Section]], folder: Path, refusals: list[str]) -> list[Section]:
+def readable(kind: Callable[[Path], Iterator[Found]], folder: Path, refusals: list[str]) -> list[Found]:
     """A folder's sections of a kind, and a line where one of its documents is damaged."""
     try:
         return list(kind(folder))

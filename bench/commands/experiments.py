@@ -1,0 +1,99 @@
+"""`bench experiments`: which questions can be asked, and how far they are; `bench run --experiment` answers one."""
+
+import argparse
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.commands.output import emit_json, emit_lines
+from bench.config import DEFAULT_CONTESTANTS, Sizes
+from bench.errors import BadInput
+from bench.storage.folder import ResultsFolder
+
+if TYPE_CHECKING:
+    from bench.experiments.experiment import Experiment
+    from bench.runs.request import RunRequest
+
+SCHEMA_VERSION = 1
+RESULTS = (Path("results") / "local", Path("results") / "claims")  # where answers are looked for
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Each experiment is a file in bench/experiments/; `bench run --experiment NAME` answers it."
+    parser.set_defaults(command=run)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="some of them, or files of yours (default: all)")
+    parser.add_argument("--hours", action="store_true", help="time a few steps, and estimate the hours here")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write each answer so far to DIR/NAME/experiment.md")
+    parser.add_argument("--json", action="store_true")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from bench.experiments.experiment import find, names
+
+    found = [find(name) for name in arguments.names or names()]
+    listed = [about(experiment, arguments.hours, arguments.out) for experiment in found]
+    if arguments.json:
+        emit_json({"schema_version": SCHEMA_VERSION, "experiments": listed})
+    else:
+        emit_lines(line for each in listed for line in lines_of(each))
+    return 0
+
+
+def refuse_together(arguments: argparse.Namespace) -> None:
+    """BadInput for options of `bench run` that an experiment's file decides, or that only an experiment has."""
+    if not arguments.experiment:
+        if alone := [f"--{name}" for name in ("shard", "reuse") if getattr(arguments, name)]:
+            raise BadInput(f"{', '.join(alone)} is for an experiment: name one by --experiment")
+        return
+    decided: dict[str, Any] = {"preset": "smoke", "contestants": DEFAULT_CONTESTANTS, "recipe": "matched", "seeds": [0]}
+    decided |= {"data": "avataaars", "only_missing": False, "json": False, "all_rows": False, "budget": None}
+    decided |= {field.name: None for field in fields(Sizes) if field.name != "budgets"}
+    given = [f"--{name.replace('_', '-')}" for name, none in decided.items() if getattr(arguments, name) != none]
+    if given:
+        raise BadInput(f"beside --experiment, whose file decides, leave out {', '.join(given)}")
+
+
+def answer(arguments: argparse.Namespace, request: "RunRequest") -> int:
+    """Do what is missing of an experiment, and print what it answers; 1 if a run of this share is not done."""
+    from bench.experiments.experiment import find
+    from bench.experiments.matrix import Matrix, run_matrix
+    from bench.render.experiment import experiment_lines
+    from bench.stopping import time_limit
+
+    matrix = Matrix(find(arguments.experiment), request)
+    with time_limit(arguments.time_limit):
+        undone = run_matrix(matrix, arguments.shard or (1, 1), arguments.reuse)
+    emit_lines(experiment_lines(json.loads(ResultsFolder(request.out).experiment.read_text())))
+    for name in undone:
+        print(f"{name} is not done", file=sys.stderr)
+    return 1 if undone else 0
+
+
+def about(experiment: "Experiment", timed: bool, out: Path | None) -> dict[str, Any]:
+    """An experiment's question, its runs, how many are done and what they say, and the hours of the others here."""
+    from bench.experiments.hours import seconds_of_run
+    from bench.experiments.matrix import write_answer
+
+    seconds = seconds_of_run(experiment) if timed else None
+    there = [path for root in RESULTS if (path := ResultsFolder(root / experiment.name).experiment).exists()]
+    answer: dict[str, Any] | None = json.loads(there[0].read_text()) if there else None
+    if out is not None:
+        answer = write_answer(experiment, out / experiment.name, estimated=seconds)
+    done = sum(len(arm["done"]) for arm in answer["arms"]) if answer else 0
+    return {
+        "name": experiment.name,
+        "question": experiment.question,
+        "runs": len(experiment.cells),
+        "done": done,
+        "verdict": answer and answer["verdict"],
+        "hours": None if seconds is None else (len(experiment.cells) - done) * seconds / 3600,
+    }
+
+
+def lines_of(listed: dict[str, Any]) -> list[str]:
+    verdict = f", {listed['verdict']}" if listed["verdict"] else ""
+    told = "" if listed["hours"] is None else f", about {listed['hours']:.1f} h are left here"
+    state = f"{listed['done']} of {listed['runs']} runs{verdict}{told}"
+    return [f"{listed['name']}: {state}", f"  {listed['question']}"]

@@ -1,0 +1,388 @@
+"""Experiments as data: what a file declares is run, resumed, shared out and answered."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.config import run_name
+from bench.errors import BadInput
+from bench.experiments import effects
+from bench.experiments.effects import document_of, verdict
+from bench.experiments.experiment import Arm, Cell, Experiment, budget, find, names
+from bench.experiments.matrix import Matrix, check, run_matrix
+from bench.render.experiment import experiment_lines, overview_row
+from bench.render.table.column import columns
+from bench.render.table.differences import differences
+from bench.storage.folder import ResultsFolder
+from bench.storage.records import read_records
+from tests.invoking import ROOT, bench
+
+LAPTOP = ROOT / "results" / "laptop"
+TWO_ARMS = """
+question = "Does a second head help?"
+claim = "two heads are better"
+preset = "smoke"
+seeds = [0, 1]
+reference = "one"
+
+[sizes]
+image_size = 16
+scale = 0.03125
+images = 74
+epochs = 1
+samples = 4
+curve_samples = 4
+judge_steps = 3
+sampling_steps = 2
+
+[arms.one]
+contestant = "tests.plug_in:build"
+
+[arms.two]
+contestant = "tests.plug_in:build"
+training = { beta_end = 0.02 }
+expected = "better"
+"""
+
+
+@pytest.fixture
+def declared(tmp_path):
+    """A file that can be changed."""
+
+    def write(text=TWO_ARMS, *changes):
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def request_in(tmp_path):
+    """What `bench run --experiment` asks."""
+    from bench.commands.cli import parser
+    from bench.commands.run import run_request
+
+    def ask(*more):
+        arguments = [
+            "run",
+            "--experiment=x",
+            "--device=cpu",
+            "--mixed-precision=no",
+            "--processes=1",
+            f"--out={tmp_path / 'out'}",
+            *more,
+        ]
+        return run_request(parser().parse_args(arguments))
+
+    return ask
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_experiment_that_comes_with_the_suite_can_begin(name, request_in, monkeypatch):
+    """Each arm's contestant is built at the size of its runs, and its recipe exists."""
+    experiment = find(name)
+    check(Matrix(experiment, request_in()))
+    assert experiment.claim
+    assert len(experiment.seeds) >= 6
+    assert [arm for arm in experiment.arms.values() if arm.expected]
+    for arm in experiment.arms.values():
+        differ = [arm.contestant_name, arm.recipe_name] != [
+            experiment.arms[experiment.reference].contestant_name,
+            experiment.arms[experiment.reference].recipe_name,
+        ]
+        assert differ == (arm is not experiment.arms[experiment.reference])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('question = "', 'quesion = "', "has an unknown field quesion"),
+        ("seeds = [0, 1]", "seeds = []", "seeds = [] (List should have at least 1 item"),
+        ("seeds = [0, 1]", "seeds = [0, -1]", "seeds.1 = -1 (should be greater than or equal to 0)"),
+        ('reference = "one"', 'reference = "won"', "unknown arm of experiment 'mine' 'won': try two, one"),
+        ("judge_steps = 3", "jugde_steps = 3", "unknown size 'jugde_steps': try judge_steps"),
+        ("epochs = 1", 'budgets = ["epochs=1"]', "'epochs=1' is no budget"),
+        ("beta_end = 0.02", "beta_end = 0.035", None),
+        ('training = { beta_end = 0.02 }\n', "", "two arms have the same contestant and recipe"),
+        ('"better"', '"alike"', "expects an arm to be alike: give it a margin"),
+        ('preset = "smoke"', 'preset = "smok"', "unknown preset 'smok': try smoke"),
+        ("[arms.one]", '[arms.one]\nexpected = "worse"', "'one' is held against nothing: leave out expected"),
+        ("[sizes]", "[sizes", "is no TOML"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_file_is_one_line(declared, old, new, words):
+    path = declared(TWO_ARMS, (old, new))
+    if words is None:
+        assert find(str(path)).name == "mine"
+        return
+    with pytest.raises(BadInput) as refused:
+        find(str(path))
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("beta_end = 0.02", "beta_ent = 0.02"), "'beta_ent': try beta_end"),
+        (("expected", 'architecture = { heads = 2 }\nexpected'), "not of the form package.module:function"),
+        (('reference = "one"', 'reference = "one"\nmeasures = ["paired_color"]'), "'paired_color': try paired_colour"),
+    ],
+)  # fmt: skip
+def test_what_no_run_could_begin_with_is_refused_before_any(declared, request_in, change, words):
+    with pytest.raises(BadInput, match=words):
+        check(Matrix(find(str(declared(TWO_ARMS, change))), request_in()))
+
+
+def test_a_missing_file_and_an_unknown_name_are_one_line(tmp_path):
+    with pytest.raises(BadInput, match="cannot be read"):
+        find(str(tmp_path / "none.toml"))
+    with pytest.raises(BadInput, match="unknown experiment 'haeds': try heads"):
+        find("haeds")
+
+
+def test_an_option_that_the_file_decides_is_refused(declared):
+    done = bench("run", "--experiment", declared(), "--preset=laptop", "--images=50")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bench: beside --experiment, whose file decides, leave out --preset, --images\n"
+    done = bench("run", "--shard=1/2")
+    assert done.stderr == "bench: --shard is for an experiment: name one by --experiment\n"
+    assert "is no share" in bench("run", "--experiment=heads", "--shard=3/2").stderr
+
+
+def test_shares_are_all_runs_each_once(request_in):
+    matrix = Matrix(find("heads"), request_in())
+    shares = [matrix.missing((number, 5)) for number in range(1, 6)]
+    assert sorted((cell.arm, cell.seed) for share in shares for cell in share) == sorted(
+        (arm, seed) for arm in matrix.experiment.arms for seed in range(6)
+    )
+    assert [cell.seed for cell in matrix.missing()] == sorted(cell.seed for cell in matrix.missing())
+
+
+def test_what_is_asked_for_a_cell_is_what_the_file_says(declared, request_in):
+    matrix = Matrix(find(str(declared())), request_in())
+    asked = matrix.request_of(Cell("two", 1))
+    assert (asked.contestants, asked.recipe, asked.seeds) == (["tests.plug_in:build"], "matched+beta_end=0.02", [1])
+    assert (asked.sizes.image_size, asked.sizes.samples, asked.sizes.batch_size) == (16, 4, 16)
+    heads = Matrix(find("heads"), request_in()).request_of(Cell("1 head", 0))
+    assert heads.contestants == ["scratch+heads=1"]
+    assert heads.sizes.learning_rate == 0.003  # the rate that was found for what it is a variant of
+    assert heads.sizes.budgets == (budget("images=24000"),)
+
+
+def effect(difference, low, high, p):
+    return [{"measure": "paired_colour", "difference": difference, "interval": [low, high], "p_holm": p}]
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "said"),
+    [
+        ("better", (-2, -3, -1, 0.01), "supported"),
+        ("better", (2, 1, 3, 0.01), "refuted"),
+        ("better", (-2, -5, 1, 0.2), "undecided"),
+        ("better", (-0.1, -0.4, 0.2, 0.6), "refuted"),  # no effect as large as the margin
+        ("worse", (2, 1, 3, 0.01), "supported"),
+        ("worse", (-2, -3, -1, 0.01), "refuted"),
+        ("worse", (0.1, -0.2, 0.4, 0.6), "refuted"),
+        ("alike", (0.1, -0.2, 0.4, 0.6), "supported"),
+        ("alike", (0.1, -0.2, 0.6, 0.6), "undecided"),
+        ("alike", (2, 1, 3, 0.01), "refuted"),
+        ("alike", (-2, -3, -1, 0.01), "refuted"),
+        ("better", (-2, -3, -1, None), "undecided"),  # too few seeds
+    ],
+)
+def test_the_verdict_on_known_effects(expected, found, said):
+    """Of ΔE, which is the better the lower it is; 0.5 is the margin."""
+    experiment = Experiment(question="", claim="", seeds=[0], margin=0.5, reference="a", arms={"a": Arm(), "b": Arm()})
+    assert verdict(experiment, Arm(expected=expected), effect(*found)) == said
+
+
+def test_where_higher_is_better_a_higher_value_supports_better():
+    made = {"question": "", "claim": "", "seeds": [0], "reference": "a", "arms": {"a": Arm(), "b": Arm()}}
+    for key in ("exact_accuracy", "exact_accuracy_of_eyes"):
+        found = effect(0.2, 0.1, 0.3, 0.01)[0] | {"measure": key}
+        assert verdict(Experiment(measures=[key], **made), Arm(expected="better"), [found]) == "supported"
+
+
+def test_without_a_claim_nothing_is_said_and_one_refuted_part_refutes():
+    assert effects.together([]) == effects.together(["supported", "undecided"]) == "undecided"
+    assert effects.together(["supported", "undecided", "refuted"]) == "refuted"
+    assert effects.together(["supported", "supported"]) == "supported"
+
+
+@pytest.fixture(scope="module")
+def of_laptop():
+    """The committed runs as the answer to an experiment, with the records."""
+    arms = {"diffusers-32": Arm(contestant="diffusers-32"), "scratch": Arm(expected="better")}
+    experiment = Experiment(
+        name="x", question="Which?", claim="scratch is better", seeds=list(range(7)), reference="diffusers-32",
+        measures=["paired_colour", "exact_accuracy_of_eyes", "kid"], arms=arms,
+    )  # fmt: skip
+    records = read_records(LAPTOP)
+    return experiment, records, document_of(experiment, records, {Cell("scratch", 6): "no memory"})
+
+
+def test_an_effect_is_that_of_the_comparison_table(of_laptop):
+    """Two ways to the same numbers: by the arms of an experiment, and by the columns of a table."""
+    _, records, document = of_laptop
+    made = {column.title: column for column in columns(records)}
+    found = differences(columns(records))
+    (arm,) = (arm for arm in document["arms"] if arm["name"] == "scratch")
+    theirs = {each.measure.key: each for each in [*found.declared, *found.attributes]
+              if {column.title for column in each.pair} == {"scratch", "diffusers-32"}}  # fmt: skip
+    assert [each["measure"] for each in arm["effects"]] == ["paired_colour", "exact_accuracy_of_eyes", "kid"]
+    for ours in arm["effects"]:
+        other = theirs[ours["measure"]]
+        sign = 1 if other.pair[0] is made["scratch"] or other.pair[0].title == "scratch" else -1
+        assert ours["difference"] == pytest.approx(sign * float(other.found.mean))
+        assert sorted(map(abs, ours["interval"])) == pytest.approx(
+            sorted(map(abs, (float(other.found.low), float(other.found.high))))
+        )
+        assert ours["p"] == pytest.approx(other.p)
+    assert document["comparisons"] == 3
+
+
+def test_the_page_names_what_failed_and_what_is_missing(of_laptop):
+    _, _, document = of_laptop
+    page = "\n".join(experiment_lines(document))
+    assert "**scratch, seed 6 failed:** no memory" in page
+    assert "**Missing: 1 runs**, about" in page
+    assert "`python -m bench run --experiment x`" in page
+    assert "| scratch | `scratch`, `matched` | 6 of 7, 1 failed |" in page
+    claim, said, told, seeds, comparisons = overview_row(document)
+    assert (claim, seeds, comparisons) == ("scratch is better", "6", "3")
+    assert said == f"**{document['verdict']}**"
+    assert told.endswith("scratch − diffusers-32")
+
+
+def test_runs_of_other_data_or_fewer_samples_are_no_pair(of_laptop):
+    experiment, records, _ = of_laptop
+    fewer = [r if r.run.contestant == "scratch" else r.model_copy(
+        update={"run": replace(r.run, sizes=replace(r.run.sizes, samples=7))}) for r in records]  # fmt: skip
+    document = document_of(experiment, fewer, {})
+    assert document["arms"][1]["effects"][0]["differences"] == {}
+    assert document["verdict"] == "undecided"
+    assert "–" in "\n".join(experiment_lines(document))
+
+
+THREE_ARMS = TWO_ARMS.replace("seeds = [0, 1]", "seeds = [0]").replace(
+    "[arms.two]", '[arms.diverges]\ncontestant = "tests.plug_in:build_broken"\n\n[arms.two]'
+)
+
+
+def run(path, out, cache, *more):
+    """Answer an experiment in this process."""
+    where = ("--out", out, "--cache", cache, "--device=cpu", "--mixed-precision=no")
+    return bench("run", "--experiment", path, *where, *more)
+
+
+def arms_of(out):
+    return {arm["name"]: arm for arm in json.loads(ResultsFolder(out).experiment.read_text())["arms"]}
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory, cache):
+    """An experiment of three arms: its file, its results, and what was said of the first run and of the others."""
+    folder = tmp_path_factory.mktemp("answered")
+    path, out = folder / "mine.toml", folder / "out"
+    path.write_text(THREE_ARMS)
+    first = run(path, out, cache, "--shard=1/3")
+    state = {name: (arm["done"], arm["missing"]) for name, arm in arms_of(out).items()}
+    return path, out, first, state, run(path, out, cache)
+
+
+@pytest.mark.slow
+def test_one_file_is_an_experiment_whose_runs_are_done_in_shares(answered):
+    _, out, first, state, rest = answered
+    assert first.returncode == 0, first.stderr
+    assert "mine: run 1 of 1: one, seed 0" in first.stderr
+    assert state == {"one": ([0], []), "diverges": ([], [0]), "two": ([], [0])}
+    assert "mine: run 2 of 2: two, seed 0" in rest.stderr  # what was done is not done again
+    assert "Verdict: **undecided**" in rest.stdout  # with one seed nothing is tested
+    assert {name: arm["done"] for name, arm in arms_of(out).items()} == {"one": [0], "diverges": [], "two": [0]}
+    recipes = ("matched", "matched+beta_end=0.02")
+    names_of_done = {run_name("tests.plug_in:build", recipe, 0) for recipe in recipes}
+    assert names_of_done < {path.stem for path in ResultsFolder(out).record_files()}
+    assert (out / "images" / "experiment.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_is_seen_and_the_others_go_on(answered):
+    *_, rest = answered
+    assert rest.returncode == 1
+    assert "**diverges, seed 0 failed:**" in rest.stdout
+    assert "| two | " in rest.stdout
+    assert "diverges, seed 0 is not done" in rest.stderr
+
+
+@pytest.mark.slow
+def test_the_records_of_the_same_runs_are_taken_from_another_folder(answered, request_in):
+    path, out, *_ = answered
+    matrix = Matrix(find(str(path)), request_in())
+    asked = []
+    assert run_matrix(matrix, reused=out, runner=lambda request: asked.append(request.contestants) or [])
+    assert asked == [["tests.plug_in:build_broken"]]
+    for taken in read_records(matrix.request.out):
+        (same,) = (record for record in read_records(out) if record.run == taken.run)
+        assert taken.measurements == same.measurements
+        assert taken.images.samples is None
+
+
+@pytest.mark.slow
+def test_records_of_another_configuration_are_refused(answered, cache, tmp_path):
+    _, out, *_ = answered
+    path = tmp_path / "mine.toml"
+    path.write_text(THREE_ARMS.replace("judge_steps = 3", "judge_steps = 4"))
+    before = {file: file.read_bytes() for file in out.glob("*.md")}
+    changed = run(path, out, cache)
+    assert (changed.returncode, changed.stdout) == (2, "")
+    assert "is of another configuration (sizes.judge_steps: 3 -> 4): use another --out, or --fresh" in changed.stderr
+    assert before == {file: file.read_bytes() for file in out.glob("*.md")}
+
+
+def test_a_cell_that_cannot_begin_is_seen_and_the_others_go_on(declared, request_in, tmp_path):
+    asked = []
+
+    def refuse(request):
+        asked.append(request.recipe)
+        raise BadInput("two needs 9 GiB of memory")
+
+    matrix = Matrix(find(str(declared())), request_in())
+    assert len(run_matrix(matrix, runner=refuse)) == len(asked) == 4
+    page = ResultsFolder(matrix.request.out).answer.read_text()
+    assert page.count("seed 1 failed:** two needs 9 GiB of memory") == 2
+
+
+def test_the_list_says_how_far_each_is(monkeypatch, tmp_path, declared):
+    monkeypatch.chdir(tmp_path)
+    done = bench("experiments")
+    assert done.returncode == 0
+    assert "heads: 0 of 24 runs\n  Do more attention heads" in done.stdout
+    timed = bench("experiments", declared(), "--hours", "--json")
+    (mine,) = json.loads(timed.stdout)["experiments"]
+    assert (mine["runs"], mine["done"], mine["verdict"]) == (4, 0, None)
+    assert 0 < mine["hours"] < 1
+    assert not Path("results").exists()
+
+
+def test_what_nobody_has_run_is_told_with_its_command_and_its_hours(tmp_path, declared):
+    """As a page of its own, and in the overview of a folder of results."""
+    claims = tmp_path / "results" / "claims"
+    assert bench("experiments", declared(), "--hours", "--out", claims).returncode == 0
+    page = ResultsFolder(claims / "mine").answer.read_text()
+    assert "Verdict: **undecided**" in page
+    assert "**Missing: 4 runs**, about 0.0 h by a few timed steps: `python -m bench run --experiment mine`" in page
+    assert bench("overview", tmp_path / "results").returncode == 0
+    overview = (tmp_path / "results" / "README.md").read_text()
+    assert "## claims: what experiments say" in overview
+    assert "| two heads are better | **undecided** | – | 0 | 0 |" in overview
+    assert "### mine" in overview
+    ResultsFolder(claims / "mine").experiment.write_text("{}")
+    damaged = bench("overview", tmp_path / "results")
+    assert damaged.returncode == 2  # there is nothing else to show
