@@ -4,8 +4,9 @@ import argparse
 import json
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bench.commands.output import emit_json, emit_lines
 from bench.config import DEFAULT_CONTESTANTS, Sizes
@@ -44,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 def refuse_together(arguments: argparse.Namespace) -> None:
     """BadInput for options of `bench run` that an experiment's file decides, or that only an experiment has."""
     if not arguments.experiment:
-        if alone := [f"--{name}" for name in ("shard", "reuse") if getattr(arguments, name)]:
+        only = ("shard", "reuse", "engine", "cluster", "cpus_per_run")
+        if alone := [f"--{name.replace('_', '-')}" for name in only if getattr(arguments, name)]:
             raise BadInput(f"{', '.join(alone)} is for an experiment: name one by --experiment")
         return
     decided: dict[str, Any] = {"preset": "smoke", "contestants": DEFAULT_CONTESTANTS, "recipe": "matched", "seeds": [0]}
@@ -57,14 +59,18 @@ def refuse_together(arguments: argparse.Namespace) -> None:
 
 def answer(arguments: argparse.Namespace, request: "RunRequest") -> int:
     """Do what is missing of an experiment, and print what it answers; 1 if a run of this share is not done."""
+    from bench.experiments.cluster import Place, run_on_cluster
     from bench.experiments.experiment import find
-    from bench.experiments.matrix import Matrix, run_matrix
+    from bench.experiments.matrix import Engine, Matrix, one_after_another, run_matrix
     from bench.render.experiment import experiment_lines
     from bench.stopping import time_limit
 
-    matrix = Matrix(find(arguments.experiment), request)
+    matrix, engine = Matrix(find(arguments.experiment), request), cast("Engine", one_after_another)
+    if arguments.engine == "ray":
+        place = Place(arguments.cluster, arguments.cpus_per_run or 1)
+        engine = partial(run_on_cluster, given=arguments.experiment, place=place)
     with time_limit(arguments.time_limit):
-        undone = run_matrix(matrix, arguments.shard or (1, 1), arguments.reuse)
+        undone = run_matrix(matrix, arguments.shard or (1, 1), arguments.reuse, engine)
     emit_lines(experiment_lines(json.loads(ResultsFolder(request.out).experiment.read_text())))
     for name in undone:
         print(f"{name} is not done", file=sys.stderr)

@@ -52,6 +52,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--reuse", type=Path, metavar="DIR", help="of an experiment: take the records that are the same from there"
     )
     parser.add_argument("--shard", type=shard, metavar="I/N", help="of an experiment: the I-th of N shares of its runs")
+    parser.add_argument("--engine", choices=("ray",), help="of an experiment: do its runs as Ray tasks (extra [ray])")
+    parser.add_argument("--cluster", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine alone)")
+    parser.add_argument("--cpus-per-run", type=positive_int, metavar="N", help="that Ray sets aside (default 1)")
     parser.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
     parser.add_argument("--recipe", default="matched", help=f"one of {', '.join(RECIPES)} (default matched)")
     parser.add_argument("--seeds", default="0", type=integers, help="for example 0,1,2 (default 0)")
@@ -229,6 +232,7 @@ def shown_command(arguments: argparse.Namespace) -> str:
     hidden = {"command", "out", "cache", "device", "fresh", "json", "inception_weights", "checkpoint_seconds"}
     # Who is told, how, when and where from decides nothing.
     hidden |= {"report_to", "all_rows", "only_missing", "time_limit", "shard", "reuse"}
+    hidden |= {"engine", "cluster", "cpus_per_run"}
     for name, value in vars(arguments).items():
         default = {
             "preset": "smoke",

@@ -101,9 +101,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in FILES.glob("*.toml"))
 
 
+def file_of(text: str) -> Path:
+    """The file of a name, or the file itself; BadInput for an unknown name."""
+    return Path(text) if text.endswith(".toml") else FILES / f"{known(text, names(), 'experiment')}.toml"
+
+
 def find(text: str) -> Experiment:
     """The experiment of that name, or in that file; BadInput where there is none, or with what is wrong in it."""
-    path = Path(text) if text.endswith(".toml") else FILES / f"{known(text, names(), 'experiment')}.toml"
+    path = file_of(text)
     try:
         experiment = Experiment(**{"name": path.stem} | tomllib.loads(path.read_text()))
     except OSError as error:

@@ -1,7 +1,7 @@
 """The runs of an experiment: those that are missing are done, one after another, and the answer so far is drawn."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,9 @@ class Matrix:
         return [cell for cell in self.experiment.cells[number - 1 :: shares] if not self.is_done(cell)]
 
 
+Engine = Callable[[Matrix, list[Cell]], Iterator[dict[Cell, str]]]  # does cells; after each, why it is lost, if it is
+
+
 def check(matrix: Matrix) -> None:
     """BadInput with all that can be refused before anything is run, for all arms."""
     measures_of(matrix.experiment)
@@ -79,20 +82,26 @@ def check(matrix: Matrix) -> None:
             raise BadInput(f"arm '{name}' of experiment '{matrix.experiment.name}': {error}") from error
 
 
+def one_after_another(matrix: Matrix, cells: list[Cell], runner: Runner = run) -> Iterator[dict[Cell, str]]:
+    """Do cells in this process; after each, why it could not begin, if it could not."""
+    for number, cell in enumerate(cells, 1):
+        print(f"{matrix.experiment.name}: run {number} of {len(cells)}: {cell.arm}, seed {cell.seed}", file=sys.stderr)
+        yield run_cell(matrix, cell, runner)
+
+
 def run_matrix(
-    matrix: Matrix, shard: tuple[int, int] = (1, 1), reused: Path | None = None, runner: Runner = run
+    matrix: Matrix, shard: tuple[int, int] = (1, 1), reused: Path | None = None, engine: Engine = one_after_another
 ) -> list[str]:
     """Do what is missing; the names of the runs that are not done. Whatever stops one cell, the others go on."""
     check(matrix)
     with lock(matrix.request.out):  # refused at once if another process works here; each run takes it for itself
         reuse(matrix, reused)
     cells, lost = matrix.missing(shard), dict[Cell, str]()
-    for number, cell in enumerate(cells, 1):
-        print(f"{matrix.experiment.name}: run {number} of {len(cells)}: {cell.arm}, seed {cell.seed}", file=sys.stderr)
-        lost |= run_cell(matrix, cell, runner)
+    for found in engine(matrix, cells):
+        lost |= found
         write_answer(matrix.experiment, matrix.request.out, lost)
     if not cells:
-        write_answer(matrix.experiment, matrix.request.out, lost)
+        write_answer(matrix.experiment, matrix.request.out)
     there = Matrix(matrix.experiment, replace(matrix.request, fresh=False))
     return [f"{cell.arm}, seed {cell.seed}" for cell in there.missing(shard)]
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from bench.errors import BadInput
 from bench.experiments import effects
 from bench.experiments.effects import document_of, verdict
 from bench.experiments.experiment import Arm, Cell, Experiment, budget, find, names
-from bench.experiments.matrix import Matrix, check, run_matrix
+from bench.experiments.matrix import Matrix, check, one_after_another, run_matrix
 from bench.render.experiment import experiment_lines, overview_row
 from bench.render.table.column import columns
 from bench.render.table.differences import differences
@@ -326,7 +327,11 @@ def test_the_records_of_the_same_runs_are_taken_from_another_folder(answered, re
     path, out, *_ = answered
     matrix = Matrix(find(str(path)), request_in())
     asked = []
-    assert run_matrix(matrix, reused=out, runner=lambda request: asked.append(request.contestants) or [])
+    assert run_matrix(
+        matrix,
+        reused=out,
+        engine=partial(one_after_another, runner=lambda request: asked.append(request.contestants) or []),
+    )
     assert asked == [["tests.plug_in:build_broken"]]
     for taken in read_records(matrix.request.out):
         (same,) = (record for record in read_records(out) if record.run == taken.run)
@@ -354,7 +359,7 @@ def test_a_cell_that_cannot_begin_is_seen_and_the_others_go_on(declared, request
         raise BadInput("two needs 9 GiB of memory")
 
     matrix = Matrix(find(str(declared())), request_in())
-    assert len(run_matrix(matrix, runner=refuse)) == len(asked) == 4
+    assert len(run_matrix(matrix, engine=partial(one_after_another, runner=refuse))) == len(asked) == 4
     page = ResultsFolder(matrix.request.out).answer.read_text()
     assert page.count("seed 1 failed:** two needs 9 GiB of memory") == 2
 
