@@ -79,7 +79,7 @@ def values(out):
 
 def kill_a_worker(node):
     """Kill the Ray worker of a run that has begun to train; its process, or 0 if none was found in time."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline:
         time.sleep(0.2)
         if list(node.glob("unet-by-hand/*/out/.work/*/config.json")):

@@ -98,6 +98,20 @@ def test_of_tables_of_equals_at_most_one_in_twenty_names_a_difference(count, cor
         assert false > 0.02 * TABLES, ratio  # nor is the rule asleep
 
 
+@pytest.mark.parametrize(("correlation", "told"), [(0.0, 0.09), (0.8, 0.05)])
+def test_lopsided_seeds_against_steady_ones_name_a_difference_as_often_as_the_readme_says(correlation, told):
+    """One contestant's seeds are log-normal, their sd 30 % of the mean; those of the other lie at the mean."""
+    random, width = np.random.default_rng(0), np.log(1.09) ** 0.5
+    common, own = (
+        random.normal(size=(2 * TABLES, 1, FEWEST_SEEDS)),
+        random.normal(size=(2 * TABLES, FAMILY, FEWEST_SEEDS)),
+    )
+    lopsided = np.exp(width * (correlation**0.5 * common + (1 - correlation) ** 0.5 * own) - width**2 / 2)
+    assert lopsided.mean() == pytest.approx(1, abs=0.01)
+    false = (holm(paired_difference(lopsided - 1).p) <= SIGNIFICANT).any(1).mean()
+    assert false == pytest.approx(told, abs=0.01)
+
+
 README = Path(__file__).parents[2] / "bench" / "quality" / "README.md"
 POWER = [
     [int(cell.removesuffix(" %")) for cell in line.strip("| ").split(" | ")]
