@@ -4,17 +4,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from bench.config import PRESETS, TUNED_RATES, is_tuned
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION
 from bench.record.quality import EFFICIENTNET
+from bench.render.report.quality import loss_and_images, rank_correlation
 from bench.render.results import write_results
 from bench.render.table.column import WIDEST
 from bench.render.table.table import columns, table
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_record, read_records
+from tests.invoking import ROOT
 from tests.made_up import around, edited, put
 from tests.render.conftest import cells_of
 
@@ -253,3 +257,21 @@ def test_headers_of_plug_ins_are_short_and_can_be_told_apart(names, titles, reco
         assert title == name or f"{title} is `{name}`." in made.legend
     header, line = made.to_markdown().splitlines()[:2]
     assert header.count("|") == line.count("|") == 4 + len(names) - 1
+
+
+def test_whether_a_lower_loss_goes_with_truer_images_is_told_by_ranks():
+    errors = [7.4, 7.8, 8.4, 11.5, 12.7, 13.3]
+    assert rank_correlation([(loss, error) for loss, error in zip(range(6), errors, strict=True)]) == ["1.00", "0.0028"]
+    assert rank_correlation([(-loss, error) for loss, error in zip(range(6), errors, strict=True)])[0] == "-1.00"
+    losses = np.random.default_rng(0).normal(size=12)
+    mixed = [(loss, error) for loss, error in zip(losses, np.roll(losses, 1), strict=True)]
+    rho, p = rank_correlation(mixed)
+    assert float(rho) == pytest.approx(spearmanr(*zip(*mixed, strict=True)).statistic, abs=0.005)
+    assert float(p) == pytest.approx(spearmanr(*zip(*mixed, strict=True)).pvalue, abs=0.03)
+
+
+def test_the_page_tells_it_of_the_model_that_is_scored():
+    laptop = columns(read_records(ROOT / "results" / "laptop"))
+    lines = "\n".join(loss_and_images(laptop))
+    assert "| all together | 0.97 | 0.0002 | 12 |" in lines
+    assert loss_and_images([replace(laptop[0], records=laptop[0].records[:4])]) == []

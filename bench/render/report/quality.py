@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from scipy.stats import permutation_test, rankdata, zscore
 
 from bench.record import CurvePoint, GuidancePoint, Record
 from bench.render.images.plots import PLOTS, write_plots
+from bench.render.markdown import markdown
 from bench.render.table.column import Column, columns
 from bench.render.table.comparability import comparability_notes
-from bench.render.table.numbers import confusion_numbers, guidance_numbers
+from bench.render.table.numbers import chance, confusion_numbers, guidance_numbers
 from bench.render.table.row import MISSING
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
@@ -22,6 +27,7 @@ def write_quality(out: Path, records: list[Record]) -> None:
         durable.write_text(ResultsFolder(out).quality, page(made, missing))
 
 
+FEWEST_RUNS = 4  # of fewer, no order of ranks would be surprising
 FINISHED = "Each is a finished model: its learning rate had fallen to zero."
 UNFINISHED = "Ends of epochs within one schedule, made before budgets had finished models: they do not compare."
 
@@ -50,6 +56,7 @@ def page(made: list[Column], missing: list[str]) -> str:
         *(part for each in guidance_numbers(made) for part in each.in_markdown()),
         "## Where in the noise",
         *plot("timesteps", missing),
+        *loss_and_images(made),
         "## Memory",
         *plot("memory", missing),
         "## Most confused",
@@ -57,6 +64,39 @@ def page(made: list[Column], missing: list[str]) -> str:
         *(part for each in confusion_numbers(made) for part in each.in_markdown()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def loss_and_images(made: list[Column]) -> list[str]:
+    """Whether runs with a lower validation loss draw truer avatars; nothing where too few runs tell both."""
+    groups = [(column.title, scored(column.records)) for column in made]
+    if len(made) > 1:
+        groups.append(("all together", [pair for _, pairs in groups for pair in pairs]))
+    lines = [[title, *rank_correlation(pairs), str(len(pairs))] for title, pairs in groups if len(pairs) > FEWEST_RUNS]
+    if not lines:
+        return []
+    told = "Whether runs with a lower validation loss have a lower ΔE, too: then ρ is near 1. A run is a seed."
+    return ["## Loss and images", told, markdown(["runs of", "Spearman's ρ", "p", "runs"], lines)]
+
+
+def scored(records: list[Record]) -> list[tuple[float, float]]:
+    """The validation loss and the paired ΔE of the model that is scored, of each run that has both."""
+    return [
+        (fmean(point.validation.raw), paired.colour.value)
+        for record in records
+        if (training := record.measurements.training) and (paired := record.measurements.paired)
+        for point in training.points
+        if point.steps == training.main_steps
+    ]
+
+
+def rank_correlation(pairs: list[tuple[float, float]]) -> list[str]:
+    """Spearman's ρ, and its two-sided p by permutations, exact for up to seven runs."""
+    losses, errors = zscore(rankdata(np.array(pairs), axis=0), axis=0).T
+    found = permutation_test(
+        (losses,), lambda x, axis: (x * errors).mean(axis), permutation_type="pairings", n_resamples=9999,
+        rng=np.random.default_rng(0), vectorized=True,
+    )  # fmt: skip
+    return [f"{found.statistic:.2f}", chance(float(found.pvalue))]
 
 
 def plot(name: str, missing: list[str]) -> list[str]:
