@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.runs.request import RunRequest
 
 SCHEMA_VERSION = 1
+NOT_SENT = ("inception_weights", "extractors", "report_to", "time_limit")
 RESULTS = (Path("results") / "local", Path("results") / "claims")  # where answers are looked for
 
 
@@ -53,8 +54,10 @@ def refuse_together(arguments: argparse.Namespace) -> None:
     decided |= {"data": "avataaars", "only_missing": False, "json": False, "all_rows": False, "budget": None}
     decided |= {field.name: None for field in fields(Sizes) if field.name != "budgets"}
     given = [f"--{name.replace('_', '-')}" for name, none in decided.items() if getattr(arguments, name) != none]
+    if arguments.engine == "ray":  # what is not sent to the nodes
+        given += [f"--{name.replace('_', '-')}" for name in NOT_SENT if getattr(arguments, name)]
     if given:
-        raise BadInput(f"beside --experiment, whose file decides, leave out {', '.join(given)}")
+        raise BadInput(f"beside --experiment leave out {', '.join(given)}")
 
 
 def answer(arguments: argparse.Namespace, request: "RunRequest") -> int:

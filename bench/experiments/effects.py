@@ -92,7 +92,7 @@ def test(measure: Measure, ours: dict[int, Record], theirs: dict[int, Record]) -
     pairs = {
         seed: (value, other)
         for seed, value in values.items()
-        if seed in theirs and pairable(ours[seed], theirs[seed]) and value is not None
+        if seed in theirs and ours[seed].run.data_hash == theirs[seed].run.data_hash and value is not None
         and (other := value_of(measure, theirs[seed])) is not None
     }  # fmt: skip
     found = paired_difference(np.array([a - b for a, b in pairs.values()])) if pairs else None
@@ -114,13 +114,6 @@ def values_of(measure: Measure, there: dict[int, Record]) -> dict[str, float]:
 
 def value_of(measure: Measure, record: Record) -> float | None:
     return measure.value(record) if record.status == "done" else None
-
-
-def pairable(a: Record, b: Record) -> bool:
-    """Whether two runs were asked for the same pictures and scored alike, whatever else an experiment has changed."""
-    ours, theirs = a.run.sizes, b.run.sizes
-    asked = ("image_size", "images", "samples", "judge_steps")
-    return a.run.data_hash == b.run.data_hash and all(getattr(ours, n) == getattr(theirs, n) for n in asked)
 
 
 def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]]) -> str | None:

@@ -7,12 +7,25 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bench.config import PRESETS, Budget, BudgetKind, Count, Number, RunConfig, Sizes, run_name
+from bench.config import (
+    PRESETS,
+    TUNED_RATES,
+    Budget,
+    BudgetKind,
+    Count,
+    Number,
+    RunConfig,
+    Sizes,
+    differences,
+    recipe_for,
+    run_name,
+)
 from bench.errors import BadInput, known
 from bench.storage.records import what_is_wrong
 from bench.variants import variant_name
 
 FILES = Path(__file__).parent
+SCORED_ALIKE = ("image_size", "images", "samples", "judge_steps")  # or arms cannot be compared in pairs
 SIZES = tuple(field.name for field in fields(Sizes))
 
 
@@ -55,7 +68,10 @@ class Experiment(Part):
     arms: dict[str, Arm]
 
     def sizes_of(self, arm: Arm) -> Sizes:
-        """The preset's sizes with the experiment's and the arm's own; BadInput for one that there is not."""
+        """The preset's sizes with the experiment's and the arm's own; BadInput for one that there is not.
+
+        The learning rate is the one that was found for what the arm is a variant of.
+        """
         given = self.sizes | arm.sizes
         for name in given:
             known(name, SIZES, "size")
@@ -63,7 +79,11 @@ class Experiment(Part):
             given = given | {"budgets": tuple(budget(text) for text in given["budgets"])}
         elif "epochs" in given:  # which say the same in another way
             given = given | {"budgets": ()}
-        return replace(PRESETS[known(self.preset, tuple(PRESETS), "preset")], **given)
+        sizes = replace(PRESETS[known(self.preset, tuple(PRESETS), "preset")], **given)
+        if {"learning_rate", "scale", "image_size", "batch_size"} & given.keys():
+            return sizes
+        tuned = TUNED_RATES.get(self.preset, {}).get(arm.contestant, sizes.learning_rate)
+        return replace(sizes, learning_rate=tuned)
 
     @property
     def cells(self) -> list["Cell"]:
@@ -75,8 +95,15 @@ class Experiment(Part):
         return run_name(arm.contestant_name, arm.recipe_name, cell.seed)
 
     def is_of(self, arm: Arm, run: RunConfig) -> bool:
-        """Whether a record's run is one of an arm."""
-        return (run.contestant, run.recipe.name) == (arm.contestant_name, arm.recipe_name)
+        """Whether a record's run is one of an arm; BadInput for one that has its name and another configuration."""
+        if (run.contestant, run.recipe.name) != (arm.contestant_name, arm.recipe_name):
+            return False
+        sizes = self.sizes_of(arm)
+        declared = replace(run, sizes=sizes, recipe=sizes.applied_to(recipe_for(arm.recipe_name, run.contestant)))
+        if changed := differences(run.as_dict(), declared.as_dict()):
+            told = f"the record of {run.name} is not of experiment '{self.name}'"
+            raise BadInput(f"{told} ({'; '.join(changed)}): move it")
+        return True
 
 
 @dataclass(frozen=True)
@@ -132,5 +159,6 @@ def check(experiment: Experiment) -> None:
         raise BadInput(f"{told}: leave out expected")
     if experiment.margin is None and any(arm.expected == "alike" for arm in experiment.arms.values()):
         raise BadInput(f"experiment '{experiment.name}' expects an arm to be alike: give it a margin")
-    for arm in experiment.arms.values():
-        experiment.sizes_of(arm)
+    sizes = [experiment.sizes_of(arm) for arm in experiment.arms.values()]
+    if differ := [name for name in SCORED_ALIKE if len({getattr(each, name) for each in sizes}) > 1]:
+        raise BadInput(f"experiment '{experiment.name}': arms differ in {', '.join(differ)}: give all the same")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.config import TUNED_RATES, recipe_for
+from bench.config import recipe_for
 from bench.errors import BadInput
 from bench.experiments.effects import document_of, measures_of
 from bench.experiments.experiment import Cell, Experiment
@@ -34,14 +34,10 @@ class Matrix:
     def request_of(self, cell: Cell) -> RunRequest:
         """What `bench run` is asked for one cell."""
         arm = self.experiment.arms[cell.arm]
-        sizes = self.experiment.sizes_of(arm)
-        own = {**self.experiment.sizes, **arm.sizes}
-        rates = {} if {"learning_rate", "scale", "image_size", "batch_size"} & own.keys() else TUNED_RATES
-        tuned = rates.get(self.experiment.preset, {}).get(arm.contestant, sizes.learning_rate)
         return replace(
             self.request,
             preset=self.experiment.preset,
-            sizes=replace(sizes, learning_rate=tuned),
+            sizes=self.experiment.sizes_of(arm),
             contestants=[arm.contestant_name],
             recipe=arm.recipe_name,
             seeds=[cell.seed],
@@ -65,8 +61,9 @@ class Matrix:
 
     def missing(self, shard: tuple[int, int] = (1, 1)) -> list[Cell]:
         """The cells that are to be done, of the share that this machine takes: number `i` of `n`."""
-        number, shares = shard
-        return [cell for cell in self.experiment.cells[number - 1 :: shares] if not self.is_done(cell)]
+        cells, (number, shares) = self.experiment.cells, shard
+        first, end = ((each * len(cells)) // shares for each in (number - 1, number))  # in one piece, with whole pairs
+        return [cell for cell in cells[first:end] if not self.is_done(cell)]
 
 
 Engine = Callable[[Matrix, list[Cell]], Iterator[dict[Cell, str]]]  # does cells; after each, why it is lost, if it is

@@ -114,6 +114,7 @@ def test_every_experiment_that_comes_with_the_suite_can_begin(name, request_in, 
         ('"better"', '"alike"', "expects an arm to be alike: give it a margin"),
         ('preset = "smoke"', 'preset = "smok"', "unknown preset 'smok': try smoke"),
         ("[arms.one]", '[arms.one]\nexpected = "worse"', "'one' is held against nothing: leave out expected"),
+        ("[arms.two]", "[arms.two]\nsizes = { samples = 5 }", "arms differ in samples: give all the same"),
         ("[sizes]", "[sizes", "is no TOML"),
     ],
 )  # fmt: skip
@@ -151,7 +152,7 @@ def test_a_missing_file_and_an_unknown_name_are_one_line(tmp_path):
 def test_an_option_that_the_file_decides_is_refused(declared):
     done = bench("run", "--experiment", declared(), "--preset=laptop", "--images=50")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "bench: beside --experiment, whose file decides, leave out --preset, --images\n"
+    assert done.stderr == "bench: beside --experiment leave out --preset, --images\n"
     done = bench("run", "--shard=1/2")
     assert done.stderr == "bench: --shard is for an experiment: name one by --experiment\n"
     assert "is no share" in bench("run", "--experiment=heads", "--shard=3/2").stderr
@@ -262,14 +263,25 @@ def test_the_page_names_what_failed_and_what_is_missing(of_laptop):
     assert told.endswith("scratch − diffusers-32")
 
 
-def test_runs_of_other_data_or_fewer_samples_are_no_pair(of_laptop):
+def changed_runs(records, **changes):
+    """The records with their runs of `scratch` changed."""
+    ours = {record.run.name: replace(record.run, **changes) for record in records if record.run.contestant == "scratch"}
+    return [record.model_copy(update={"run": ours.get(record.run.name, record.run)}) for record in records]
+
+
+def test_runs_of_other_data_are_no_pair(of_laptop):
     experiment, records, _ = of_laptop
-    fewer = [r if r.run.contestant == "scratch" else r.model_copy(
-        update={"run": replace(r.run, sizes=replace(r.run.sizes, samples=7))}) for r in records]  # fmt: skip
-    document = document_of(experiment, fewer, {})
+    document = document_of(experiment, changed_runs(records, data_hash="0" * 64), {})
     assert document["arms"][1]["effects"][0]["differences"] == {}
     assert document["verdict"] == "undecided"
     assert "–" in "\n".join(experiment_lines(document))
+
+
+def test_records_of_the_same_name_that_the_file_did_not_ask_for_are_refused(of_laptop):
+    experiment, records, _ = of_laptop
+    fewer = changed_runs(records, sizes=replace(records[-1].run.sizes, samples=7))
+    with pytest.raises(BadInput, match=r"scratch-matched-seed0 is not of experiment 'x' \(sizes.samples: 7 -> 2048\)"):
+        document_of(experiment, fewer, {})
 
 
 THREE_ARMS = TWO_ARMS.replace("seeds = [0, 1]", "seeds = [0]").replace(

@@ -12,6 +12,7 @@ from bench.render.images.plots import PLOTS, write_plots
 from bench.render.markdown import markdown
 from bench.render.table.column import Column, columns
 from bench.render.table.comparability import comparability_notes
+from bench.render.table.measures import PRIMARY_MEASURE
 from bench.render.table.numbers import chance, confusion_numbers, guidance_numbers
 from bench.render.table.row import MISSING
 from bench.storage import durable
@@ -81,9 +82,9 @@ def loss_and_images(made: list[Column]) -> list[str]:
 def scored(records: list[Record]) -> list[tuple[float, float]]:
     """The validation loss and the paired ΔE of the model that is scored, of each run that has both."""
     return [
-        (fmean(point.validation.raw), paired.colour.value)
+        (fmean(point.validation.raw), paired)
         for record in records
-        if (training := record.measurements.training) and (paired := record.measurements.paired)
+        if (training := record.measurements.training) and (paired := PRIMARY_MEASURE.read(record)) is not None
         for point in training.points
         if point.steps == training.main_steps
     ]
