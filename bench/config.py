@@ -1,8 +1,9 @@
 """What a run is: frozen recipes, presets and the complete configuration of one run."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Interval
 
@@ -98,6 +99,7 @@ SOURCE_OPTIMISATION = {
     **dict.fromkeys(("diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8"), ADAMW_COSINE),
 }
 
+ONE_RATE = ("same-rate", "source")  # by these everyone has the preset's learning rate
 RECIPES = {each.name: each for each in (MATCHED, SAME_RATE, COSINE, SOURCE)}
 # In the order of the table's columns.
 CONTESTANTS = ("scratch", "diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8")
@@ -113,7 +115,7 @@ def contestant_names(text: str) -> list[str]:
     (`scratch+heads=1`) and no path.
     """
     groups = {"all": CONTESTANTS, "bridge": BRIDGE}
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]  # `[1,2]` is one value
     chosen = [name for part in parts for name in groups.get(part, (part,))]
     if not chosen:
         raise BadInput(f"no contestant named: choose from {', '.join(CONTESTANTS)}")
@@ -129,13 +131,13 @@ def recipe_for(name: str, contestant: str) -> Recipe:
 
     BadInput where there is none, or where `source` has published nothing for the contestant.
     """
-    base, changes = split_name(name)
+    base, changes = split_name(name)  # but for the steps of sampling, which are a size
     recipe, architecture = RECIPES[known(base, tuple(RECIPES), "recipe")], split_name(contestant)[0]
     if recipe is SOURCE:
         if architecture not in SOURCE_OPTIMISATION:
             raise BadInput(f"recipe 'source' publishes nothing for '{contestant}': use --recipe matched")
         recipe = dataclasses.replace(SOURCE, optimisation=SOURCE_OPTIMISATION[architecture])
-    return dataclasses.replace(varied(recipe, changes, f"recipe {name}"), name=name)
+    return dataclasses.replace(varied(recipe, changes, f"recipe {name}", fixed=("name", "sampling_steps")), name=name)
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,18 @@ class Budget:
 
     def __str__(self) -> str:
         return f"{self.kind}={self.amount:g}"
+
+    @classmethod
+    def read(cls, text: str) -> "Budget":
+        """`images=32000` as a budget; BadInput if it is none."""
+        kind, _, amount = text.partition("=")
+        try:
+            value = float(amount)
+        except ValueError:
+            value = -1.0
+        if kind not in get_args(BudgetKind) or not 0 < value < float("inf"):
+            raise BadInput(f"'{text}' is no budget: write images=N, seconds=N or pflop=N")
+        return cls(kind, value)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

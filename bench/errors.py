@@ -19,6 +19,10 @@ class BadInput(Exception):  # noqa: N818 - the name a user's mistake deserves
     """Bad usage or bad input: exit 2, with one line that names the thing and the remedy."""
 
 
+class NoRoom(BadInput):
+    """A contestant needs more memory, or more of the disk, than this machine has: others may fit."""
+
+
 class RunFailed(Exception):  # noqa: N818
     """A contestant's run failed: its record says why, the command exits 1."""
 

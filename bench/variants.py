@@ -4,6 +4,7 @@ A name says what was changed and to what, so a record, a folder and a table need
 """
 
 import tomllib
+from collections.abc import Container
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
 
@@ -43,7 +44,8 @@ def written(value: Any) -> str:
     """A value as it stands in a name, from which `read` takes it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"[{','.join(map(written, value))}]" if isinstance(value, list | tuple) else str(value)
+    text = f"[{','.join(map(written, value))}]" if isinstance(value, list | tuple) else str(value)
+    return text.replace("e+", "e")  # a plus begins the next change
 
 
 def read(text: str) -> Any:
@@ -56,18 +58,20 @@ def read(text: str) -> Any:
         return text
 
 
-def changed_values(base: Any, changes: dict[str, str], what: str) -> dict[str, Any]:
+def changed_values(base: Any, changes: dict[str, str], what: str, fixed: Container[str] = ()) -> dict[str, Any]:
     """The changes as keyword arguments of `dataclasses.replace`; BadInput for an unknown field, or a value of a wrong
-    kind.
+    kind. What is `fixed` is no field that can be changed.
     """
     from pydantic import TypeAdapter, ValidationError  # where a variant is asked for: `--help` does not wait for it
 
     hints, values = get_type_hints(type(base), include_extras=True), dict[str, Any]()
     for path, text in changes.items():
         field, _, inner = path.partition(".")
-        known(field, [each.name for each in fields(base)], f"field of {what}")
+        known(field, [each.name for each in fields(base) if each.name not in fixed], f"field of {what}")
         now = values.get(field, getattr(base, field))
-        if inner or is_dataclass(now):
+        if inner and not is_dataclass(now):
+            raise BadInput(f"{what}: '{field}' has no fields of its own: write {field}={text}")
+        if is_dataclass(now) and not isinstance(now, type):
             values[field] = replace(now, **changed_values(now, {inner: text}, f"{what}'s {field}"))
             continue
         try:
@@ -78,6 +82,6 @@ def changed_values(base: Any, changes: dict[str, str], what: str) -> dict[str, A
     return values
 
 
-def varied(base: Frozen, changes: dict[str, str], what: str) -> Frozen:
+def varied(base: Frozen, changes: dict[str, str], what: str, fixed: Container[str] = ()) -> Frozen:
     """The configuration with these changes, which `what` names in an error."""
-    return replace(base, **changed_values(base, changes, what))  # type: ignore[type-var]
+    return replace(base, **changed_values(base, changes, what, fixed))  # type: ignore[type-var]

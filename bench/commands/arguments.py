@@ -5,10 +5,10 @@ import functools
 import math
 import re
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 from bench.commands.output import emit
-from bench.config import Budget, BudgetKind
+from bench.config import Budget
 from bench.errors import BadInput
 
 MOST_SAMPLES = 1024  # in one picture
@@ -100,12 +100,10 @@ def png(text: str) -> Path:
 
 def budgets(text: str) -> tuple[Budget, ...]:
     """`images=32000,seconds=200` to budgets, of which the first is the main one."""
-    found = []
-    for part in filter(None, map(str.strip, text.split(","))):
-        kind, _, amount = part.partition("=")
-        if kind not in get_args(BudgetKind):
-            raise argparse.ArgumentTypeError(f"'{part}' is no budget: write images=N, seconds=N or pflop=N")
-        found.append(Budget(kind, positive_float(amount)))  # type: ignore[arg-type]
+    try:
+        found = [Budget.read(part) for part in filter(None, map(str.strip, text.split(",")))]
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     if not found or len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"'{text}' names no budget, or one twice: write images=32000,seconds=200")
     return tuple(found)

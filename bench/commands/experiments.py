@@ -1,7 +1,6 @@
 """`bench experiments`: which questions can be asked, and how far they are; `bench run --experiment` answers one."""
 
 import argparse
-import json
 import sys
 from dataclasses import fields
 from functools import partial
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
     from bench.runs.request import RunRequest
 
 SCHEMA_VERSION = 1
-NOT_SENT = ("inception_weights", "extractors", "report_to", "time_limit")
-RESULTS = (Path("results") / "local", Path("results") / "claims")  # where answers are looked for
+NOT_SENT = ("inception_weights", "extractors", "report_to", "time_limit", "checkpoint_seconds")  # to Ray's nodes
+RESULTS = (Path("results") / "local" / "claims", Path("results") / "claims")  # where answers are looked for
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +53,12 @@ def refuse_together(arguments: argparse.Namespace) -> None:
     decided |= {"data": "avataaars", "only_missing": False, "json": False, "all_rows": False, "budget": None}
     decided |= {field.name: None for field in fields(Sizes) if field.name != "budgets"}
     given = [f"--{name.replace('_', '-')}" for name, none in decided.items() if getattr(arguments, name) != none]
-    if arguments.engine == "ray":  # what is not sent to the nodes
+    if arguments.engine == "ray":
         given += [f"--{name.replace('_', '-')}" for name in NOT_SENT if getattr(arguments, name)]
+        if arguments.mixed_precision is None or arguments.processes not in (None, 1):
+            raise BadInput("--engine ray needs --mixed-precision, the same on every node, and one process a run")
+    elif arguments.cluster or arguments.cpus_per_run:
+        raise BadInput("--cluster and --cpus-per-run are for --engine ray: add that")
     if given:
         raise BadInput(f"beside --experiment leave out {', '.join(given)}")
 
@@ -74,7 +77,7 @@ def answer(arguments: argparse.Namespace, request: "RunRequest") -> int:
         engine = partial(run_on_cluster, given=arguments.experiment, place=place)
     with time_limit(arguments.time_limit):
         undone = run_matrix(matrix, arguments.shard or (1, 1), arguments.reuse, engine)
-    emit_lines(experiment_lines(json.loads(ResultsFolder(request.out).experiment.read_text())))
+    emit_lines(experiment_lines(read(ResultsFolder(request.out).experiment)))
     for name in undone:
         print(f"{name} is not done", file=sys.stderr)
     return 1 if undone else 0
@@ -87,10 +90,10 @@ def about(experiment: "Experiment", timed: bool, out: Path | None) -> dict[str, 
 
     seconds = seconds_of_run(experiment) if timed else None
     there = [path for root in RESULTS if (path := ResultsFolder(root / experiment.name).experiment).exists()]
-    answer: dict[str, Any] | None = json.loads(there[0].read_text()) if there else None
+    answer = read(there[0]) if there else None
     if out is not None:
         answer = write_answer(experiment, out / experiment.name, estimated=seconds)
-    done = sum(len(arm["done"]) for arm in answer["arms"]) if answer else 0
+    done = sum(len({*arm["done"]} & {*experiment.seeds}) for arm in answer["arms"]) if answer else 0
     return {
         "name": experiment.name,
         "question": experiment.question,
@@ -99,6 +102,16 @@ def about(experiment: "Experiment", timed: bool, out: Path | None) -> dict[str, 
         "verdict": answer and answer["verdict"],
         "hours": None if seconds is None else (len(experiment.cells) - done) * seconds / 3600,
     }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """An answer; BadInput that names one that cannot be read."""
+    from bench.render.experiment import read_answer
+
+    try:
+        return read_answer(path)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"'{path}' cannot be read ({error}): run the experiment again, or delete it") from error
 
 
 def lines_of(listed: dict[str, Any]) -> list[str]:

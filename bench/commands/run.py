@@ -20,6 +20,7 @@ from bench.commands.experiments import answer, refuse_together
 from bench.commands.output import emit, emit_json, emit_rich
 from bench.config import (
     DEFAULT_CONTESTANTS,
+    ONE_RATE,
     PRESETS,
     RECIPES,
     TUNED_RATES,
@@ -31,6 +32,7 @@ from bench.config import (
 )
 from bench.errors import RunFailed, known
 from bench.storage.folder import ResultsFolder
+from bench.variants import split_name
 
 if TYPE_CHECKING:
     from bench.record import Record
@@ -211,7 +213,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
 def default_out(arguments: argparse.Namespace) -> Path:
     """A folder for each preset, rehearsal and experiment."""
     if arguments.experiment:
-        return LOCAL / Path(arguments.experiment).stem
+        return LOCAL / "claims" / Path(arguments.experiment).stem
     return LOCAL / (arguments.preset if arguments.max_steps is None else f"{arguments.preset}-rehearsal")
 
 
@@ -221,7 +223,7 @@ def learning_rates(arguments: argparse.Namespace) -> dict[str, float]:
     Nothing where one was given, where all are to have the same, or for models and batches of other sizes.
     """
     given = (arguments.learning_rate, arguments.image_size, arguments.scale, arguments.batch_size)
-    if given != (None,) * len(given) or arguments.recipe in ("same-rate", "source"):
+    if given != (None,) * len(given) or split_name(arguments.recipe)[0] in ONE_RATE:
         return {}
     return TUNED_RATES.get(arguments.preset, {})
 

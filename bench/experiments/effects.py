@@ -1,67 +1,89 @@
 """What the records of an experiment say: an effect for every arm and measure, and a verdict on what was claimed."""
 
 import shlex
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from bench.data.avataaars import schema
 from bench.errors import known
 from bench.experiments.experiment import Arm, Cell, Experiment
 from bench.quality.significance import FEWEST_SEEDS, SIGNIFICANT, holm, paired_difference
 from bench.record import Record
-from bench.render.table.measures import MEASURES, Measure, attribute_measures
+from bench.render.experiment import SCHEMA_VERSION
+from bench.render.table.comparability import same_classifier
+from bench.render.table.distance_rows import basis
+from bench.render.table.measures import MEASURES, Measure, attribute_measure, distance, same_distance
 
-SCHEMA_VERSION = 1
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
-ATTRIBUTE = "exact_accuracy_of_"  # begins the key of an attribute's measure, which is known once something was scored
 
 
-def measures_of(experiment: Experiment, records: Iterable[Record] = ()) -> list[Measure]:
+def measures_of(experiment: Experiment) -> list[Measure]:
     """The measures that an experiment declares; BadInput for a key that there is not."""
-    there = {each.key: each for each in [*MEASURES, *attribute_measures(list(records))]}
-    keys = [key for key in experiment.measures if key in there or not key.startswith(ATTRIBUTE)]
-    return [there[known(key, list(there), f"measure of experiment '{experiment.name}'")] for key in keys]
+    there = {each.key: each for each in [*MEASURES, *(attribute_measure(a.name) for a in schema().attributes)]}
+    return [there[known(key, list(there), f"measure of experiment '{experiment.name}'")] for key in experiment.measures]
 
 
 def document_of(
     experiment: Experiment, records: list[Record], refused: dict[Cell, str], estimated: float | None = None
 ) -> dict[str, Any]:
     """The answer so far, as JSON holds it. `refused`: why a cell could not begin; `estimated`: seconds of a run."""
-    by_arm = {name: by_seed(experiment, arm, records) for name, arm in experiment.arms.items()}
+    fitting = {name: by_seed(experiment, arm, records) for name, arm in experiment.arms.items()}
     tests = [
-        test(measure, by_arm[name], by_arm[experiment.reference]) | {"arm": name}
+        test(measure, fitting[name], fitting[experiment.reference]) | {"arm": name}
         for name in experiment.arms
         if name != experiment.reference
-        for measure in measures_of(experiment, records)
+        for measure in measures_of(experiment)
     ]
     adjusted = holm(np.array([nan(each["p"]) for each in tests]))
     for each, p in zip(tests, adjusted, strict=True):
         each["p_holm"] = None if np.isnan(p) else float(p)
-    arms = [
-        about(experiment, name, by_arm[name], refused)
-        | {"values": {each.key: values_of(each, by_arm[name]) for each in measures_of(experiment, records)}}
+    arms = {
+        name: about(experiment, name, fitting[name], refused)
+        | {"values": {each.key: values_of(each, fitting[name]) for each in measures_of(experiment)}}
         | {"effects": [each for each in tests if each["arm"] == name]}
-        | {"verdict": verdict(experiment, arm, [each for each in tests if each["arm"] == name])}
-        for name, arm in experiment.arms.items()
-    ]
+        for name in experiment.arms
+    }
+    for name, arm in experiment.arms.items():
+        complete = not arms[name]["missing"] and not arms[experiment.reference]["missing"]
+        arms[name]["verdict"] = verdict(experiment, arm, arms[name]["effects"], complete)
     times = [seconds for record in records if (seconds := seconds_of(record)) is not None]
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.model_dump(mode="json"),
-        "measures": [measure_fields(each) for each in measures_of(experiment, records)],
+        "measures": [measure_fields(each) for each in measures_of(experiment)],
         "comparisons": sum(each["p"] is not None for each in tests),
-        "arms": arms,
-        "verdict": together([arm["verdict"] for arm in arms if arm["verdict"] is not None]),
+        "arms": list(arms.values()),
+        "verdict": together([arm["verdict"] for arm in arms.values() if arm["verdict"] is not None]),
+        "left_out": left_out(experiment, records),
+        "training_codes": sorted(
+            {r.environment.training_code or "" for each in fitting.values() for r in each.values()}
+        ),
         "seconds_per_run": sum(times) / len(times) if times else estimated,  # of training and sampling
         "seconds_are_measured": bool(times),
-        "command": f"python -m bench run --experiment {shlex.quote(experiment.name)}",
+        "command": f"python -m bench run --experiment {shlex.quote(experiment.given)}",
     }
 
 
 def by_seed(experiment: Experiment, arm: Arm, records: list[Record]) -> dict[int, Record]:
-    """An arm's records of the seeds that were declared."""
-    return {r.run.seed: r for r in records if experiment.is_of(arm, r.run) and r.run.seed in experiment.seeds}
+    """An arm's records of the seeds that were declared, if they are of what the file asks for."""
+    named = [r for r in records if experiment.is_of(arm, r.run) and r.run.seed in experiment.seeds]
+    return {record.run.seed: record for record in named if not experiment.unlike(arm, record.run)}
+
+
+def training_codes(records: list[Record]) -> list[str]:
+    """The digests of the code that trained them."""
+    return sorted({record.environment.training_code or "not recorded" for record in records})
+
+
+def left_out(experiment: Experiment, records: list[Record]) -> list[str]:
+    """Records that have the name of a run here and another configuration: `name (samples: 7, not 2048)`."""
+    return [
+        f"{record.run.name} ({'; '.join(unlike).replace(' -> ', ', not ')})"
+        for arm in experiment.arms.values()
+        for record in records
+        if experiment.is_of(arm, record.run) and (unlike := experiment.unlike(arm, record.run))
+    ]
 
 
 def about(experiment: Experiment, name: str, there: dict[int, Record], refused: dict[Cell, str]) -> dict[str, Any]:
@@ -92,7 +114,7 @@ def test(measure: Measure, ours: dict[int, Record], theirs: dict[int, Record]) -
     pairs = {
         seed: (value, other)
         for seed, value in values.items()
-        if seed in theirs and ours[seed].run.data_hash == theirs[seed].run.data_hash and value is not None
+        if seed in theirs and pairable(measure, ours[seed], theirs[seed]) and value is not None
         and (other := value_of(measure, theirs[seed])) is not None
     }  # fmt: skip
     found = paired_difference(np.array([a - b for a, b in pairs.values()])) if pairs else None
@@ -116,33 +138,36 @@ def value_of(measure: Measure, record: Record) -> float | None:
     return measure.value(record) if record.status == "done" else None
 
 
-def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]]) -> str | None:
-    """What the first measure says of what is claimed of an arm; None where nothing is.
+def pairable(measure: Measure, a: Record, b: Record) -> bool:
+    """Whether two runs had the same data and precision, and what judged them was the same."""
+    alike = all(getattr(a.run, name) == getattr(b.run, name) for name in ("data_hash", "mixed_precision", "processes"))
+    (ours, theirs) = (distance(a), distance(b)) if measure.same is same_distance else (None, None)
+    return alike and same_classifier(a, b) and (ours is None or theirs is None or basis(ours) == basis(theirs))
 
-    `better` and `worse` are supported or refuted by a significant difference, and refuted by an interval without an
-    effect as large as the margin. `alike` is supported by an interval within the margin, refuted by one outside of it.
+
+def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]], complete: bool) -> str | None:
+    """What the first measure says of what is claimed of an arm; None where nothing is, or of the reference.
+
+    `better` and `worse` are supported by a significant difference whose interval lies beyond the margin, and refuted by
+    a significant one the other way, or by an interval without an effect as large as the margin. `alike` is supported by
+    an interval within the margin, refuted by one outside of it. Nothing is decided before all runs are there: who
+    looks often finds something.
     """
-    if arm.expected is None:
+    if arm.expected is None or not effects:
         return None
-    first = next((each for each in effects if each["measure"] == experiment.measures[0]), None)
-    if first is None or first["p_holm"] is None:
+    found, margin = effects[0], experiment.margin or 0.0
+    if found["p_holm"] is None or not complete:
         return UNDECIDED
-    low, high = first["interval"]
-    margin = experiment.margin or 0.0
+    low, high = found["interval"]
     if arm.expected == "alike":
         inside, outside = -margin <= low and high <= margin, low > margin or high < -margin
         return SUPPORTED if inside else REFUTED if outside else UNDECIDED
-    lower_wins = measures_of(experiment, ())[0].better == "lower" if not is_attribute(experiment) else False
-    wins_below = lower_wins == (arm.expected == "better")  # the claim is of a difference below 0
-    if first["p_holm"] <= SIGNIFICANT:
-        return SUPPORTED if (first["difference"] < 0) == wins_below else REFUTED
-    too_small = low > -margin if wins_below else high < margin
-    return REFUTED if margin and too_small else UNDECIDED
-
-
-def is_attribute(experiment: Experiment) -> bool:
-    """Whether an attribute's accuracy decides: of these, the higher one is better."""
-    return experiment.measures[0].startswith(ATTRIBUTE)
+    if (measures_of(experiment)[0].better == "lower") == (arm.expected == "better"):  # the claim is of a fall
+        low, high = -high, -low
+    significant = found["p_holm"] <= SIGNIFICANT
+    if significant and low > margin:
+        return SUPPORTED
+    return REFUTED if (significant and high < 0) or high < margin else UNDECIDED
 
 
 def together(verdicts: list[str]) -> str:

@@ -1,17 +1,17 @@
 """An experiment as a TOML file declares it: the question, what is claimed, and the runs that decide."""
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bench.config import (
+    ONE_RATE,
     PRESETS,
     TUNED_RATES,
     Budget,
-    BudgetKind,
     Count,
     Number,
     RunConfig,
@@ -22,9 +22,10 @@ from bench.config import (
 )
 from bench.errors import BadInput, known
 from bench.storage.records import what_is_wrong
-from bench.variants import variant_name
+from bench.variants import split_name, variant_name
 
 FILES = Path(__file__).parent
+LONGEST_NAME = 200  # bytes of a run's: with what is put around it, a file system takes 255
 SCORED_ALIKE = ("image_size", "images", "samples", "judge_steps")  # or arms cannot be compared in pairs
 SIZES = tuple(field.name for field in fields(Sizes))
 
@@ -76,14 +77,24 @@ class Experiment(Part):
         for name in given:
             known(name, SIZES, "size")
         if "budgets" in given:
-            given = given | {"budgets": tuple(budget(text) for text in given["budgets"])}
+            given = given | {"budgets": tuple(Budget.read(str(text)) for text in given["budgets"])}
         elif "epochs" in given:  # which say the same in another way
             given = given | {"budgets": ()}
-        sizes = replace(PRESETS[known(self.preset, tuple(PRESETS), "preset")], **given)
-        if {"learning_rate", "scale", "image_size", "batch_size"} & given.keys():
+        preset = PRESETS[known(self.preset, tuple(PRESETS), "preset")]
+        try:
+            sizes = TypeAdapter(Sizes).validate_python(asdict(preset) | given)
+        except ValidationError as error:
+            raise BadInput(f"experiment '{self.name}' has {what_is_wrong(error)} of its sizes: mend it") from error
+        sized = {"learning_rate", "scale", "image_size", "batch_size"} & given.keys()
+        if sized or split_name(arm.recipe)[0] in ONE_RATE:
             return sizes
         tuned = TUNED_RATES.get(self.preset, {}).get(arm.contestant, sizes.learning_rate)
         return replace(sizes, learning_rate=tuned)
+
+    @property
+    def given(self) -> str:
+        """How it is named on the command line."""
+        return self.name if self.name in names() else f"{self.name}.toml"
 
     @property
     def cells(self) -> list["Cell"]:
@@ -95,15 +106,14 @@ class Experiment(Part):
         return run_name(arm.contestant_name, arm.recipe_name, cell.seed)
 
     def is_of(self, arm: Arm, run: RunConfig) -> bool:
-        """Whether a record's run is one of an arm; BadInput for one that has its name and another configuration."""
-        if (run.contestant, run.recipe.name) != (arm.contestant_name, arm.recipe_name):
-            return False
+        """Whether a run has the name of an arm's."""
+        return (run.contestant, run.recipe.name) == (arm.contestant_name, arm.recipe_name)
+
+    def unlike(self, arm: Arm, run: RunConfig) -> list[str]:
+        """In what a run with the name of an arm's is another one than the file asks for."""
         sizes = self.sizes_of(arm)
-        declared = replace(run, sizes=sizes, recipe=sizes.applied_to(recipe_for(arm.recipe_name, run.contestant)))
-        if changed := differences(run.as_dict(), declared.as_dict()):
-            told = f"the record of {run.name} is not of experiment '{self.name}'"
-            raise BadInput(f"{told} ({'; '.join(changed)}): move it")
-        return True
+        recipe = sizes.applied_to(recipe_for(arm.recipe_name, run.contestant))
+        return differences(run.as_dict(), replace(run, sizes=sizes, recipe=recipe, preset=self.preset).as_dict())
 
 
 @dataclass(frozen=True)
@@ -112,15 +122,6 @@ class Cell:
 
     arm: str
     seed: int
-
-
-def budget(text: str) -> Budget:
-    """`images=12000` as a budget."""
-    kind, _, amount = text.partition("=")
-    try:
-        return Budget(known(kind, get_args(BudgetKind), "kind of budget"), float(amount))  # type: ignore[arg-type]
-    except (BadInput, ValueError) as error:
-        raise BadInput(f"'{text}' is no budget: write images=N, seconds=N or pflop=N") from error
 
 
 def names() -> list[str]:
@@ -137,7 +138,10 @@ def find(text: str) -> Experiment:
     """The experiment of that name, or in that file; BadInput where there is none, or with what is wrong in it."""
     path = file_of(text)
     try:
-        experiment = Experiment(**{"name": path.stem} | tomllib.loads(path.read_text()))
+        told = tomllib.loads(path.read_text())
+        if "name" in told:
+            raise BadInput(f"experiment '{path.name}' has an unknown field name: its file's name is its name")
+        experiment = Experiment(name=path.stem, **told)
     except OSError as error:
         raise BadInput(f"experiment '{path.name}' cannot be read ({error.strerror}): name another file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -152,6 +156,11 @@ def check(experiment: Experiment) -> None:
     """BadInput for arms that cannot be told apart, or a reference that there is not."""
     known(experiment.reference, list(experiment.arms), f"arm of experiment '{experiment.name}'")
     runs = [experiment.run_name(Cell(arm, 0)) for arm in experiment.arms]
+    if too_long := [arm for arm, name in zip(experiment.arms, runs, strict=True) if len(name.encode()) > LONGEST_NAME]:
+        told = f"experiment '{experiment.name}': arm '{too_long[0]}'"
+        raise BadInput(f"{told} changes too much for the name of a file: change less")
+    if len({*experiment.seeds}) < len(experiment.seeds):
+        raise BadInput(f"experiment '{experiment.name}' names a seed twice: name it once")
     if len({*runs}) < len(runs):
         raise BadInput(f"experiment '{experiment.name}': two arms have the same contestant and recipe: change one")
     if experiment.arms[experiment.reference].expected:

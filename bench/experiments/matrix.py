@@ -1,13 +1,14 @@
 """The runs of an experiment: those that are missing are done, one after another, and the answer so far is drawn."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.config import recipe_for
-from bench.errors import BadInput
+from bench.errors import BadContestant, BadInput, NoRoom
 from bench.experiments.effects import document_of, measures_of
 from bench.experiments.experiment import Cell, Experiment
 from bench.record import Images, Record
@@ -15,7 +16,7 @@ from bench.render.experiment import write_experiment
 from bench.render.results import write_results
 from bench.runs.only_missing import refuse_other
 from bench.runs.request import RunRequest, preflight
-from bench.runs.runner import run
+from bench.runs.runner import forget, run
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 from bench.storage.lock import lock
@@ -54,16 +55,47 @@ class Matrix:
         if not path.exists() or (record := read_record(path)).status != "done":
             return None
         asked = self.request_of(cell)
-        draft = replace(record.run, sizes=asked.sizes, preset=asked.preset, processes=asked.processes)
-        recipe = asked.sizes.applied_to(recipe_for(asked.recipe, record.run.contestant))
-        refuse_other(replace(draft, recipe=recipe), record, asked.mixed_precision, "--fresh")
+        recipe = asked.sizes.applied_to(recipe_for(asked.recipe, asked.contestants[0]))
+        draft = replace(
+            record.run, contestant=asked.contestants[0], seed=cell.seed, recipe=recipe, sizes=asked.sizes,
+            preset=asked.preset, data=asked.data, processes=asked.processes,
+        )  # fmt: skip
+        refuse_other(draft, record, asked.mixed_precision, "--fresh")
         return record
 
     def missing(self, shard: tuple[int, int] = (1, 1)) -> list[Cell]:
         """The cells that are to be done, of the share that this machine takes: number `i` of `n`."""
-        cells, (number, shares) = self.experiment.cells, shard
-        first, end = ((each * len(cells)) // shares for each in (number - 1, number))  # in one piece, with whole pairs
-        return [cell for cell in cells[first:end] if not self.is_done(cell)]
+        return [cell for cell in self.share(shard) if not self.is_done(cell)]
+
+    def share(self, shard: tuple[int, int]) -> list[Cell]:
+        """The runs of whole seeds, so that what is compared ran on one machine; or single runs for more machines."""
+        cells, seeds, (number, shares) = self.experiment.cells, self.experiment.seeds, shard
+        whole = len(cells) // len(seeds) if shares <= len(seeds) else 1
+        first, end = (whole * ((each * len(cells) // whole) // shares) for each in (number - 1, number))
+        return cells[first:end]
+
+    def with_precision(self) -> "Matrix":
+        """The same, in the precision of the runs that are there, if none was asked for: all arms have one."""
+        folder = ResultsFolder(self.request.out)
+        done = (record for path in folder.record_files() if (record := read_record(path)).status == "done")
+        known = self.request.mixed_precision or next((record.run.mixed_precision for record in done), None)
+        return Matrix(self.experiment, replace(self.request, mixed_precision=known))
+
+    def begun_anew(self, shard: tuple[int, int]) -> "Matrix":
+        """Without what was asked to be done afresh; its records are kept beside what runs resume from."""
+        if not self.request.fresh:
+            return self
+        folder = ResultsFolder(self.request.out)
+        for cell in self.share(shard):
+            forget(self.request_of(cell))
+            name = self.experiment.run_name(cell)
+            durable.write_text(
+                folder.replaced / f"{name}.txt", f"begun anew at {time.time()}\n"
+            )  # so nodes begin anew, too
+            if (path := folder.record(name)).exists():
+                durable.write_bytes(folder.replaced / path.name, path.read_bytes())
+                path.unlink()
+        return Matrix(self.experiment, replace(self.request, fresh=False))
 
 
 Engine = Callable[[Matrix, list[Cell]], Iterator[dict[Cell, str]]]  # does cells; after each, why it is lost, if it is
@@ -82,6 +114,7 @@ def check(matrix: Matrix) -> None:
 def one_after_another(matrix: Matrix, cells: list[Cell], runner: Runner = run) -> Iterator[dict[Cell, str]]:
     """Do cells in this process; after each, why it could not begin, if it could not."""
     for number, cell in enumerate(cells, 1):
+        matrix = matrix.with_precision()
         print(f"{matrix.experiment.name}: run {number} of {len(cells)}: {cell.arm}, seed {cell.seed}", file=sys.stderr)
         yield run_cell(matrix, cell, runner)
 
@@ -92,6 +125,7 @@ def run_matrix(
     """Do what is missing; the names of the runs that are not done. Whatever stops one cell, the others go on."""
     check(matrix)
     with lock(matrix.request.out):  # refused at once if another process works here; each run takes it for itself
+        matrix = matrix.begun_anew(shard)
         reuse(matrix, reused)
     cells, lost = matrix.missing(shard), dict[Cell, str]()
     for found in engine(matrix, cells):
@@ -99,14 +133,15 @@ def run_matrix(
         write_answer(matrix.experiment, matrix.request.out, lost)
     if not cells:
         write_answer(matrix.experiment, matrix.request.out)
-    there = Matrix(matrix.experiment, replace(matrix.request, fresh=False))
-    return [f"{cell.arm}, seed {cell.seed}" for cell in there.missing(shard)]
+    return [f"{cell.arm}, seed {cell.seed}" for cell in matrix.missing(shard)]
 
 
 def reuse(matrix: Matrix, folder: Path | None) -> None:
     """Take the records of another folder that are of the very runs that are missing, without their pictures."""
     if folder is None:
         return
+    if not ResultsFolder(folder).record_files():
+        raise BadInput(f"--reuse '{folder}' has no records: name a results folder")
     for cell in matrix.missing():
         if (record := same_run(matrix, folder, cell)) is not None:
             here = ResultsFolder(matrix.request.out).record(record.run.name)
@@ -126,7 +161,7 @@ def run_cell(matrix: Matrix, cell: Cell, runner: Runner) -> dict[Cell, str]:
     """Run one cell; why it could not begin, if it could not: a run that began has its own row."""
     try:
         runner(matrix.request_of(cell))
-    except BadInput as error:  # the machine has too little memory for this arm, say
+    except (NoRoom, BadContestant) as error:  # of this arm; what is wrong with all of them ends the command
         print(f"{cell.arm}, seed {cell.seed}: {error}", file=sys.stderr)
         return {cell: str(error)}
     return {}

@@ -82,7 +82,7 @@ def described(run: Path, model: Model, denoiser: nn.Module) -> Exported:
     return Exported(
         model.config,
         model.schema,
-        module=None if model.config.contestant in contestants.OURS else type(denoiser).__module__,
+        module=None if contestants.is_ours(model.config.contestant) else type(denoiser).__module__,
         parameters=sum(parameter.numel() for parameter in denoiser.parameters()),
         steps=model.steps,
         record=record,

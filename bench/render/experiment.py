@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -14,7 +15,16 @@ from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 
 HEADER = ["claim", "verdict", "effect (95 %)", "seeds", "comparisons"]
+SCHEMA_VERSION = 1
 PICTURE = "images/experiment.png"
+
+
+def read_answer(path: Path) -> dict[str, Any]:
+    """The document of an experiment; ValueError for one that this code does not write."""
+    document = json.loads(path.read_text())
+    if not isinstance(document, dict) or document.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"it has no schema_version {SCHEMA_VERSION}")
+    return document
 
 
 def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
@@ -106,12 +116,15 @@ def notes(document: dict[str, Any]) -> list[str]:
     lines = [
         f"Preset {asked['preset']}. The first measure, {first}, decides. Differences are paired by seed; p by a paired "
         f"t test, with Holm's correction over all {document['comparisons']} comparisons; with fewer than six seeds "
-        f"nothing is tested.{margin}"
+        f"nothing is tested, and nothing is decided before all runs are there.{margin}"
     ]
     for arm in document["arms"]:
         lines += [
             f"**{escape(arm['name'])}, seed {seed} failed:** {escape(why)}" for seed, why in arm["failed"].items()
         ]
+    lines += [f"**Left out, of another configuration:** {escape(told)}" for told in document["left_out"]]
+    if len(codes := document["training_codes"]) > 1:
+        lines.append(f"**Runs of {len(codes)} versions of the training code stand together:** {', '.join(codes)}.")
     if count := len(missing(document)):
         lines.append(f"**Missing: {count} runs**{time_of(document, count)}: `{document['command']}`")
     return lines

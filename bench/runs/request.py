@@ -14,7 +14,7 @@ from bench import contestants
 from bench.config import RunConfig, Sizes, recipe_for
 from bench.cost.account import account, setting_of
 from bench.environment import choose_device, free_memory
-from bench.errors import BadContestant, BadInput
+from bench.errors import BadContestant, BadInput, NoRoom
 from bench.quality.features import (
     EFFICIENTNET,
     INCEPTION,
@@ -158,20 +158,20 @@ def check_extractors(request: RunRequest) -> None:
 
 
 def check_space(out: Path, configs: list[RunConfig], condition_width: int) -> None:
-    """BadInput unless the disk has room for the checkpoints of all runs, and of one more while it is written."""
+    """NoRoom unless the disk has room for the checkpoints of all runs, and of one more while it is written."""
     sizes = {config: checkpoint_bytes(config, condition_width) for config in configs}
     there = {config: min(kept_bytes(out, config), KEPT * size) for config, size in sizes.items()}
     needed = KEPT * sum(sizes.values()) - sum(there.values()) + max(sizes.values(), default=0)
     free = shutil.disk_usage(out).free
     if needed > free:
-        raise BadInput(
+        raise NoRoom(
             f"'{out}' has {free / 2**30:.1f} GiB free, and the checkpoints need {needed / 2**30:.1f} GiB: make room, "
             "or use another --out"
         )
 
 
 def check_memory(configs: list[RunConfig], condition_width: int, precisions: list[str]) -> None:
-    """BadInput, naming the first, unless a training step of each contestant fits into the memory that is free.
+    """NoRoom, naming the first, unless a training step of each contestant fits into the memory that is free.
 
     The run may choose any of `precisions`, so it is enough if the step fits in one of them.
     """
@@ -184,7 +184,7 @@ def check_memory(configs: list[RunConfig], condition_width: int, precisions: lis
             if needed <= free:
                 break
         else:
-            raise BadInput(
+            raise NoRoom(
                 f"{config.contestant} needs about {needed / 2**30:.1f} GiB of memory for a training step, and "
                 f"{free / 2**30:.1f} GiB are free: lower --batch-size or --scale"
             )

@@ -79,6 +79,11 @@ class ResultsFolder:
         return self.work / "probe.json"
 
     @property
+    def replaced(self) -> Path:
+        """Records that were to be measured afresh, as they were before."""
+        return self.work / "replaced"
+
+    @property
     def logs(self) -> Path:
         """Where trackers keep their files, a folder for each run."""
         return self.work / "logs"
@@ -99,7 +104,7 @@ class ResultsFolder:
 
     def run_folders(self, name: str = "*") -> Iterator["RunFolder"]:
         """The folders of runs, whatever is in them."""
-        found = [path.name for path in self.work.glob(name) if path.is_dir() and path != self.logs]
+        found = [path.name for path in self.work.glob(name) if path.is_dir() and path not in (self.logs, self.replaced)]
         return (self.run(each) for each in sorted(found, key=lambda each: (len(each), each)))
 
 

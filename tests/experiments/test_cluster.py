@@ -32,11 +32,12 @@ def test_without_ray_is_one_line(monkeypatch):
 def test_a_node_that_has_the_experiment_takes_its_own_and_any_other_gets_the_text(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     text = (Path(__file__).parents[2] / "bench" / "experiments" / "heads.toml").read_text()
-    assert named_here(Order("heads", text, "1/24", (), 1, False)) == "heads"
-    other = Order("heads", text + "# changed", "1/24", (), 1, False)
+    assert named_here(Order("heads", text, "1/24", (), 1, "me")) == "heads"
+    other = Order("heads", text + "# changed", "1/24", (), 1, "me")
     other.folder.mkdir(parents=True)
     assert Path(named_here(other)).read_text() == text + "# changed"
-    assert other.folder != Order("heads", text, "2/24", (), 1, False).folder
+    assert other.folder != Order("heads", other.text, "1/24", (), 1, "you").folder
+    assert other.folder != Order("heads", text, "2/24", (), 1, "me").folder
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_two_workers_of_which_one_is_killed_leave_the_records_of_one_process(tmp
     assert done.stderr.count("with status 0") == 2
     assert records(tmp_path / "two") == records(tmp_path / "one")
     assert values(tmp_path / "two") == values(tmp_path / "one")
-    assert not list(node.glob("unet-by-hand/*"))  # nothing is left on a node of a run that is done
+    assert not list(node.glob("unet-by-hand/*/out/.work/*/checkpoints"))  # nothing heavy is left on a node
 
 
 def records(out):

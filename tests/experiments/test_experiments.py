@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import run_name
-from bench.errors import BadInput
+from bench.config import Budget, run_name
+from bench.errors import BadInput, NoRoom
 from bench.experiments import effects
-from bench.experiments.effects import document_of, verdict
-from bench.experiments.experiment import Arm, Cell, Experiment, budget, find, names
+from bench.experiments.effects import document_of, measures_of, pairable, verdict
+from bench.experiments.experiment import Arm, Cell, Experiment, find, names
 from bench.experiments.matrix import Matrix, check, one_after_another, run_matrix
 from bench.render.experiment import experiment_lines, overview_row
 from bench.render.table.column import columns
 from bench.render.table.differences import differences
+from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_records
 from tests.invoking import ROOT, bench
@@ -114,6 +115,11 @@ def test_every_experiment_that_comes_with_the_suite_can_begin(name, request_in, 
         ('"better"', '"alike"', "expects an arm to be alike: give it a margin"),
         ('preset = "smoke"', 'preset = "smok"', "unknown preset 'smok': try smoke"),
         ("[arms.one]", '[arms.one]\nexpected = "worse"', "'one' is held against nothing: leave out expected"),
+        ("samples = 4", "samples = 4.5", "samples = 4.5 (should be a valid integer"),
+        ("epochs = 1", 'budgets = ["images=-5"]', "'images=-5' is no budget"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "names a seed twice"),
+        ('question = "', 'name = "x"\nquestion = "', "unknown field name: its file's name is its name"),
+        ("beta_end = 0.02", f'beta_end = {"1" * 180}.0', "changes too much for the name of a file"),
         ("[arms.two]", "[arms.two]\nsizes = { samples = 5 }", "arms differ in samples: give all the same"),
         ("[sizes]", "[sizes", "is no TOML"),
     ],
@@ -134,6 +140,9 @@ def test_what_is_wrong_in_a_file_is_one_line(declared, old, new, words):
     [
         (("beta_end = 0.02", "beta_ent = 0.02"), "'beta_ent': try beta_end"),
         (("expected", 'architecture = { heads = 2 }\nexpected'), "not of the form package.module:function"),
+        (("beta_end = 0.02", "sampling_steps = 5"), "unknown field of recipe .*'sampling_steps'"),
+        (("beta_end = 0.02", '"beta_end.x" = 5'), "'beta_end' has no fields of its own"),
+        (('reference = "one"', 'reference = "one"\nmeasures = ["exact_accuracy_of_eyez"]'), "'exact_accuracy_of_eyez': try"),
         (('reference = "one"', 'reference = "one"\nmeasures = ["paired_color"]'), "'paired_color': try paired_colour"),
     ],
 )  # fmt: skip
@@ -158,13 +167,13 @@ def test_an_option_that_the_file_decides_is_refused(declared):
     assert "is no share" in bench("run", "--experiment=heads", "--shard=3/2").stderr
 
 
-def test_shares_are_all_runs_each_once(request_in):
+@pytest.mark.parametrize("shares", [1, 2, 4, 5, 6, 7, 24, 30])
+def test_shares_are_all_runs_each_once_and_keep_seeds_whole(request_in, shares):
     matrix = Matrix(find("heads"), request_in())
-    shares = [matrix.missing((number, 5)) for number in range(1, 6)]
-    assert sorted((cell.arm, cell.seed) for share in shares for cell in share) == sorted(
-        (arm, seed) for arm in matrix.experiment.arms for seed in range(6)
-    )
-    assert [cell.seed for cell in matrix.missing()] == sorted(cell.seed for cell in matrix.missing())
+    parts = [matrix.missing((number, shares)) for number in range(1, shares + 1)]
+    assert [cell for part in parts for cell in part] == matrix.experiment.cells
+    if shares <= 6:
+        assert all(len(part) % 4 == 0 and len({cell.seed for cell in part}) == len(part) // 4 for part in parts)
 
 
 def test_what_is_asked_for_a_cell_is_what_the_file_says(declared, request_in):
@@ -175,7 +184,7 @@ def test_what_is_asked_for_a_cell_is_what_the_file_says(declared, request_in):
     heads = Matrix(find("heads"), request_in()).request_of(Cell("1 head", 0))
     assert heads.contestants == ["scratch+heads=1"]
     assert heads.sizes.learning_rate == 0.003  # the rate that was found for what it is a variant of
-    assert heads.sizes.budgets == (budget("images=24000"),)
+    assert heads.sizes.budgets == (Budget("images", 24_000),)
 
 
 def effect(difference, low, high, p):
@@ -188,6 +197,8 @@ def effect(difference, low, high, p):
         ("better", (-2, -3, -1, 0.01), "supported"),
         ("better", (2, 1, 3, 0.01), "refuted"),
         ("better", (-2, -5, 1, 0.2), "undecided"),
+        ("better", (-0.7, -1.0, -0.4, 0.01), "undecided"),  # significant, and perhaps smaller than the margin
+        ("better", (-0.2, -0.3, -0.1, 0.01), "refuted"),  # significant, and surely smaller
         ("better", (-0.1, -0.4, 0.2, 0.6), "refuted"),  # no effect as large as the margin
         ("worse", (2, 1, 3, 0.01), "supported"),
         ("worse", (-2, -3, -1, 0.01), "refuted"),
@@ -202,14 +213,22 @@ def effect(difference, low, high, p):
 def test_the_verdict_on_known_effects(expected, found, said):
     """Of ΔE, which is the better the lower it is; 0.5 is the margin."""
     experiment = Experiment(question="", claim="", seeds=[0], margin=0.5, reference="a", arms={"a": Arm(), "b": Arm()})
-    assert verdict(experiment, Arm(expected=expected), effect(*found)) == said
+    assert verdict(experiment, Arm(expected=expected), effect(*found), True) == said
+
+
+def test_nothing_is_decided_before_all_runs_are_there():
+    """Who looks after every seed finds something in the end."""
+    experiment = Experiment(question="", claim="", seeds=[0], reference="a", arms={"a": Arm(), "b": Arm()})
+    found = effect(-2, -3, -1, 0.01)
+    assert verdict(experiment, Arm(expected="better"), found, False) == "undecided"
+    assert verdict(experiment, Arm(expected="better"), found, True) == "supported"
 
 
 def test_where_higher_is_better_a_higher_value_supports_better():
     made = {"question": "", "claim": "", "seeds": [0], "reference": "a", "arms": {"a": Arm(), "b": Arm()}}
     for key in ("exact_accuracy", "exact_accuracy_of_eyes"):
         found = effect(0.2, 0.1, 0.3, 0.01)[0] | {"measure": key}
-        assert verdict(Experiment(measures=[key], **made), Arm(expected="better"), [found]) == "supported"
+        assert verdict(Experiment(measures=[key], **made), Arm(expected="better"), [found], True) == "supported"
 
 
 def test_without_a_claim_nothing_is_said_and_one_refuted_part_refutes():
@@ -255,7 +274,7 @@ def test_the_page_names_what_failed_and_what_is_missing(of_laptop):
     page = "\n".join(experiment_lines(document))
     assert "**scratch, seed 6 failed:** no memory" in page
     assert "**Missing: 1 runs**, about" in page
-    assert "`python -m bench run --experiment x`" in page
+    assert "`python -m bench run --experiment x.toml`" in page
     assert "| scratch | `scratch`, `matched` | 6 of 7, 1 failed |" in page
     claim, said, told, seeds, comparisons = overview_row(document)
     assert (claim, seeds, comparisons) == ("scratch is better", "6", "3")
@@ -277,11 +296,28 @@ def test_runs_of_other_data_are_no_pair(of_laptop):
     assert "–" in "\n".join(experiment_lines(document))
 
 
-def test_records_of_the_same_name_that_the_file_did_not_ask_for_are_refused(of_laptop):
+def test_records_of_the_same_name_that_the_file_did_not_ask_for_are_left_out(of_laptop):
     experiment, records, _ = of_laptop
     fewer = changed_runs(records, sizes=replace(records[-1].run.sizes, samples=7))
-    with pytest.raises(BadInput, match=r"scratch-matched-seed0 is not of experiment 'x' \(sizes.samples: 7 -> 2048\)"):
-        document_of(experiment, fewer, {})
+    page = "\n".join(experiment_lines(document_of(experiment, fewer, {})))
+    assert "**Left out, of another configuration:** scratch-matched-seed0 (sizes.samples: 7 -> 2048)" in page
+    assert "| scratch | `scratch`, `matched` | 0 of 7 |" in page
+
+
+def test_runs_of_another_precision_or_scored_by_another_classifier_are_no_pair(of_laptop):
+    experiment, records, _ = of_laptop
+    document = document_of(experiment, changed_runs(records, mixed_precision="bf16"), {})
+    assert document["arms"][1]["effects"][0]["differences"] == {}
+    ours, theirs = (next(r for r in records if r.run.contestant == name) for name in ("scratch", "diffusers-32"))
+    kid = measures_of(experiment)[2]
+    assert pairable(kid, ours, theirs)
+    (name,) = ours.measurements.distance
+    other = ours.measurements.distance[name].model_copy(update={"weights_sha256": "0" * 64})
+    rescored = ours.model_copy(
+        update={"measurements": ours.measurements.model_copy(update={"distance": {name: other}})}
+    )
+    assert not pairable(kid, rescored, theirs)
+    assert pairable(measures_of(experiment)[0], rescored, theirs)
 
 
 THREE_ARMS = TWO_ARMS.replace("seeds = [0, 1]", "seeds = [0]").replace(
@@ -351,6 +387,31 @@ def test_the_records_of_the_same_runs_are_taken_from_another_folder(answered, re
         assert taken.images.samples is None
 
 
+def test_begun_anew_records_are_kept_aside_and_a_stop_goes_on_where_it_was(request_in):
+    """With --fresh everything is missing once; without it, a second command does the rest."""
+    matrix = Matrix(
+        Experiment(name="x", question="", claim="", seeds=[0, 1], reference="a", arms={
+            "a": Arm(), "b": Arm(contestant="diffusers-32")}), request_in("--fresh"),
+    )  # fmt: skip
+    folder = ResultsFolder(matrix.request.out)
+    for record in read_records(LAPTOP):
+        if record.run.seed < 2:
+            durable.write_text(folder.record(record.run.name), record.to_json())
+    done = []
+
+    def stop_after_one(request):
+        if done:
+            raise KeyboardInterrupt
+        done.append(request.seeds)
+        return []
+
+    with pytest.raises(KeyboardInterrupt):
+        run_matrix(matrix, engine=partial(one_after_another, runner=stop_after_one))
+    assert not folder.record_files()
+    assert len(list(folder.replaced.glob("*.json"))) == 4
+    assert not list(folder.run_folders())
+
+
 @pytest.mark.slow
 def test_records_of_another_configuration_are_refused(answered, cache, tmp_path):
     _, out, *_ = answered
@@ -368,7 +429,7 @@ def test_a_cell_that_cannot_begin_is_seen_and_the_others_go_on(declared, request
 
     def refuse(request):
         asked.append(request.recipe)
-        raise BadInput("two needs 9 GiB of memory")
+        raise NoRoom("two needs 9 GiB of memory")
 
     matrix = Matrix(find(str(declared())), request_in())
     assert len(run_matrix(matrix, engine=partial(one_after_another, runner=refuse))) == len(asked) == 4
@@ -394,7 +455,7 @@ def test_what_nobody_has_run_is_told_with_its_command_and_its_hours(tmp_path, de
     assert bench("experiments", declared(), "--hours", "--out", claims).returncode == 0
     page = ResultsFolder(claims / "mine").answer.read_text()
     assert "Verdict: **undecided**" in page
-    assert "**Missing: 4 runs**, about 0.0 h by a few timed steps: `python -m bench run --experiment mine`" in page
+    assert "**Missing: 4 runs**, about 0.0 h by a few timed steps: `python -m bench run --experiment mine.toml`" in page
     assert bench("overview", tmp_path / "results").returncode == 0
     overview = (tmp_path / "results" / "README.md").read_text()
     assert "## claims: what experiments say" in overview

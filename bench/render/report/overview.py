@@ -8,7 +8,7 @@ from typing import TypeVar
 from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
-from bench.render.experiment import HEADER, PICTURE, experiment_lines, overview_row
+from bench.render.experiment import HEADER, PICTURE, experiment_lines, overview_row, read_answer
 from bench.render.images.plots import PLOTS
 from bench.render.implementation import implementation_lines
 from bench.render.judges import defect_lines
@@ -55,7 +55,7 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     """
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     refusals: list[str] = []
-    sections = claims(root, folders, refusals)
+    sections = claims(root, refusals)
     sections += [section for folder in folders for section in readable(implementations, folder, refusals)]
     sections += [section for folder in folders for section in comparisons(folder, refusals)]
     for kind in (ladders, tunings, judges, anatomies, overheads):
@@ -74,21 +74,20 @@ def anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
-def claims(root: Path, folders: list[Path], refusals: list[str]) -> list[Section]:
-    """One table of what every experiment has answered so far, then each answer as its own page has it."""
+def claims(root: Path, refusals: list[str]) -> list[Section]:
+    """One table of what every experiment in `claims` has answered so far, then each answer as its own page has it."""
     rows, parts = [], []
-    for folder in folders:
-        for name, row, page in readable(answers, folder, refusals):
+    for path in sorted(root.glob("claims/*/experiment.json")):
+        for row, page in readable(answers, path.parent, refusals):
             rows.append(row)
-            parts += [f"### {escape(name)}", page, *plot_of(root, f"{folder.name}/{name}")]
+            parts += [f"### {escape(path.parent.name)}", page, *plot_of(root, f"claims/{path.parent.name}")]
     return [("claims: what experiments say", "\n\n".join([markdown(HEADER, rows), *parts]))] if rows else []
 
 
-def answers(folder: Path) -> Iterator[tuple[str, list[str], str]]:
-    """Of each experiment in a folder: its name, its row, and its page."""
-    for path in sorted(folder.glob("*/experiment.json")):
-        document = json.loads(path.read_text())
-        yield path.parent.name, overview_row(document), "\n".join(experiment_lines(document)).strip()
+def answers(folder: Path) -> Iterator[tuple[list[str], str]]:
+    """The row and the page of an experiment."""
+    document = read_answer(ResultsFolder(folder).experiment)
+    yield overview_row(document), "\n".join(experiment_lines(document)).strip()
 
 
 def plot_of(root: Path, where: str) -> list[str]:
