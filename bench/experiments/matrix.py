@@ -89,9 +89,8 @@ class Matrix:
         for cell in self.share(shard):
             forget(self.request_of(cell))
             name = self.experiment.run_name(cell)
-            durable.write_text(
-                folder.replaced / f"{name}.txt", f"begun anew at {time.time()}\n"
-            )  # so nodes begin anew, too
+            when = f"begun anew at {time.time()}\n"  # so that nodes of a cluster begin anew, too
+            durable.write_text(folder.replaced / f"{name}.txt", when)
             if (path := folder.record(name)).exists():
                 durable.write_bytes(folder.replaced / path.name, path.read_bytes())
                 path.unlink()

@@ -119,7 +119,7 @@ def test_every_experiment_that_comes_with_the_suite_can_begin(name, request_in, 
         ("epochs = 1", 'budgets = ["images=-5"]', "'images=-5' is no budget"),
         ("seeds = [0, 1]", "seeds = [0, 0]", "names a seed twice"),
         ('question = "', 'name = "x"\nquestion = "', "unknown field name: its file's name is its name"),
-        ("beta_end = 0.02", f'beta_end = {"1" * 180}.0', "changes too much for the name of a file"),
+        (":build", ":" + "b" * 200, "changes too much for the name of a file"),
         ("[arms.two]", "[arms.two]\nsizes = { samples = 5 }", "arms differ in samples: give all the same"),
         ("[sizes]", "[sizes", "is no TOML"),
     ],
@@ -142,7 +142,7 @@ def test_what_is_wrong_in_a_file_is_one_line(declared, old, new, words):
         (("expected", 'architecture = { heads = 2 }\nexpected'), "not of the form package.module:function"),
         (("beta_end = 0.02", "sampling_steps = 5"), "unknown field of recipe .*'sampling_steps'"),
         (("beta_end = 0.02", '"beta_end.x" = 5'), "'beta_end' has no fields of its own"),
-        (('reference = "one"', 'reference = "one"\nmeasures = ["exact_accuracy_of_eyez"]'), "'exact_accuracy_of_eyez': try"),
+        (('reference = "one"', 'reference = "one"\nmeasures = ["exact_accuracy_of_eyez"]'), "of_eyez': try"),
         (('reference = "one"', 'reference = "one"\nmeasures = ["paired_color"]'), "'paired_color': try paired_colour"),
     ],
 )  # fmt: skip
@@ -300,7 +300,7 @@ def test_records_of_the_same_name_that_the_file_did_not_ask_for_are_left_out(of_
     experiment, records, _ = of_laptop
     fewer = changed_runs(records, sizes=replace(records[-1].run.sizes, samples=7))
     page = "\n".join(experiment_lines(document_of(experiment, fewer, {})))
-    assert "**Left out, of another configuration:** scratch-matched-seed0 (sizes.samples: 7 -> 2048)" in page
+    assert "**Left out, of another configuration:** scratch-matched-seed0 (sizes.samples: 7, not 2048)" in page
     assert "| scratch | `scratch`, `matched` | 0 of 7 |" in page
 
 
@@ -313,9 +313,8 @@ def test_runs_of_another_precision_or_scored_by_another_classifier_are_no_pair(o
     assert pairable(kid, ours, theirs)
     (name,) = ours.measurements.distance
     other = ours.measurements.distance[name].model_copy(update={"weights_sha256": "0" * 64})
-    rescored = ours.model_copy(
-        update={"measurements": ours.measurements.model_copy(update={"distance": {name: other}})}
-    )
+    measurements = ours.measurements.model_copy(update={"distance": {name: other}})
+    rescored = ours.model_copy(update={"measurements": measurements})
     assert not pairable(kid, rescored, theirs)
     assert pairable(measures_of(experiment)[0], rescored, theirs)
 
