@@ -12,7 +12,7 @@ from bench.storage import durable
 def tune_lines(document: dict[str, Any]) -> list[str]:
     """A row for every rate, a column for every contestant: validation losses, the chosen one in bold."""
     trials, runs, best = document["trials"], document["runs"], document["best"]
-    lines = table_lines("short trainings", trials, {} if runs else best)
+    lines = table_lines("short trainings", trials, {} if runs else best) if trials else []
     if runs:
         seeds = ", ".join(map(str, sorted({run["seed"] for run in runs})))
         lines += table_lines(f"whole runs (seeds {seeds})", runs, best)

@@ -42,10 +42,22 @@ def tune(
     out: Path,
     records: Iterable[Record] = (),
 ) -> dict:
-    """Every trial of every contestant, its whole runs, and its rate with the lowest validation loss, as a document."""
+    """Every trial of every contestant, its whole runs, and its rate with the lowest validation loss, as a document.
+
+    Whole runs decide alone: then nothing is trained, and the trials that are there are shown beside them.
+    """
     grid, runs = sorted(rates), whole_runs(records, names, config)
     if len(grid) < 3:
         raise BadInput(f"--rates {','.join(map(str, grid))} has no rate between two others: name at least 3")
+    trials = trials_there(names, out) if runs else all_trials(names, grid, seeds, config, parts, out)
+    best = {name: best_rate(name, runs or trials) for name in names}
+    return {"schema_version": SCHEMA_VERSION, "trials": trials, "runs": runs, "best": best}
+
+
+def all_trials(
+    names: list[str], grid: list[float], seeds: list[int], config: RunConfig, parts: Split, out: Path
+) -> list[dict[str, Any]]:
+    """The trials at every rate, with more rates for all where the best one of a contestant is at an edge."""
     fewest, most = grid[0] / LARGEST_GROWTH, grid[-1] * LARGEST_GROWTH
     while True:
         trials = [
@@ -57,11 +69,16 @@ def tune(
         best = {name: best_rate(name, trials) for name in names}
         grown = sorted({rate for chosen in best.values() for rate in beyond(chosen, grid) if fewest <= rate <= most})
         if not grown:
-            break
+            return trials
         print(f"a best rate is at an edge of the grid: {', '.join(f'{r:g}' for r in grown)} for all", file=sys.stderr)
         grid = sorted([*grid, *grown])
-    best = {name: best_rate(name, runs) for name in names} if runs else best
-    return {"schema_version": SCHEMA_VERSION, "trials": trials, "runs": runs, "best": best}
+
+
+def trials_there(names: list[str], out: Path) -> list[dict[str, Any]]:
+    """The trials that lie in a folder, of these contestants, by contestant and rate."""
+    found = [json.loads(path.read_text()) for path in sorted((out / "trials").glob("*.json"))]
+    kept = [trial for trial in found if trial["contestant"] in names]
+    return sorted(kept, key=lambda trial: (names.index(trial["contestant"]), trial["learning_rate"], trial["seed"]))
 
 
 def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -> list[dict[str, Any]]:

@@ -116,6 +116,12 @@ def test_whole_runs_decide_where_there_are_some_and_only_those_that_all_contesta
     assert tried({"trials": found["runs"]}, "scratch") == [(1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
     lines = tune_lines(found)
     assert "| 0.003 | **0.5000 / 0.5100** | 0.4000 / 0.4100 |" in lines
+    assert found["trials"] == []  # nothing was trained
+    assert not [line for line in lines if "short trainings" in line]
+    tune(names, RATES, [0], like_runs, None, tmp_path)
+    shown = tune(names, RATES, [0], like_runs, None, tmp_path, runs)
+    assert tried(shown, "scratch") == [(rate, 0) for rate in RATES]
+    assert shown["best"] == found["best"]
     edge = " (at an edge of the grid: the best may lie beyond)"
     assert f"Chosen by the whole runs: scratch 0.003{edge}, diffusers-32 0.001{edge}." in lines
     write_tune(tmp_path, found)
