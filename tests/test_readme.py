@@ -10,12 +10,13 @@ import pytest
 
 from bench import contestants
 from bench.commands.cli import parser
-from bench.config import PRESETS, Sizes
+from bench.config import PRESETS, TUNED_RATES, Sizes
 from bench.duties.candidate import Candidate
 from bench.duties.examine import examine
 from bench.render.anatomy import lines
 from bench.render.judges import defect_lines
 from bench.render.overhead import overhead_lines
+from bench.storage.records import read_record
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -95,6 +96,20 @@ def test_its_finding_on_quality_is_that_of_the_rule():
         assert " and ".join(line.strip("| ").split(" | ")[1:]) in plain(README)
     for values in found.values():
         assert f"at {min(values.values()):.2f} to {max(values.values()):.2f}" in plain(README)
+
+
+def test_what_it_says_of_the_lower_rate_is_what_was_measured():
+    """The two contestants at the rates that were found for them, with the same seeds."""
+
+    def errors(folder, name):
+        records = [read_record(RESULTS / folder / "records" / f"{name}-matched-seed{seed}.json") for seed in (0, 1)]
+        assert {record.run.sizes.learning_rate for record in records} == {TUNED_RATES["laptop"][name]}
+        return " and ".join(f"{record.measurements.paired.colour.value:.2f}" for record in records)
+
+    theirs, ours = errors("rate-0.0017", "diffusers-32"), errors("laptop", "scratch")
+    assert f"its seeds 0 and 1 did not rise and end at {theirs}, where `scratch` has {ours} at 0.003" in plain(README)
+    best = read("tune", "laptop", "tune.json")["best"]
+    assert best | {"twin-32": best["diffusers-32"]} == TUNED_RATES["laptop"]
 
 
 @pytest.mark.parametrize("name", WRITTEN)
