@@ -115,7 +115,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def lines_of(listed: dict[str, Any]) -> list[str]:
-    verdict = f", {listed['verdict']}" if listed["verdict"] else ""
+    verdict = f", {listed['verdict']}" if listed["done"] else ""
     told = "" if listed["hours"] is None else f", about {listed['hours']:.1f} h are left here"
     state = f"{listed['done']} of {listed['runs']} runs{verdict}{told}"
     return [f"{listed['name']}: {state}", f"  {listed['question']}"]

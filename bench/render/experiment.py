@@ -46,12 +46,17 @@ def experiment_lines(document: dict[str, Any]) -> list[str]:
     return [
         f"**{escape(asked['question'])}**",
         "",
-        f"Claim: {escape(asked['claim'])}{escape(said)} Verdict: **{document['verdict']}**.",
+        f"Claim: {escape(asked['claim'])}{escape(said)}. Verdict: **{told(document)}**.",
         "",
         *markdown(table_header(document), table_rows(document)).splitlines(),
         "",
         *(f"- {line}" for line in notes(document)),
     ]
+
+
+def told(document: dict[str, Any]) -> str:
+    """The verdict, or that nobody has run it yet."""
+    return document["verdict"] if any(arm["done"] for arm in document["arms"]) else "not run yet"
 
 
 def table_header(document: dict[str, Any]) -> list[str]:
@@ -147,12 +152,12 @@ def overview_row(document: dict[str, Any]) -> list[str]:
     effect = first_effect(claimed[0])
     key = document["experiment"]["measures"][0]
     label = next((each["label"] for each in document["measures"] if each["key"] == key), key)
-    told = difference(effect, writer(key))
+    size = difference(effect, writer(key))
     seeds = len(effect["differences"]) if effect else 0
     return [
         document["experiment"]["claim"],
-        f"**{document['verdict']}**",
-        told if told == MISSING else f"{label}: {told}, {claimed[0]['name']} − {document['experiment']['reference']}",
+        f"**{told(document)}**",
+        size if size == MISSING else f"{label}: {size}, {claimed[0]['name']} − {document['experiment']['reference']}",
         str(seeds),
         str(document["comparisons"]),
     ]
