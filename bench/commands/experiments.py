@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from bench.commands.arguments import positive_int, shard
 from bench.commands.output import emit_json, emit_lines
 from bench.config import DEFAULT_CONTESTANTS, Sizes
 from bench.errors import BadInput
@@ -40,6 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         emit_lines(line for each in listed for line in lines_of(each))
     return 0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `bench run` is told of an experiment."""
+    options = parser.add_argument_group("answer an experiment, in place of a comparison")
+    options.add_argument("--experiment", metavar="NAME", help="as `bench experiments` lists it, or FILE.toml")
+    options.add_argument("--reuse", type=Path, metavar="DIR", help="take the records of the very same runs from there")
+    options.add_argument("--shard", type=shard, metavar="I/N", help="do the I-th of N shares of its runs")
+    options.add_argument("--engine", choices=("ray",), help="do its runs as Ray tasks (extra [ray])")
+    options.add_argument("--cluster", metavar="ADDRESS", help="Ray's, or auto (default: this machine alone)")
+    options.add_argument("--cpus-per-run", type=positive_int, metavar="N", help="set aside by Ray (default 1)")
 
 
 def refuse_together(arguments: argparse.Namespace) -> None:

@@ -14,9 +14,8 @@ from bench.commands.arguments import (
     names,
     positive_float,
     positive_int,
-    shard,
 )
-from bench.commands.experiments import answer, refuse_together
+from bench.commands.experiments import add_options, answer, refuse_together
 from bench.commands.output import emit, emit_json, emit_rich
 from bench.config import (
     DEFAULT_CONTESTANTS,
@@ -45,18 +44,6 @@ LOCAL = Path("results") / "local"  # a user's own runs: git ignores them
 def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
     parser.add_argument("--preset", default="smoke", help=f"one of {', '.join(PRESETS)} (default smoke)")
-    parser.add_argument(
-        "--experiment",
-        metavar="NAME",
-        help="do what is missing of an experiment (`bench experiments`), or of FILE.toml",
-    )
-    parser.add_argument(
-        "--reuse", type=Path, metavar="DIR", help="of an experiment: take the records that are the same from there"
-    )
-    parser.add_argument("--shard", type=shard, metavar="I/N", help="of an experiment: the I-th of N shares of its runs")
-    parser.add_argument("--engine", choices=("ray",), help="of an experiment: do its runs as Ray tasks (extra [ray])")
-    parser.add_argument("--cluster", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine alone)")
-    parser.add_argument("--cpus-per-run", type=positive_int, metavar="N", help="that Ray sets aside (default 1)")
     parser.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
     parser.add_argument("--recipe", default="matched", help=f"one of {', '.join(RECIPES)} (default matched)")
     parser.add_argument("--seeds", default="0", type=integers, help="for example 0,1,2 (default 0)")
@@ -87,6 +74,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--all-rows", action="store_true", help="print every row of the table, not the first ones alone"
     )
     add_how(parser)
+    add_options(parser)
     add_sizes(parser)
 
 

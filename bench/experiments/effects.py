@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.avataaars import schema
+from bench.environment import choose_device, instruction_set
 from bench.errors import known
 from bench.experiments.experiment import Arm, Cell, Experiment
 from bench.quality.significance import FEWEST_SEEDS, SIGNIFICANT, holm, paired_difference
@@ -61,6 +62,7 @@ def document_of(
         ),
         "seconds_per_run": sum(times) / len(times) if times else estimated,  # of training and sampling
         "seconds_are_measured": bool(times),
+        "timed_on": timed_on(records) if times else [instruction_set(choose_device("auto"))] if estimated else [],
         "command": f"python -m bench run --experiment {shlex.quote(experiment.given)}",
     }
 
@@ -69,6 +71,11 @@ def by_seed(experiment: Experiment, arm: Arm, records: list[Record]) -> dict[int
     """An arm's records of the seeds that were declared, if they are of what the file asks for."""
     named = [r for r in records if experiment.is_of(arm, r.run) and r.run.seed in experiment.seeds]
     return {record.run.seed: record for record in named if not experiment.unlike(arm, record.run)}
+
+
+def timed_on(records: list[Record]) -> list[str | None]:
+    """The instruction sets of the machines that have done them."""
+    return sorted({record.environment.instruction_set for record in records if record.status == "done"}, key=str)
 
 
 def training_codes(records: list[Record]) -> list[str]:

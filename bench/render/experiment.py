@@ -143,7 +143,8 @@ def missing(document: dict[str, Any]) -> list[tuple[str, int]]:
 def time_of(document: dict[str, Any], count: int) -> str:
     seconds = document["seconds_per_run"]
     how = "at the mean time of those that are done" if document["seconds_are_measured"] else "by a few timed steps"
-    return "" if seconds is None else f", about {count * seconds / 3600:.1f} h {how}"
+    where = f" ({', '.join(map(str, document['timed_on']))})"
+    return "" if seconds is None else f", about {count * seconds / 3600:.1f} h {how}{where}"
 
 
 def overview_row(document: dict[str, Any]) -> list[str]:
