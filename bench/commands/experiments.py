@@ -101,10 +101,11 @@ def about(experiment: "Experiment", timed: bool, out: Path | None) -> dict[str, 
     from bench.experiments.matrix import write_answer
 
     seconds = seconds_of_run(experiment) if timed else None
-    there = [path for root in RESULTS if (path := ResultsFolder(root / experiment.name).experiment).exists()]
-    answer = read(there[0]) if there else None
-    if out is not None:
+    if out is not None:  # from the records, whatever stood there
         answer = write_answer(experiment, out / experiment.name, estimated=seconds)
+    else:
+        there = [path for root in RESULTS if (path := ResultsFolder(root / experiment.name).experiment).exists()]
+        answer = read(there[0]) if there else None
     done = sum(len({*arm["done"]} & {*experiment.seeds}) for arm in answer["arms"]) if answer else 0
     return {
         "name": experiment.name,

@@ -8,20 +8,25 @@ import numpy as np
 from bench.data.avataaars import schema
 from bench.environment import choose_device, instruction_set
 from bench.errors import known
+from bench.experiments.costs import costs_of
 from bench.experiments.experiment import Arm, Cell, Experiment
 from bench.quality.significance import FEWEST_SEEDS, SIGNIFICANT, holm, paired_difference
 from bench.record import Record
 from bench.render.experiment import SCHEMA_VERSION
 from bench.render.table.comparability import same_classifier
 from bench.render.table.distance_rows import basis
-from bench.render.table.measures import MEASURES, Measure, attribute_measure, distance, same_distance
+from bench.render.table.measures import MEASURES, Measure, attribute_measure, budget_measure, distance, same_distance
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 
 
 def measures_of(experiment: Experiment) -> list[Measure]:
     """The measures that an experiment declares; BadInput for a key that there is not."""
-    there = {each.key: each for each in [*MEASURES, *(attribute_measure(a.name) for a in schema().attributes)]}
+    of_attributes = [attribute_measure(attribute.name) for attribute in schema().attributes]
+    of_budgets = [
+        budget_measure(budget) for budget in experiment.sizes_of(experiment.arms[experiment.reference]).budgets[1:]
+    ]
+    there = {each.key: each for each in [*MEASURES, *of_attributes, *of_budgets]}
     return [there[known(key, list(there), f"measure of experiment '{experiment.name}'")] for key in experiment.measures]
 
 
@@ -42,6 +47,7 @@ def document_of(
     arms = {
         name: about(experiment, name, fitting[name], refused)
         | {"values": {each.key: values_of(each, fitting[name]) for each in measures_of(experiment)}}
+        | {"costs": costs_of(fitting[name])}
         | {"effects": [each for each in tests if each["arm"] == name]}
         for name in experiment.arms
     }

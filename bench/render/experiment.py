@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from bench.render.images.figures import blank, rendered
+from bench.render.experiment_costs import cost_lines, ratios
+from bench.render.images.experiment import draw
 from bench.render.markdown import escape, image, markdown
 from bench.render.table.measures import MEASURES
 from bench.render.table.numbers import chance
@@ -15,7 +16,7 @@ from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 
 HEADER = ["claim", "verdict", "effect (95 %)", "seeds", "comparisons"]
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PICTURE = "images/experiment.png"
 
 
@@ -32,7 +33,7 @@ def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
     durable.write_text(folder.experiment, json.dumps(document, indent=1) + "\n")
     drawn = [arm for arm in document["arms"] if (effect := first_effect(arm)) and effect["differences"]]
     if drawn:
-        durable.write_bytes(folder.path / PICTURE, draw(document, drawn))
+        durable.write_bytes(folder.path / PICTURE, draw(document, drawn, ratios(document, drawn)))
     lines = experiment_lines(document)
     alt = f"How much each arm of {document['experiment']['name']} differs from {document['experiment']['reference']}"
     shown = ["", image(alt, PICTURE)] if drawn else []
@@ -50,6 +51,7 @@ def experiment_lines(document: dict[str, Any]) -> list[str]:
         "",
         *markdown(table_header(document), table_rows(document)).splitlines(),
         "",
+        *cost_lines(document),
         *(f"- {line}" for line in notes(document)),
     ]
 
@@ -79,10 +81,15 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
     for arm in document["arms"]:
         cells = [text for each in document["measures"] for text in measured_cells(arm, each["key"])]
         title = arm["name"] + (" (reference)" if arm["name"] == asked["reference"] else "")
-        made_of = f"`{arm['contestant']}`, `{arm['recipe']}`"
+        made_of = ", ".join([f"`{arm['contestant']}`", f"`{arm['recipe']}`", *sizes_of(arm)])
         runs = f"{len(arm['done'])} of {declared}" + (f", {len(arm['failed'])} failed" if arm["failed"] else "")
         rows.append([title, made_of, runs, *cells, arm["expected"] or MISSING, arm["verdict"] or MISSING])
     return rows
+
+
+def sizes_of(arm: dict[str, Any]) -> list[str]:
+    """What an arm has of its own, such as its learning rate."""
+    return [f"{name.replace('_', ' ')} {value}" for name, value in arm["sizes"].items()]
 
 
 def measured_cells(arm: dict[str, Any], key: str) -> list[str]:
@@ -162,26 +169,3 @@ def overview_row(document: dict[str, Any]) -> list[str]:
         str(seeds),
         str(document["comparisons"]),
     ]
-
-
-def draw(document: dict[str, Any], arms: list[dict[str, Any]]) -> bytes:
-    """Each arm's difference from the reference: a dot a seed, the mean and its 95 % interval, zero and the margin."""
-    asked, measure = document["experiment"], document["measures"][0]
-    figure = blank(7.5, 1.4 + 0.5 * len(arms))
-    panel = figure.subplots()
-    panel.axvline(0, color="#444444", linewidth=1)
-    if asked["margin"]:
-        panel.axvspan(-asked["margin"], asked["margin"], color="#444444", alpha=0.1)
-    for row, arm in enumerate(arms):
-        effect = first_effect(arm) or {}
-        panel.plot([*effect["differences"].values()], [row] * len(effect["differences"]), "o", color="#0b5394",
-                   alpha=0.35, markersize=5)  # fmt: skip
-        low, high = effect["interval"] or [effect["difference"]] * 2
-        panel.plot([low, high], [row, row], color="#0b5394", linewidth=2)
-        panel.plot([effect["difference"]], [row], "D", color="#0b5394", markersize=6)
-    panel.set_yticks(range(len(arms)), [arm["name"] for arm in arms])
-    panel.set_ylim(len(arms) - 0.5, -0.5)
-    better = "left is better" if measure["better"] == "lower" else "right is better"
-    panel.set_xlabel(f"{measure['label']}, difference from {asked['reference']} ({better})")
-    panel.grid(alpha=0.25, axis="x")
-    return rendered(figure)

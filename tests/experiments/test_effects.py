@@ -1,13 +1,16 @@
 """What the records of an experiment say, and the verdict, on known answers and against the comparison table."""
 
 from dataclasses import replace
+from statistics import geometric_mean
 
 import pytest
 
+from bench.errors import BadInput
 from bench.experiments import effects
 from bench.experiments.effects import document_of, measures_of, pairable, verdict
 from bench.experiments.experiment import Arm, Cell, Experiment
 from bench.render.experiment import experiment_lines, overview_row
+from bench.render.experiment_costs import cost_lines, ratios
 from bench.render.table.column import columns
 from bench.render.table.differences import differences
 from bench.storage.records import read_records
@@ -99,13 +102,47 @@ def test_an_effect_is_that_of_the_comparison_table(of_laptop):
     assert document["comparisons"] == 3
 
 
+def test_what_the_models_cost_is_told_beside_the_reference(of_laptop):
+    """The accounted numbers are those of the comparison table; a ratio of times is that of the same seeds."""
+    _, records, document = of_laptop
+    page = "\n".join(experiment_lines(document))
+    (row,) = (line for line in page.splitlines() if line.startswith("| scratch | 1,"))
+    ours, theirs = (next(r for r in records if r.run.contestant == name) for name in ("scratch", "diffusers-32"))
+    work, other = (r.measurements.cost.flops_per_image.training for r in (ours, theirs))
+    assert f"| {work / 1e9:.3g} GFLOP (× {work / other:.2f}) |" in row
+    arms = document["arms"]
+    seconds = [arm["costs"]["seconds_per_image"] for arm in arms]
+    assert ratios(document, arms)["training time of an image"] == pytest.approx(
+        [1, geometric_mean(seconds[1][seed] / seconds[0][seed] for seed in seconds[0])]
+    )
+
+
+def test_what_the_models_cost_is_not_told_where_all_are_alike(of_laptop):
+    experiment, records, _ = of_laptop
+    arms = {"scratch": experiment.arms["scratch"], "again": experiment.arms["scratch"]}
+    alike = document_of(experiment.model_copy(update={"arms": arms, "reference": "scratch"}), records, {})
+    assert cost_lines(alike) == []
+    assert ratios(alike, alike["arms"]) == {}
+
+
+def test_a_budget_is_a_measure(of_laptop):
+    """The primary measure of the model that was finished at a budget, where the runs of an experiment have it."""
+    experiment, records, _ = of_laptop
+    key = "paired_colour_at_pflop_0_0102"
+    asked = experiment.model_copy(update={"measures": [key], "sizes": {"budgets": ["images=24000", "pflop=0.0102"]}})
+    (measure,) = measures_of(asked)
+    assert 5 < measure.value(records[-1]) < 30
+    with pytest.raises(BadInput, match=f"unknown measure of experiment 'x' '{key}'"):
+        measures_of(asked.model_copy(update={"sizes": {"budgets": ["images=24000"]}}))
+
+
 def test_the_page_names_what_failed_and_what_is_missing(of_laptop):
     _, _, document = of_laptop
     page = "\n".join(experiment_lines(document))
     assert "**scratch, seed 6 failed:** no memory" in page
     assert "**Missing: 1 runs**, about" in page
     assert "`python -m bench run --experiment x.toml`" in page
-    assert "| scratch | `scratch`, `matched` | 6 of 7, 1 failed |" in page
+    assert "| scratch | `scratch`, `matched`, learning rate 0.003 | 6 of 7, 1 failed |" in page
     claim, said, told, seeds, comparisons = overview_row(document)
     assert (claim, seeds, comparisons) == ("scratch is better", "6", "3")
     assert said == f"**{document['verdict']}**"
@@ -131,7 +168,7 @@ def test_records_of_the_same_name_that_the_file_did_not_ask_for_are_left_out(of_
     fewer = changed_runs(records, sizes=replace(records[-1].run.sizes, samples=7))
     page = "\n".join(experiment_lines(document_of(experiment, fewer, {})))
     assert "**Left out, of another configuration:** scratch-matched-seed0 (sizes.samples: 7, not 2048)" in page
-    assert "| scratch | `scratch`, `matched` | 0 of 7 |" in page
+    assert "| scratch | `scratch`, `matched`, learning rate 0.003 | 0 of 7 |" in page
 
 
 def test_runs_of_another_precision_or_scored_by_another_classifier_are_no_pair(of_laptop):

@@ -57,6 +57,7 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     refusals: list[str] = []
     sections = claims(root, refusals)
     sections += [section for folder in folders for section in readable(implementations, folder, refusals)]
+    sections += [section for folder in folders for section in readable(experiments, folder, refusals)]
     sections += [section for folder in folders for section in comparisons(folder, refusals)]
     for kind in (ladders, tunings, judges, anatomies, overheads):
         sections += [section for folder in folders for section in readable(kind, folder, refusals)]
@@ -84,6 +85,14 @@ def claims(root: Path, refusals: list[str]) -> list[Section]:
     return [("claims: what experiments say", "\n\n".join([markdown(HEADER, rows), *parts]))] if rows else []
 
 
+def experiments(folder: Path) -> Iterator[Section]:
+    """The answer of an experiment in a folder of its own; the table of its runs is a link."""
+    if ResultsFolder(folder).experiment.exists():
+        for _, page in answers(folder):
+            link = f"[All rows of all runs]({folder.name}/{ResultsFolder(folder).table.name})"
+            yield f"{folder.name}: an experiment", "\n\n".join([page, *plot_of(folder.parent, folder.name), link])
+
+
 def answers(folder: Path) -> Iterator[tuple[list[str], str]]:
     """The row and the page of an experiment."""
     document = read_answer(ResultsFolder(folder).experiment)
@@ -96,8 +105,8 @@ def plot_of(root: Path, where: str) -> list[str]:
 
 
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
-    """The records of a folder, if it has any."""
-    if ResultsFolder(folder).record_files():
+    """The records of a folder, if it has any, and no question of its own that they answer."""
+    if ResultsFolder(folder).record_files() and not ResultsFolder(folder).experiment.exists():
         records, refused = readable_records(folder)
         refusals += refused
         left_out = [f"**Left out:** {escape(why)}." for why in refused]
