@@ -5,6 +5,7 @@ Every process has its share of each batch and of the samples; the first one alon
 
 import os
 import socket
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,26 +20,90 @@ from bench.errors import BadInput, RunFailed
 PATIENCE = 45.0  # seconds for another process that hangs; then this one gives up, and the run ends
 SLOW_DISK = 50e6  # bytes a second: the others wait while the first process saves
 PEER_LOST = 3  # exit status of a process that fails only because another one did
+LOOPBACK = "127.0.0.1"
+ARRIVAL = timedelta(minutes=5)  # for all machines to be there
 OF_A_LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
-def launched(asked: int | None) -> tuple[int, int]:
-    """(rank, number of processes) as the user or a launcher asks for them; the launcher is forgotten then.
+@dataclass(frozen=True)
+class Launch:
+    """What a launcher has started: how many processes share each run, over how many machines, and which is this."""
 
-    The run itself starts what trains, a group for each contestant, so here every rank but the first is done at once.
+    processes: int  # of all machines together
+    machines: int = 1
+    machine: int = 0  # the number of this one
+    first_here: bool = True  # the first process of its machine: it starts whatever is needed, and the others are done
+    address: str = LOOPBACK  # of the first machine
+    store: dist.Store | None = None  # through which the first processes of several machines talk
+
+    @property
+    def here(self) -> int:
+        """How many of the processes are this machine's."""
+        return self.processes // self.machines
+
+
+def launched(asked: int | None) -> Launch:
+    """What the user or a launcher asks for; the launcher is forgotten then.
+
+    The run itself starts what trains, a group for each contestant, so a launcher's own processes do nothing but that.
     """
-    said = {name: os.environ.pop(name) for name in OF_A_LAUNCHER if name in os.environ}
-    for name in [name for name in os.environ if name.startswith("TORCHELASTIC_")]:
+    said = {name: os.environ[name] for name in OF_A_LAUNCHER if name in os.environ}
+    world, local = int(said.get("WORLD_SIZE", "1")), int(said.get("LOCAL_WORLD_SIZE", said.get("WORLD_SIZE", "1")))
+    launch = Launch(
+        processes=asked or world,
+        machines=world // local,
+        machine=int(said.get("RANK", 0)) // local,
+        first_here=int(said.get("RANK", 0)) % local == 0,
+        address=said.get("MASTER_ADDR", LOOPBACK),
+    )
+    if launch.machines > 1 and (asked or world % local):
+        raise BadInput(
+            "several machines have the same number of processes: give it to the launcher, not by --processes"
+        )
+    if launch.machines > 1 and launch.first_here:
+        launch = replace(launch, store=meeting_place(launch))
+    for name in [*said, *(name for name in os.environ if name.startswith("TORCHELASTIC_"))]:
         del os.environ[name]  # or torch would look for the launcher's own meeting place
-    world = said.get("WORLD_SIZE", "1")
-    if said.get("LOCAL_WORLD_SIZE", world) != world:
-        raise BadInput("several machines cannot share a run: launch on one of them")
-    number = int(world)
-    if number == 1 and "MASTER_PORT" in said and "ACCELERATE_USE_CPU" in os.environ and asked is None:
+    if world == 1 and "MASTER_PORT" in said and "ACCELERATE_USE_CPU" in os.environ and asked is None:
         raise BadInput("on a CPU accelerate starts one process, whatever it is asked: name their number by --processes")
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
         del os.environ[name]  # the harness decides over device, precision and everything else
-    return int(said.get("RANK", 0)), asked or number
+    return launch
+
+
+def meeting_place(launch: Launch) -> dist.Store:
+    """The launcher's store, or one that the first machine keeps at the launcher's address."""
+    try:
+        store, *_ = next(dist.rendezvous("env://", launch.machine, launch.machines, timeout=ARRIVAL))
+    except RuntimeError as error:
+        raise RunFailed(f"machine {launch.machine} did not meet the others at {launch.address}: {error}") from error
+    return dist.PrefixStore("bench", store)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that do one run together, and which of them are this machine's."""
+
+    count: int
+    here: int
+    first: int = 0  # the rank of this machine's first
+    address: str = LOOPBACK
+    port: int = 0
+
+    @classmethod
+    def alone(cls, count: int) -> "Group":
+        """All on this machine."""
+        return cls(count, count, port=free_port() if count > 1 else 0)
+
+    def environment(self, place: int) -> dict[str, str]:
+        """What a process of this machine needs to find the others; nothing where it is alone."""
+        if self.count == 1:
+            return {}
+        threads = os.environ.get("OMP_NUM_THREADS") or max(1, (os.cpu_count() or 1) // self.here)
+        ours: dict[str, object] = {"RANK": self.first + place, "WORLD_SIZE": self.count, "LOCAL_RANK": place}
+        ours |= {"LOCAL_WORLD_SIZE": self.here}
+        ours |= {"MASTER_PORT": self.port, "OMP_NUM_THREADS": threads}
+        return {"MASTER_ADDR": self.address} | {name: str(value) for name, value in ours.items()}
 
 
 def patience(checkpoint_bytes: int) -> timedelta:
@@ -46,18 +111,9 @@ def patience(checkpoint_bytes: int) -> timedelta:
     return timedelta(seconds=PATIENCE + checkpoint_bytes / SLOW_DISK)
 
 
-def group_environment(rank: int, count: int, port: int) -> dict[str, str]:
-    """What a process needs in its environment to find the others of its group; nothing where it is alone."""
-    if count == 1:
-        return {}
-    ours = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
-    threads = os.environ.get("OMP_NUM_THREADS") or max(1, (os.cpu_count() or 1) // count)
-    return {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": str(threads)} | {k: str(v) for k, v in ours.items()}
-
-
-def free_port() -> int:
+def free_port(address: str = LOOPBACK) -> int:
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind((address, 0))
         return found.getsockname()[1]
 
 
@@ -68,6 +124,11 @@ def most_held(process: int | None) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def machines() -> int:
+    """Over how many machines this process and the others of its group are spread."""
+    return int(os.environ.get("WORLD_SIZE", 1)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def expected_rank() -> int:

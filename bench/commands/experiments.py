@@ -101,6 +101,7 @@ def about(experiment: "Experiment", timed: bool, out: Path | None) -> dict[str, 
     from bench.experiments.matrix import write_answer
 
     seconds = seconds_of_run(experiment) if timed else None
+    answer: dict[str, Any] | None
     if out is not None:  # from the records, whatever stood there
         answer = write_answer(experiment, out / experiment.name, estimated=seconds)
     else:

@@ -34,6 +34,7 @@ from bench.storage.folder import ResultsFolder
 from bench.variants import split_name
 
 if TYPE_CHECKING:
+    from bench.distributed import Launch
     from bench.record import Record
     from bench.render.table.table import Table
     from bench.runs.request import RunRequest
@@ -115,24 +116,42 @@ def run(arguments: argparse.Namespace) -> int:
     recipe_for(arguments.recipe, "scratch")  # refuses a name, or a change, that there is not
     from bench import distributed
 
-    rank, arguments.processes = distributed.launched(arguments.processes)
-    if rank > 0:  # of a launcher's: the first one starts whatever is needed
+    launch = distributed.launched(arguments.processes)
+    arguments.processes = launch.processes
+    if not launch.first_here:  # of a launcher's: the first one of each machine starts whatever is needed
         return 0
-    check_data(arguments.data)
-    refuse_together(arguments)
-    from bench.runs import warm
+    from bench.runs.machines import leading
 
-    if arguments.device in ("auto", "cpu"):
-        warm.start_importing()
+    with leading(launch) as others:
+        check_data(arguments.data)
+        refuse_together(arguments)
+        from bench.runs import warm
 
+        if arguments.device in ("auto", "cpu"):
+            warm.start_importing()
+        if launch.machine > 0:
+            return follow_first(launch, arguments)
+        request = replace(run_request(arguments), others=others)
+        return answer(arguments, request) if arguments.experiment else compare(request, arguments)
+
+
+def follow_first(launch: "Launch", arguments: argparse.Namespace) -> int:
+    """What a machine does that is not the first of several: its part of every run."""
+    from bench.data.library import default_cache
+    from bench.runs.launch import work_with_others
+    from bench.runs.machines import Here, follow
+
+    out, cache = arguments.out or default_out(arguments), arguments.cache or default_cache()
+    return follow(launch, Here(out, cache, arguments.data, arguments.skip_bad), work_with_others)
+
+
+def compare(request: "RunRequest", arguments: argparse.Namespace) -> int:
+    """All runs that were asked for, and their table; 1 if one is not done."""
     from bench.render.results import write_results
     from bench.runs.runner import run
     from bench.stopping import time_limit
     from bench.storage.records import read_records
 
-    request = run_request(arguments)
-    if arguments.experiment:
-        return answer(arguments, request)
     with time_limit(arguments.time_limit):
         undone = run(request)
     if undone and not ResultsFolder(request.out).record_files():

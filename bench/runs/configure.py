@@ -62,7 +62,7 @@ def configure(request: RunRequest, drafts: list[RunConfig], train: AvatarSet) ->
     new = [draft for draft in drafts if draft not in begun]
     undone = new + [draft for draft in begun if not finished(request, draft)]
     precisions = precisions_for(drafts[0].device, request.mixed_precision)
-    check_memory(undone, train.schema.width, precisions)  # the probe trains, too
+    check_memory(undone, train.schema.width, precisions, request.machines)  # the probe trains, too
     if request.fresh:
         forget_probes(request)
     asked = request.mixed_precision or next((record.run.mixed_precision for record in kept.values()), None)

@@ -1,7 +1,8 @@
 """What a worker process is told, and what is recorded where it fails."""
 
+import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,13 @@ class Job:
     @property
     def folder(self) -> RunFolder:
         return ResultsFolder(Path(self.out)).run(self.run.name)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        return cls(**json.loads(text))
 
 
 def failed_record(job: Job, why: str, measured: dict[str, Any] | None = None) -> Record:

@@ -1,38 +1,41 @@
 """The processes that train one contestant: started, waited for, stopped and cleared away together."""
 
-import json
 import os
 import signal
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bench import distributed
-from bench.distributed import PEER_LOST, free_port, group_environment
+from bench.distributed import PEER_LOST, Group
 from bench.runs import warm
 from bench.runs.job import EXIT_FAILURE_RECORDED, Job, note_failure
+from bench.runs.machines import Machines
 from bench.stopping import STOPPED, Stopped, run_and_leave
 from bench.storage import durable
 
 GRACE = 5.0  # seconds for the rest of a group to end by itself once one of it has failed
 UNKNOWN = 255  # how multiprocessing says that the process which workers are forked from is gone; they may live on
+LAST = 60.0  # seconds for other machines to say that they are done
 LOOK = 0.5  # seconds between two looks at the memory that workers hold
 
 
-def run_in_processes(job: Job, locked: int) -> None:
+def run_in_processes(job: Job, locked: int, others: Machines | None = None) -> None:
     """Run a job in processes of its own; its record is on disk afterwards, a failed one if any of them died.
 
     A signal to this process stops the first worker, which saves; a second Ctrl+C ends all of them at once.
+    `others` are the machines that do a part of it.
     """
-    durable.write_text(job.folder.job, json.dumps(asdict(job)))
+    durable.write_text(job.folder.job, job.to_json())
     before = mark_of(job)
     workers: list[BaseProcess] = []
     try:
-        start(job, locked, workers)
+        group = others.begin(job) if others else Group.alone(job.run.processes)
+        start(job.folder.job, job.run.device, group, locked, workers)
         statuses, held = wait(workers)
+        statuses += others.ended(GRACE if any(statuses) else LAST) if others else []
     except (KeyboardInterrupt, SystemExit):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is stopping; only a second Ctrl+C is quicker
         if workers and workers[0].pid is not None:
@@ -44,15 +47,26 @@ def run_in_processes(job: Job, locked: int) -> None:
     note_end(job, statuses, done=mark_of(job) != before, held=held)
 
 
-def start(job: Job, locked: int, workers: list[BaseProcess]) -> None:
-    """Start a job's workers, adding each to the list; they inherit the lock, and stop when this process is gone."""
-    count, context = job.run.processes, warm.context(job.run.device)
-    port = free_port() if count > 1 else 0
-    for rank in range(count):
-        environment = os.environ | group_environment(rank, count, port)
+def work_with_others(told: Path, device: str, group: Group) -> list[int]:
+    """This machine's part of a job that another one leads; the exit statuses of its workers."""
+    workers: list[BaseProcess] = []
+    try:
+        start(told, device, group, 2, workers)
+        return wait(workers)[0]
+    finally:
+        clear_away(workers)
+
+
+def start(told: Path, device: str, group: Group, locked: int, workers: list[BaseProcess]) -> None:
+    """Start this machine's workers of a job, adding each to the list; they inherit the lock, and stop when this process
+    is gone.
+    """
+    context = warm.context(device)
+    for place in range(group.here):
+        environment = os.environ | group.environment(place)
         inherited = warm.Inherited(locked), warm.Inherited(2)
         with warm.quiet_start():
-            worker = context.Process(target=work, args=(job.folder.job, environment, *inherited))  # type: ignore[attr-defined]
+            worker = context.Process(target=work, args=(told, environment, *inherited))  # type: ignore[attr-defined]
             workers.append(worker)
             worker.start()
 

@@ -26,6 +26,7 @@ from bench.quality.inception import (
     check_inception_weights,
     download_inception_weights,
 )
+from bench.runs.machines import Machines
 from bench.storage import durable
 from bench.storage.checkpoint import COPIES, KEPT
 from bench.storage.folder import ResultsFolder
@@ -59,9 +60,14 @@ class RunRequest:
     command: str
     only_missing: bool = False  # records that this configuration and this code have made stand for their runs
     processes: int = 1  # that train each contestant together
+    others: Machines | None = None  # that have their part of these processes
     checkpoint_seconds: float | None = None  # None: the default interval
     report_to: list[str] = field(default_factory=list)  # trackers to tell of training
     learning_rates: dict[str, float] = field(default_factory=dict)  # by contestant, where it is not the sizes' own
+
+    @property
+    def machines(self) -> int:
+        return self.others.count if self.others else 1
 
     def sizes_for(self, contestant: str) -> Sizes:
         """The sizes with the contestant's own learning rate, where one was found for it."""
@@ -119,8 +125,8 @@ def check_weights(weights: Path | None) -> None:
 def wrong_together(request: RunRequest, device: str) -> list[str]:
     """Which options contradict each other, or the device."""
     found, gpus = [], torch.cuda.device_count()
-    if device in ("cuda", "mps") and request.processes > max(1, gpus):
-        found.append(f"--processes {request.processes} needs as many GPUs: there are {gpus}")
+    if device in ("cuda", "mps") and request.processes // request.machines > max(1, gpus):
+        found.append(f"--processes {request.processes // request.machines} needs as many GPUs: there are {gpus}")
     if request.mixed_precision == "fp16" and device == "cpu":
         found.append("--mixed-precision fp16 needs a GPU: use bf16 or no")
     if request.fresh and request.only_missing:
@@ -170,17 +176,18 @@ def check_space(out: Path, configs: list[RunConfig], condition_width: int) -> No
         )
 
 
-def check_memory(configs: list[RunConfig], condition_width: int, precisions: list[str]) -> None:
+def check_memory(configs: list[RunConfig], condition_width: int, precisions: list[str], machines: int = 1) -> None:
     """NoRoom, naming the first, unless a training step of each contestant fits into the memory that is free.
 
-    The run may choose any of `precisions`, so it is enough if the step fits in one of them.
+    The run may choose any of `precisions`, so it is enough if the step fits in one of them. Each of `machines` has its
+    part of the processes.
     """
     for config in {config.contestant: config for config in configs}.values():  # a seed needs what another does
         free, needed = free_memory(config.device), math.inf
         if ample(config, condition_width) <= free:
             continue
         for precision in precisions:
-            needed = min(needed, memory_needed(config, condition_width, precision))
+            needed = min(needed, memory_needed(config, condition_width, precision, machines))
             if needed <= free:
                 break
         else:
@@ -196,14 +203,14 @@ def ample(config: RunConfig, condition_width: int) -> float:
     return 8 * checkpoint_bytes(config, condition_width) + AMPLE_PER_PIXEL * pixels
 
 
-def memory_needed(config: RunConfig, condition_width: int, precision: str) -> float:
+def memory_needed(config: RunConfig, condition_width: int, precision: str, machines: int = 1) -> float:
     """Bytes that training needs of one device, with a margin: the predicted peak, or what surely is kept."""
     setting = setting_of(replace(config, mixed_precision=precision), condition_width)
     setting = replace(setting, batch_size=setting.batch_size // config.processes)
     cost = account(config.contestant, setting, config.recipe)
     kept = sum(cost[f"{kind}_bytes"] for kind in ("weights", "adam", "gradients", "ema"))
     peak = cost["predicted_peak"]["bytes"] if cost["predicted_peak"] else kept
-    sharing = 1 if config.device == "cuda" else config.processes
+    sharing = 1 if config.device == "cuda" else config.processes // machines
     return sharing * (peak * (1 + MARGIN) + LIBRARIES)
 
 

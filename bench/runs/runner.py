@@ -66,7 +66,7 @@ def run(request: RunRequest) -> list[str]:
         for config in undone:
             job = job_for(request, config, code, avatars_path, classifier, peak(config.device, config.mixed_precision))
             release_memory()
-            run_in_processes(job, locked)
+            run_in_processes(job, locked, request.others)
         lost = [draft.name for draft in drafts if draft.contestant in unfit]
         return [config.name for config in configs if not finished(request, config)] + lost
 

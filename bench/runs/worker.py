@@ -54,6 +54,8 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
         show.say(show.summary())
         say_if_busy(neighbours, show)
     here = environment(job.run.device, job.commit, load)
+    if (machines := distributed.machines()) > 1:
+        here["device"] = f"{machines} × {here['device']}"
     return Record(
         config=job.run,
         environment=Environment(**here, training_code=training_code(job.run.contestant)),
@@ -147,7 +149,7 @@ def main(told: Path) -> int:
     stopping = Stopping()
     stop_with_parent()
     load = load_average()
-    job = Job(**json.loads(told.read_text()))
+    job = Job.from_json(told.read_text())
     try:
         with Neighbours() as neighbours:
             record = work(job, stopping, neighbours, load)

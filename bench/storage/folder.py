@@ -129,6 +129,10 @@ class RunFolder:
         """What its worker was told."""
         return self.path / "job.json"
 
+    def job_of(self, machine: int) -> Path:
+        """What the workers of another machine were told."""
+        return self.path / f"job-{machine}.json"
+
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"

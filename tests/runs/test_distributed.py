@@ -13,6 +13,7 @@ from bench import distributed
 from bench.errors import BadInput, RunFailed
 from bench.runs.job import Job
 from bench.runs.launch import note_end
+from bench.runs.machines import group_of
 from bench.storage.checkpoint import load_newest
 from bench.storage.folder import ResultsFolder
 from tests.faults.running import LONG, cache, started, training, trains, workers_of  # noqa: F401 - two are fixtures
@@ -117,24 +118,107 @@ def test_shares_are_even_and_whole():
     assert distributed.gathered(torch.zeros(5, 3, 2, 2), 5).shape[0] == 5
 
 
-def test_what_a_launcher_says_is_heard_and_forgotten(monkeypatch):
+@pytest.fixture
+def said(monkeypatch):
+    """What a launcher says in the environment; nothing of another one is left there."""
     for name in distributed.OF_A_LAUNCHER:
         monkeypatch.delenv(name, raising=False)
-    assert distributed.launched(None) == (0, 1)
-    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"}.items():
-        monkeypatch.setenv(name, value)
-    assert distributed.launched(None) == (1, 2)
+
+    def say(**words):
+        for name, value in words.items():
+            monkeypatch.setenv(name, value)
+
+    return say
+
+
+def test_what_a_launcher_says_is_heard_and_forgotten(said):
+    assert distributed.launched(None) == distributed.Launch(1)
+    said(RANK="1", WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", TORCHELASTIC_RUN_ID="x")
+    assert distributed.launched(None) == distributed.Launch(2, first_here=False)
     assert "TORCHELASTIC_RUN_ID" not in os.environ
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(BadInput, match="several machines"):
-        distributed.launched(None)
-    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MASTER_PORT", "1")
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    said(MASTER_PORT="1", ACCELERATE_USE_CPU="True")
     with pytest.raises(BadInput, match="--processes"):
         distributed.launched(None)
+
+
+def test_of_several_machines_the_first_process_of_each_meets_the_others(said):
+    said(RANK="3", WORLD_SIZE="6", LOCAL_WORLD_SIZE="2", MASTER_ADDR="192.0.2.1")
+    launch = distributed.launched(None)
+    assert launch == distributed.Launch(6, machines=3, machine=1, first_here=False, address="192.0.2.1")
+    assert launch.here == 2
+    said(RANK="2", WORLD_SIZE="6", LOCAL_WORLD_SIZE="2", MASTER_ADDR="192.0.2.1", MASTER_PORT="1")
+    with pytest.raises(BadInput, match="give it to the launcher, not by --processes"):
+        distributed.launched(6)
+
+
+def test_a_group_knows_its_place(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert distributed.Group.alone(1).environment(0) == {}
+    launch = distributed.Launch(6, machines=3, machine=1, address="192.0.2.1")
+    second = group_of(launch, 7).environment(1)
+    assert {name: second[name] for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")} == {
+        "RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"}  # fmt: skip
+    assert (second["MASTER_ADDR"], second["MASTER_PORT"], second["OMP_NUM_THREADS"]) == ("192.0.2.1", "7", "4")
+
+
+def torchrun(node, port, options):
+    """One of two machines, both of which are this one."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={node}", "--nproc-per-node=1",
+               "--master-addr=127.0.0.1", f"--master-port={port}", "-m", "bench", *options]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def both(options, *more):
+    """What two machines say and how they end; `more` are options of the second one."""
+    port = distributed.free_port()
+    nodes = [torchrun(0, port, options), torchrun(1, port, [*options, *more])]
+    said = [node.communicate(timeout=600) for node in nodes]
+    return [node.returncode for node in nodes], [error for _, error in said]
+
+
+@pytest.mark.slow
+def test_two_machines_do_the_same_as_two_processes_of_one(tmp_path, cache):
+    """The record is the same but for times and the name of the device."""
+    options = [
+        "run",
+        *WHOLE,
+        "--samples=5",
+        "--contestants=tests.plug_in:build",
+        "--mixed-precision=no",
+        "--cache",
+        cache,
+    ]
+    options = [str(option) for option in options]
+    statuses, said = both([*options, "--out", str(tmp_path / "two")])
+    assert statuses == [0, 0], said
+    one = bench_process(*options, "--processes=2", "--out", tmp_path / "one")
+    assert one.returncode == 0, one.stderr
+    records = [json.loads((tmp_path / name / "records" / f"{PLUG_IN}.json").read_text()) for name in ("one", "two")]
+    assert records[1]["environment"]["device"] == f"2 × {records[0]['environment']['device']}"
+    assert records[0]["config"] == records[1]["config"]
+    for part in ("paired", "exact", "attributes", "distance", "artefacts", "curve", "guidance"):
+        ours, theirs = (without_times(record["measurements"][part]) for record in records)
+        assert ours == theirs, part
+
+
+def without_times(found):
+    """A part of a record without what a clock has measured."""
+    if isinstance(found, dict):
+        return {name: without_times(value) for name, value in found.items() if "second" not in name}
+    return [without_times(each) for each in found] if isinstance(found, list) else found
+
+
+@pytest.mark.slow
+def test_machines_that_share_no_folder_are_one_line(tmp_path, cache, monkeypatch):
+    options = ["run", *WHOLE, "--contestants=tests.plug_in:build", "--mixed-precision=no", "--cache", str(cache)]
+    statuses, said = both([*options, "--out", str(tmp_path / "one")], "--out", str(tmp_path / "another"))
+    assert all(statuses)
+    assert "bench: machine 1: 'another' is not the first machine's" in said[0].replace(f"{tmp_path}/", "")
+    assert "is not the first machine's: name a folder by --out that all machines share" in said[1]
 
 
 def test_every_image_of_a_global_batch_belongs_to_one_process(config, parts, monkeypatch):
