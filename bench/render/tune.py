@@ -14,11 +14,18 @@ def tune_lines(document: dict[str, Any]) -> list[str]:
     trials, runs, best = document["trials"], document["runs"], document["best"]
     lines = table_lines("short trainings", trials, {} if runs else best) if trials else []
     if runs:
-        seeds = ", ".join(map(str, sorted({run["seed"] for run in runs})))
-        lines += table_lines(f"whole runs (seeds {seeds})", runs, best)
-    rates = sorted({trial["learning_rate"] for trial in runs or trials})
-    chosen = ", ".join(f"{name} {told(rate, rates)}" for name, rate in best.items())
+        seeds = "; ".join(f"{name}: seeds {', '.join(map(str, seeds_of(runs, name)))}" for name in best)
+        lines += table_lines(f"whole runs ({seeds})", runs, best)
+    chosen = ", ".join(f"{name} {told(rate, rates_of(runs or trials, name))}" for name, rate in best.items())
     return [*lines, f"Chosen{' by the whole runs' * bool(runs)}: {chosen}."]
+
+
+def seeds_of(trials: list[dict[str, Any]], name: str) -> list[int]:
+    return sorted({trial["seed"] for trial in trials if trial["contestant"] == name})
+
+
+def rates_of(trials: list[dict[str, Any]], name: str) -> list[float]:
+    return sorted({trial["learning_rate"] for trial in trials if trial["contestant"] == name})
 
 
 def table_lines(kind: str, trials: list[dict[str, Any]], best: dict[str, float | None]) -> list[str]:
@@ -35,7 +42,7 @@ def told(best: float | None, rates: list[float]) -> str:
     """The best rate; if no tried one lies beyond it, that as well."""
     if best is None:
         return "–"
-    return f"{best:g}" + " (at an edge of the grid: the best may lie beyond)" * (best in (rates[0], rates[-1]))
+    return f"{best:g}" + " (at an edge of its rates: the best may lie beyond)" * (best in (rates[0], rates[-1]))
 
 
 def losses(trials: list[dict[str, Any]], name: str, rate: float) -> list[float | None]:

@@ -82,10 +82,10 @@ def trials_there(names: list[str], out: Path) -> list[dict[str, Any]]:
 
 
 def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -> list[dict[str, Any]]:
-    """The validation losses at the end of finished and of diverged runs, of the seeds that all names have at all rates.
+    """The validation losses at the end of finished and of diverged runs: of each name at as many rates as can be, and
+    of the seeds that it has at all of them.
 
-    Rates without a run of every name do not count. BadInput if fewer than two are left, or no seed, or if runs differ
-    in length.
+    BadInput if a name has fewer than two rates, or if runs differ in length.
     """
     if not (records := list(records)):
         return []
@@ -95,17 +95,23 @@ def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -
     found = {(r.run.contestant, r.run.sizes.learning_rate, r.run.seed): last_loss(r) for r in fitting}
     if len(found) < len(fitting):
         raise BadInput("--runs: a run is there twice, with the same contestant, learning rate and seed: name it once")
-    shared = {key[1:] for key in found if all((name, *key[1:]) in found for name in names)}
-    rates = sorted({rate for rate, _ in shared})
-    seeds = [seed for seed in sorted({seed for _, seed in shared}) if all((rate, seed) in shared for rate in rates)]
-    if len(rates) < 2 or not seeds:
-        raise BadInput("--runs: no two learning rates have a run of every contestant with the same seed")
     return [
         {"contestant": name, "learning_rate": rate, "seed": seed} | found[name, rate, seed]
         for name in names
-        for rate in rates
-        for seed in seeds
+        for rate, seed in comparable(name, {key[1:] for key in found if key[0] == name})
     ]
+
+
+def comparable(name: str, there: set[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Of a contestant's runs, as (rate, seed), those that can be compared: the rates of the seed with the most, and the
+    seeds that have all of these.
+    """
+    by_seed = {seed: {rate for rate, other in there if other == seed} for _, seed in there}
+    rates = max(by_seed.values(), key=lambda found: (len(found), sorted(found)), default=set[float]())
+    if len(rates) < 2:
+        raise BadInput(f"--runs: {name} has no seed with runs at two learning rates: name folders that have")
+    seeds = sorted(seed for seed, found in by_seed.items() if rates <= found)
+    return [(rate, seed) for rate in sorted(rates) for seed in seeds]
 
 
 def is_whole_run(record: Record, names: list[str], config: RunConfig) -> bool:

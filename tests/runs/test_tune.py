@@ -55,7 +55,7 @@ def test_a_grid_without_end_is_given_up_and_the_table_says_so(valleys, config, t
     valleys({"scratch": 1e9})
     found = tune(["scratch"], (3e-4, 1e-3, 3e-3), [0], config, None, tmp_path / "up")
     assert found["best"]["scratch"] == 0.1  # three rates beyond the edge
-    assert "Chosen: scratch 0.1 (at an edge of the grid: the best may lie beyond)." in tune_lines(found)
+    assert "Chosen: scratch 0.1 (at an edge of its rates: the best may lie beyond)." in tune_lines(found)
     with pytest.raises(BadInput, match="name at least 3"):
         tune(["scratch"], (3e-4, 1e-3), [0], config, None, tmp_path)
 
@@ -103,13 +103,12 @@ def like_runs(config):
     return replace(config, preset=run.preset, recipe=run.recipe, data_hash=run.data_hash, sizes=run.sizes)
 
 
-def test_whole_runs_decide_where_there_are_some_and_only_those_that_all_contestants_have(valleys, like_runs, tmp_path):
+def test_whole_runs_decide_where_there_are_some(valleys, like_runs, tmp_path):
     names = ["scratch", "diffusers-32"]
     valleys(dict.fromkeys(names, 3e-3))
     losses = {("scratch", 1e-3): 0.6, ("scratch", 3e-3): 0.5, ("diffusers-32", 1e-3): 0.3, ("diffusers-32", 3e-3): 0.4}
     runs = [whole_run(*key, seed, loss + seed / 100) for key, loss in losses.items() for seed in (0, 1)]
-    alone = [whole_run("scratch", 1e-2, 0, 0.1), whole_run("scratch", 1e-3, 2, 0.1)]  # a rate and a seed of one only
-    alone += [whole_run(name, 3e-3, 5, 0.0) for name in names]  # a seed at one rate only
+    alone = [whole_run(name, 3e-3, 5, 0.0) for name in names]  # a seed at one rate only
     other = [whole_run("scratch", rate, 0, 0.0, run=replace(like_runs, preset="full")) for rate in (1e-3, 3e-3)]
     found = tune(names, RATES, [0], like_runs, None, tmp_path, [*runs, *alone, *other])
     assert found["best"] == {"scratch": 3e-3, "diffusers-32": 1e-3}
@@ -122,10 +121,25 @@ def test_whole_runs_decide_where_there_are_some_and_only_those_that_all_contesta
     shown = tune(names, RATES, [0], like_runs, None, tmp_path, runs)
     assert tried(shown, "scratch") == [(rate, 0) for rate in RATES]
     assert shown["best"] == found["best"]
-    edge = " (at an edge of the grid: the best may lie beyond)"
+    edge = " (at an edge of its rates: the best may lie beyond)"
     assert f"Chosen by the whole runs: scratch 0.003{edge}, diffusers-32 0.001{edge}." in lines
     write_tune(tmp_path, found)
     assert (tmp_path / "tune.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_contestant_has_whole_runs_around_its_own_best_rate(like_runs):
+    """Its rates are compared by seeds that it has at all of them, and they need not be another one's."""
+    runs = [whole_run("scratch", rate, seed, 0.5) for rate in (1e-3, 3e-3, 5e-3) for seed in (0, 1)]
+    runs += [whole_run("diffusers-32", rate, 1, 0.5) for rate in (5e-4, 1e-3, 3e-3)]
+    runs += [whole_run("diffusers-32", rate, 0, 0.5) for rate in (1e-3, 3e-3)]  # this seed has fewer rates
+    found = {"trials": whole_runs(runs, ["scratch", "diffusers-32"], like_runs)}
+    assert tried(found, "scratch") == [(rate, seed) for rate in (1e-3, 3e-3, 5e-3) for seed in (0, 1)]
+    assert tried(found, "diffusers-32") == [(rate, 1) for rate in (5e-4, 1e-3, 3e-3)]
+    page = tune_lines({"trials": [], "runs": found["trials"], "best": {"scratch": 3e-3, "diffusers-32": 5e-4}})
+    assert "of whole runs (scratch: seeds 0, 1; diffusers-32: seeds 1): 7 steps" in page[0]
+    assert "scratch 0.003, diffusers-32 0.0005 (at an edge of its rates" in page[-1]
+    with pytest.raises(BadInput, match="diffusers-32 has no seed with runs at two learning rates"):
+        whole_runs(runs[:7], ["scratch", "diffusers-32"], like_runs)
 
 
 def test_committed_runs_are_whole_runs_of_the_preset():
@@ -155,7 +169,7 @@ def test_a_whole_run_that_diverged_counts_and_one_that_failed_otherwise_does_not
     diverged = high.model_copy(update={"status": "failed", "error": "diverged at step 5: loss is not finite"})
     assert tune(*arguments, [low, diverged])["best"] == {"scratch": 1e-3}
     failed = high.model_copy(update={"status": "failed", "error": "out of memory"})
-    with pytest.raises(BadInput, match="no two learning rates"):
+    with pytest.raises(BadInput, match="no seed with runs at two learning rates"):
         tune(*arguments, [low, failed])
 
 
