@@ -52,6 +52,10 @@ class Recipe:
     clip_sample: bool
     guidance: Number
     optimisation: Optimisation
+    one_hot: bool = (
+        True  # the condition has an entry for each variant; else the number of the variant for each attribute
+    )
+    centred: bool = True  # pixels in [−1, 1]; else in [0, 1]
 
 
 MATCHED = Recipe(

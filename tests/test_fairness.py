@@ -7,7 +7,8 @@ import torch
 
 from bench import contestants, randomness
 from bench.config import CONTESTANTS, MATCHED, recipe_for
-from bench.sampling.diffusion import sample
+from bench.sampling.diffusion import noise_schedule, sample
+from bench.sampling.draw import draw
 from bench.training.batches import EpochBatches, epoch_batches, prepared_ahead
 from bench.training.trainer import Trainer
 
@@ -130,6 +131,25 @@ def test_initial_latents_belong_to_the_sample_and_not_to_the_batch(config):
     for i in range(4):
         sample(spy, recipe, torch.zeros(1, 5), 8, seed=0, indices=range(i, i + 1), guidance=1.0)
     assert torch.equal(starts[0], torch.cat(starts[1:]))
+
+
+@pytest.mark.parametrize("changes", [{"centred": False}, {"one_hot": False}, {}])
+def test_a_recipe_shows_pixels_and_conditions_its_own_way_and_draws_in_the_same_pixels(changes, config, parts):
+    """A model that knows the picture draws that picture, whatever the pixels are to it."""
+    recipe = replace(config.recipe, ema_decay=None, sampling_steps=3, **changes)
+    config = replace(config, recipe=recipe)
+    seen, batch = parts.train.seen_by(recipe), next(epoch_batches(parts.train.seen_by(recipe), config, 0))
+    assert (float(batch.images.min()) < 0) == recipe.centred
+    assert (float(batch.condition.max()) > 1) == (not recipe.one_hot)
+    picture, alphas = seen.in_model_space(slice(2)), noise_schedule(recipe).alphas_cumprod
+
+    def knows(noisy, timestep, condition):  # v of the picture
+        left = alphas[timestep][:, None, None, None]
+        noise = (noisy - left.sqrt() * picture) / (1 - left).sqrt()
+        return left.sqrt() * noise - (1 - left).sqrt() * picture
+
+    drawn = draw(knows, config, seen.conditions[:2], torch.device("cpu"))
+    assert int((drawn.int() - parts.train.images[:2].int()).abs().max()) <= 1
 
 
 @pytest.mark.parametrize("kind", ["ddim", "ddpm"])

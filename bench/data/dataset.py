@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.config import Recipe
 from bench.data.schema import Schema
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class AvatarSet:
     schema: Schema
     source: str  # "avataaars" or the name of the user's folder or archive
     skipped: int = 0  # bad images that the user allowed to be left out
+    one_hot: bool = True  # how a model is told the attributes …
+    centred: bool = True  # … and whether it sees pixels in [−1, 1], else in [0, 1]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -40,8 +45,16 @@ class AvatarSet:
 
     @functools.cached_property
     def conditions(self) -> Tensor:
-        """Binarised attributes, float32 (N, width)."""
-        return torch.from_numpy(self.schema.binarise(self.codes.numpy()))
+        """The attributes as a model is told them, float32 (N, width)."""
+        return torch.from_numpy(self.schema.encode(self.codes.numpy(), self.one_hot))
+
+    def in_model_space(self, rows: Tensor | slice = ALL) -> Tensor:
+        """Images as a model sees them, float32 (N, 3, H, W)."""
+        return to_model_space(self.images[rows], self.centred)
+
+    def seen_by(self, recipe: Recipe) -> "AvatarSet":
+        """The same images and attributes, as a recipe shows them to a model."""
+        return replace(self, one_hot=recipe.one_hot, centred=recipe.centred)
 
     @functools.cached_property
     def shown(self) -> Tensor:
@@ -52,14 +65,14 @@ class AvatarSet:
         return replace(self, images=self.images[rows], codes=self.codes[rows])
 
 
-def to_model_space(images: Tensor) -> Tensor:
-    """uint8 pixels to float32 in [−1, 1]."""
-    return images.float() / 127.5 - 1
+def to_model_space(images: Tensor, centred: bool = True) -> Tensor:
+    """uint8 pixels to float32 in [−1, 1], or in [0, 1]."""
+    return images.float() / 127.5 - 1 if centred else images.float() / 255
 
 
-def to_pixels(images: Tensor) -> Tensor:
+def to_pixels(images: Tensor, centred: bool = True) -> Tensor:
     """Model space to uint8, clamped first: a bare cast would wrap 1.004 round to black."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return ((images.clamp(-1, 1) + 1) * 127.5 if centred else images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def from_arrays(images: np.ndarray, codes: np.ndarray, schema: Schema, source: str, skipped: int = 0) -> AvatarSet:

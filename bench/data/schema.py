@@ -52,6 +52,17 @@ class Schema:
         np.put_along_axis(condition, codes + offsets, 1.0, axis=1)
         return condition
 
+    def encode(self, codes: np.ndarray, one_hot: bool) -> np.ndarray:
+        """Codes (N, A) as a condition (N, width): binarised, or the plain codes, counted from 1, and then zeros.
+
+        Both are as wide, so that models for them have the same parameters; neither has a row of zeros.
+        """
+        if one_hot:
+            return self.binarise(codes)
+        condition = np.zeros((len(codes), self.width), dtype=np.float32)
+        condition[:, : len(self.attributes)] = codes + 1
+        return condition
+
     def shown(self, codes: np.ndarray) -> np.ndarray:
         """Which attribute can be seen in which picture: bool (N, A)."""
         hidden = [-1 if a.hidden_code is None else a.hidden_code for a in self.attributes]

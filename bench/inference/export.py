@@ -27,6 +27,8 @@ EXAMPLES = 64
 def export(run: Path, contestant: str, recipe: str, seed: int | None, folder: Path) -> None:
     """Write the pipeline of a trained model to a new folder: all of it, or nothing."""
     model = find_model(run, contestants.contestant(contestant).name, recipe, seed)
+    if not (model.config.recipe.one_hot and model.config.recipe.centred):
+        raise BadInput(f"{model.config.name} sees other conditions or pixels than a pipeline gives: export another run")
     folder = folder.resolve()
     refuse_taken(folder)
     durable.check_writable(folder.parent)

@@ -54,7 +54,7 @@ def redraw_run(out: Path, record: Record, larger: bool) -> tuple[Images, list[st
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise BadInput("its data are no longer cached: run it again")
-    parts = split(avatars)
+    parts = split(avatars.seen_by(config.recipe))
     asked = asked_of(parts, config.sizes.samples)
     denoiser, device = ready(model.denoiser(), config)
     classifier = load_classifier(Path(job.classifier), avatars.schema, device)

@@ -33,7 +33,7 @@ def generate(
             "no test avatar has all these attributes; the others are taken from the avatars that have most of them",
             file=sys.stderr,
         )
-    condition = torch.from_numpy(schema.binarise(codes.numpy()))
+    condition = torch.from_numpy(schema.encode(codes.numpy(), config.recipe.one_hot))
     denoiser, device = ready(model.denoiser(), config)
     images = draw(denoiser, config, condition, device, guidance, seed=seed)
     write_strip(picture, images, columns=min(8, count))

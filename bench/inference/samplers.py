@@ -90,7 +90,7 @@ def by_steps(out: Path, model: Model, steps: list[int], count: int, data: str, c
     avatars = load(request, cache_path(request, cache))
     if avatars.content_hash != config.data_hash:
         raise BadInput(f"{config.name} was trained on other data than these: name those with --data, or run it again")
-    parts = split(avatars)
+    parts = split(avatars.seen_by(config.recipe))
     if count > len(parts.validation):
         raise BadInput(f"--count {count} is more than the {len(parts.validation)} validation images: ask for fewer")
     asked = parts.validation.subset(torch.arange(count))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bench import randomness
 from bench.contract import Denoiser, predict
-from bench.data.dataset import AvatarSet, to_model_space
+from bench.data.dataset import AvatarSet
 
 IMAGES = 4  # held-out ones, each under another one's condition
 
@@ -19,7 +19,7 @@ def ignores_condition(
     chosen = held_out.subset(torch.arange(IMAGES) % len(held_out))
     noise = randomness.normal(0, "condition", 0, range(IMAGES), tuple(chosen.images.shape[1:]))
     timestep = torch.full((IMAGES,), schedule.config.num_train_timesteps // 2)
-    noisy = schedule.add_noise(to_model_space(chosen.images), noise, timestep).to(device, memory_format=layout)
+    noisy = schedule.add_noise(chosen.in_model_space(), noise, timestep).to(device, memory_format=layout)
 
     def prediction(condition: Tensor) -> Tensor:
         randomness.seed_default(device, 0, "condition")  # it may draw random numbers of its own

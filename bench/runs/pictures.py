@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bench import randomness
 from bench.config import Recipe, RunConfig
 from bench.contestants import MEMORY_FORMATS
-from bench.data.dataset import AvatarSet, to_model_space, to_pixels
+from bench.data.dataset import AvatarSet, to_pixels
 from bench.display import Display
 from bench.quality.attributes import scorable
 from bench.quality.classifier import AttributeClassifier
@@ -113,7 +113,9 @@ def show_denoising(folder: RunFolder, run: RunConfig, denoiser: nn.Module, asked
     )
     shown = islice(enumerate(states, start=1), (steps - 1) % every, None, every)  # the last one among them
     frames = [
-        gallery.captioned(gallery.strip(to_pixels(state).cpu()), f"step {number} of {steps}, guidance 7")
+        gallery.captioned(
+            gallery.strip(to_pixels(state, run.recipe.centred).cpu()), f"step {number} of {steps}, guidance 7"
+        )
         for number, state in shown
     ]
     return write_moving(folder, "denoising", frames, seconds=0.2)
@@ -123,9 +125,9 @@ def show_noising(folder: RunFolder, run: RunConfig, asked: AvatarSet) -> str:
     """A real image at timesteps of the forward process, with the share of its variance that is left."""
     schedule, path = noise_schedule(run.recipe), folder.image("noising")
     timesteps = noising_timesteps(run.recipe)
-    image = to_model_space(asked.images[:1]).expand(len(timesteps), -1, -1, -1)
+    image = asked.in_model_space(slice(1)).expand(len(timesteps), -1, -1, -1)
     noise = torch.randn(image.shape[1:], generator=randomness.generator(0, "noising")).expand_as(image)
-    noisy = to_pixels(schedule.add_noise(image, noise, timesteps))
+    noisy = to_pixels(schedule.add_noise(image, noise, timesteps), run.recipe.centred)
     tiles = [
         gallery.captioned(picture, f"t = {t}", f"ᾱ {float(schedule.alphas_cumprod[t]):.3f}")
         for t, picture in zip(timesteps.tolist(), gallery.to_pictures(noisy, gallery.SHOWN), strict=True)

@@ -41,7 +41,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
     avatars = read_cache(Path(job.avatars))
     if avatars is None:
         raise RunFailed("the data cache is gone: run again")
-    parts = split(avatars)
+    parts = split(avatars.seen_by(job.run.recipe))
     with display(job.run.contestant) as show:
         cost = measured_cost(job, parts, show)  # first: what cannot be accounted must not fail after training
         trainer = trained(job, parts, stopping, neighbours, show)

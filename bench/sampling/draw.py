@@ -44,7 +44,7 @@ def draw(
             MEMORY_FORMATS[config.memory_format],
         )
         refuse_unless_pixels(batch)
-        images.append(to_pixels(batch))
+        images.append(to_pixels(batch, config.recipe.centred))
         advance(len(indices))
     return distributed.gathered(torch.cat(images), len(condition)).cpu()
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench import distributed, randomness
 from bench.config import RunConfig
-from bench.data.dataset import AvatarSet, to_model_space
+from bench.data.dataset import AvatarSet
 
 THREADS = 4  # that prepare batches for an accelerator, which takes them faster than one thread makes noise
 AHEAD = 8  # batches that are prepared, or being prepared, while one is trained on
@@ -68,7 +68,7 @@ class EpochBatches:
         rows = self.order[places]
         shape = tuple(train.images.shape[1:])
         return Batch(
-            images=to_model_space(train.images[rows]),
+            images=train.in_model_space(rows),
             noise=randomness.normal(self.config.seed, "noise", self.epoch, range(start, start + part), shape),
             timestep=self.timesteps[places],
             condition=train.conditions[rows] * self.kept[places, None],

@@ -5,7 +5,7 @@ from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
 from bench import randomness
-from bench.data.dataset import AvatarSet, to_model_space
+from bench.data.dataset import AvatarSet
 from bench.sampling.diffusion import training_loss
 
 LEVELS = 8
@@ -53,7 +53,7 @@ def batch_loss(
     loss = training_loss(
         denoiser,
         schedule,
-        to_model_space(images.images).to(device, memory_format=layout),
+        images.in_model_space().to(device, memory_format=layout),
         images.conditions.to(device),
         noise.to(device, memory_format=layout),
         torch.full((len(images),), timestep, device=device),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.config import MATCHED
 from bench.data import avataaars, cartoonset
 from bench.data.dataset import to_model_space, to_pixels
 from bench.data.library import DataRequest, cache_path, load, read, render
@@ -244,6 +245,24 @@ def test_pixels_survive_model_space_and_never_wrap():
     assert to_model_space(pixels).max() == 1
     assert torch.equal(to_pixels(to_model_space(pixels)), pixels)
     assert to_pixels(torch.tensor([[-3.0, 1.004, 7.0]])).tolist() == [[0, 255, 255]]
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_both_pixel_ranges_survive_model_space(centred):
+    pixels = torch.arange(256, dtype=torch.uint8)
+    seen = to_model_space(pixels, centred)
+    assert (float(seen.min()), float(seen.max())) == (-1 if centred else 0, 1)
+    assert torch.equal(to_pixels(seen, centred), pixels)
+
+
+def test_both_encodings_of_attributes_tell_them_apart_and_leave_zeros_to_no_condition(avatars):
+    for one_hot in (True, False):
+        told = avatars.seen_by(replace(MATCHED, one_hot=one_hot)).conditions
+        assert told.shape == (len(avatars), avatars.schema.width)
+        assert len(told.unique(dim=0)) == len(avatars.codes.unique(dim=0))
+        assert bool((told != 0).any(dim=1).all())
+    assert torch.equal(told[:, : len(avatars.schema.attributes)], avatars.codes.float() + 1)
+    assert not told[:, len(avatars.schema.attributes) :].any()
 
 
 def test_schema_parses_attributes_and_offers_the_nearest_names():
