@@ -63,6 +63,7 @@ def refuse_together(arguments: argparse.Namespace) -> None:
         return
     decided: dict[str, Any] = {"preset": "smoke", "contestants": DEFAULT_CONTESTANTS, "recipe": "matched", "seeds": [0]}
     decided |= {"data": "avataaars", "only_missing": False, "json": False, "all_rows": False, "budget": None}
+    decided |= {"match": None}
     decided |= {field.name: None for field in fields(Sizes) if field.name != "budgets"}
     given = [f"--{name.replace('_', '-')}" for name, none in decided.items() if getattr(arguments, name) != none]
     if arguments.engine == "ray":

@@ -61,6 +61,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--report-to", default=[], type=names, metavar="TRACKERS",
         help="send training figures to these trackers: tensorboard, wandb, mlflow or others of accelerate's",
     )  # fmt: skip
+    parser.add_argument(
+        "--match", choices=("parameters", "flops"),
+        help="give each contestant the scale at which it has as many parameters, or FLOP of training, as the first one",
+    )  # fmt: skip
     parser.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     parser.add_argument(
         "--only-missing", action="store_true",
@@ -214,6 +218,7 @@ def run_request(arguments: argparse.Namespace) -> "RunRequest":
         checkpoint_seconds=arguments.checkpoint_seconds,
         report_to=arguments.report_to,
         learning_rates=learning_rates(arguments),
+        match=arguments.match,
     )
 
 

@@ -3,6 +3,7 @@
 import functools
 import math
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 
 from bench import contestants
 from bench.config import RunConfig, Sizes, recipe_for
-from bench.cost.account import account, setting_of
+from bench.cost.account import Setting, account, setting_of
+from bench.cost.match import Kind, matching_scales
 from bench.environment import choose_device, free_memory
 from bench.errors import BadContestant, BadInput, NoRoom
 from bench.quality.features import (
@@ -64,15 +66,30 @@ class RunRequest:
     checkpoint_seconds: float | None = None  # None: the default interval
     report_to: list[str] = field(default_factory=list)  # trackers to tell of training
     learning_rates: dict[str, float] = field(default_factory=dict)  # by contestant, where it is not the sizes' own
+    scales: dict[str, float] = field(default_factory=dict)  # the same of scales
+    match: Kind | None = None  # in what all contestants are to cost as much as the first one: this decides the scales
 
     @property
     def machines(self) -> int:
         return self.others.count if self.others else 1
 
     def sizes_for(self, contestant: str) -> Sizes:
-        """The sizes with the contestant's own learning rate, where one was found for it."""
+        """The sizes with the contestant's own learning rate and scale, where one was found for it."""
         rate = self.learning_rates.get(contestant, self.sizes.learning_rate)
-        return replace(self.sizes, learning_rate=rate)
+        return replace(self.sizes, learning_rate=rate, scale=self.scales.get(contestant, self.sizes.scale))
+
+    def matched(self, condition_width: int) -> "RunRequest":
+        """The same with the scales at which all contestants cost as much as the first one, if that is asked."""
+        if self.match is None:
+            return self
+        sizes = self.sizes
+        setting = Setting(condition_width, sizes.image_size, sizes.scale, sizes.batch_size)
+        found = matching_scales(self.contestants, self.match, setting)
+        for name, (scale, times) in found.items():
+            print(
+                f"{name}: scale {scale:g}, {times:.2f} times the {self.match} of {self.contestants[0]}", file=sys.stderr
+            )
+        return replace(self, scales={name: scale for name, (scale, _) in found.items()})
 
 
 def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:

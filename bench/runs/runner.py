@@ -48,6 +48,7 @@ def run(request: RunRequest) -> list[str]:
         avatars = load(data, avatars_path)
         parts = split(avatars)
         check_enough(parts, request.sizes.batch_size)
+        request = request.matched(avatars.schema.width)
         unfit |= unfit_for(avatars.schema.width, request, unfit)
         drafts = drafts_of(request, avatars, device)
         configs = configure(request, [draft for draft in drafts if draft.contestant not in unfit], parts.train)
@@ -76,7 +77,7 @@ def unfit_for(condition_width: int, request: RunRequest, known: dict[str, str]) 
     sizes, found = request.sizes, {}
     for name in [name for name in request.contestants if name not in known and ":" in name]:
         try:
-            contestants.check(name, sizes.image_size, sizes.scale, condition_width)
+            contestants.check(name, sizes.image_size, request.sizes_for(name).scale, condition_width)
         except BadContestant as error:
             found[name] = str(error)
     if len(found) + len(known) == len(request.contestants):

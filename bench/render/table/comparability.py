@@ -10,9 +10,9 @@ from bench.render.table.row import MISSING, RestsOn
 SETTINGS = ("data_hash", "preset", "mixed_precision", "processes")
 RECIPE = (
     ("timesteps", "beta_end", "prediction", "condition_dropout", "ema_decay", "sampler")
-    + ("sampling_steps", "clip_sample", "guidance")
+    + ("sampling_steps", "clip_sample", "guidance", "one_hot", "centred")
 )  # fmt: skip
-FREE = ("sizes.learning_rate",)  # named where it differs, but each contestant may have its own
+FREE = ("sizes.learning_rate", "sizes.scale")  # named where they differ, but each contestant may have its own
 PEAKS_ALIKE = 1.25  # two measured peaks of one machine differ by less
 BUSY = 0.5  # load of other work, per core, above which times are said to be measured beside it
 MARKS = {"time": "†", "equal_time": "†", "samples": "‡", "classifier": "‡"}
@@ -30,7 +30,8 @@ def settings(record: Record) -> dict[str, Any]:
 def comparable(a: Record, b: Record) -> bool:
     """Whether two records have the same data, sizes, samples and recipe."""
     ours, theirs = settings(a), settings(b)
-    return all(ours[name] == theirs.get(name) for name in ours if name not in FREE)
+    free = FREE if a.run.contestant != b.run.contestant else FREE[:1]  # seeds of another scale are another model's
+    return all(ours[name] == theirs.get(name) for name in ours if name not in free)
 
 
 def machine_name(record: Record) -> str:

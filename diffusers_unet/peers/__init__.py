@@ -1,0 +1,1 @@
+"""Denoisers of other libraries, each with the simplest condition that its own documentation shows. Nothing is tuned."""
