@@ -10,12 +10,10 @@ from bench.storage import durable
 
 
 def tune_lines(document: dict[str, Any]) -> list[str]:
-    """A row for every rate, a column for every contestant: validation losses, the chosen one in bold."""
+    """A row for every rate, a column for every contestant and seed: validation losses, the chosen rates' in bold."""
     trials, runs, best = document["trials"], document["runs"], document["best"]
     lines = table_lines("short trainings", trials, {} if runs else best) if trials else []
-    if runs:
-        seeds = "; ".join(f"{name}: seeds {', '.join(map(str, seeds_of(runs, name)))}" for name in best)
-        lines += table_lines(f"whole runs ({seeds})", runs, best)
+    lines += table_lines("whole runs", runs, best) if runs else []
     chosen = ", ".join(f"{name} {told(rate, rates_of(runs or trials, name))}" for name, rate in best.items())
     return [*lines, f"Chosen{' by the whole runs' * bool(runs)}: {chosen}."]
 
@@ -31,11 +29,13 @@ def rates_of(trials: list[dict[str, Any]], name: str) -> list[float]:
 def table_lines(kind: str, trials: list[dict[str, Any]], best: dict[str, float | None]) -> list[str]:
     """What is in the table, the table, and an empty line."""
     names = list(dict.fromkeys(trial["contestant"] for trial in trials))
+    tried = [(name, seed) for name in names for seed in seeds_of(trials, name)]
+    titles = [f"{name}, seed {seed}" for name, seed in tried] if len(tried) > len(names) else names
     rates = sorted({trial["learning_rate"] for trial in trials})
-    rows = [[f"{rate:g}", *(cell(trials, name, rate, best.get(name)) for name in names)] for rate in rates]
+    rows = [[f"{rate:g}", *(cell(trials, name, rate, seed, best.get(name)) for name, seed in tried)] for rate in rates]
     steps = max(trial["steps"] for trial in trials)
     about = f"Validation loss (mean over eight timesteps) of {kind}: {steps} steps, the learning rate down to zero."
-    return [about, "", *markdown(["learning rate", *names], rows).splitlines(), ""]
+    return [about, "", *markdown(["learning rate", *titles], rows).splitlines(), ""]
 
 
 def told(best: float | None, rates: list[float]) -> str:
@@ -45,14 +45,12 @@ def told(best: float | None, rates: list[float]) -> str:
     return f"{best:g}" + " (at an edge of its rates: the best may lie beyond)" * (best in (rates[0], rates[-1]))
 
 
-def losses(trials: list[dict[str, Any]], name: str, rate: float) -> list[float | None]:
-    here = [trial for trial in trials if (trial["contestant"], trial["learning_rate"]) == (name, rate)]
-    return [trial["validation_loss"] for trial in here]
-
-
-def cell(trials: list[dict[str, Any]], name: str, rate: float, best: float | None) -> str:
-    found = losses(trials, name, rate)
-    text = " / ".join("diverged" if loss is None else f"{loss:.4f}" for loss in found) or "–"
+def cell(trials: list[dict[str, Any]], name: str, rate: float, seed: int, best: float | None) -> str:
+    asked = (name, rate, seed)
+    found = next((t for t in trials if (t["contestant"], t["learning_rate"], t["seed"]) == asked), None)
+    if found is None:
+        return "–"
+    text = "diverged" if found["validation_loss"] is None else f"{found['validation_loss']:.4f}"
     return f"**{text}**" if rate == best else text
 
 

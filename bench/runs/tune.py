@@ -8,6 +8,7 @@ several rates, those decide.
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -82,10 +83,10 @@ def trials_there(names: list[str], out: Path) -> list[dict[str, Any]]:
 
 
 def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -> list[dict[str, Any]]:
-    """The validation losses at the end of finished and of diverged runs: of each name at as many rates as can be, and
-    of the seeds that it has at all of them.
+    """The validation losses at the end of finished and of diverged runs, of each name with every seed that it has at
+    two rates or more.
 
-    BadInput if a name has fewer than two rates, or if runs differ in length.
+    BadInput if a name has no such seed, or if runs differ in length.
     """
     if not (records := list(records)):
         return []
@@ -95,23 +96,17 @@ def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -
     found = {(r.run.contestant, r.run.sizes.learning_rate, r.run.seed): last_loss(r) for r in fitting}
     if len(found) < len(fitting):
         raise BadInput("--runs: a run is there twice, with the same contestant, learning rate and seed: name it once")
-    return [
-        {"contestant": name, "learning_rate": rate, "seed": seed} | found[name, rate, seed]
-        for name in names
-        for rate, seed in comparable(name, {key[1:] for key in found if key[0] == name})
-    ]
+    return [run for name in names for run in comparable(name, found)]
 
 
-def comparable(name: str, there: set[tuple[float, int]]) -> list[tuple[float, int]]:
-    """Of a contestant's runs, as (rate, seed), those that can be compared: the rates of the seed with the most, and the
-    seeds that have all of these.
-    """
-    by_seed = {seed: {rate for rate, other in there if other == seed} for _, seed in there}
-    rates = max(by_seed.values(), key=lambda found: (len(found), sorted(found)), default=set[float]())
-    if len(rates) < 2:
+def comparable(name: str, found: dict[tuple[str, float, int], dict[str, Any]]) -> list[dict[str, Any]]:
+    """A contestant's runs of every seed that it has at two rates or more."""
+    there = sorted(key[1:] for key in found if key[0] == name)
+    of_seeds = Counter(seed for _, seed in there)
+    kept = [(rate, seed) for rate, seed in there if of_seeds[seed] > 1]
+    if not kept:
         raise BadInput(f"--runs: {name} has no seed with runs at two learning rates: name folders that have")
-    seeds = sorted(seed for seed, found in by_seed.items() if rates <= found)
-    return [(rate, seed) for rate in sorted(rates) for seed in seeds]
+    return [{"contestant": name, "learning_rate": rate, "seed": seed} | found[name, rate, seed] for rate, seed in kept]
 
 
 def is_whole_run(record: Record, names: list[str], config: RunConfig) -> bool:
@@ -136,15 +131,23 @@ def last_loss(record: Record) -> dict[str, Any]:
 
 
 def best_rate(name: str, trials: list[dict[str, Any]]) -> float | None:
-    """The rate with the lowest mean validation loss over seeds, of those where no seed diverged."""
-    losses: dict[float, list[float]] = {}
+    """The rate that no other one beats; None if all diverged, or if each is beaten by another one.
+
+    Of two rates that has the lower mean validation loss which has it over the seeds that both have been tried with.
+    """
+    losses: dict[float, dict[int, float]] = {}
     for trial in trials:
         if trial["contestant"] == name:
             loss = trial["validation_loss"]
-            losses.setdefault(trial["learning_rate"], []).append(float("inf") if loss is None else loss)
-    means = {rate: fmean(found) for rate, found in losses.items()}
-    best = min(means, key=means.__getitem__)
-    return best if means[best] < float("inf") else None
+            losses.setdefault(trial["learning_rate"], {})[trial["seed"]] = float("inf") if loss is None else loss
+    fit = [rate for rate, found in losses.items() if max(found.values()) < float("inf")]
+    return next((rate for rate in fit if not any(beats(other, losses[rate]) for other in losses.values())), None)
+
+
+def beats(one: dict[int, float], other: dict[int, float]) -> bool:
+    """Whether a rate has lower losses, by seed, than another one; not if they share no seed."""
+    shared = one.keys() & other.keys()
+    return sum(one[seed] for seed in shared) < sum(other[seed] for seed in shared)
 
 
 def beyond(best: float | None, grid: list[float]) -> list[float]:

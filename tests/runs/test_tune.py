@@ -65,7 +65,7 @@ def test_a_rate_at_which_one_seed_diverges_is_not_chosen(valleys, config, tmp_pa
     found = tune(["scratch"], (3e-4, 1e-3, 3e-3), [0], config, None, tmp_path)
     assert found["best"]["scratch"] != 1e-3
     assert "| 0.001 | diverged |" in tune_lines(found)
-    lost = [{"contestant": "scratch", "learning_rate": 1.0, "validation_loss": None}]
+    lost = [{"contestant": "scratch", "learning_rate": 1.0, "seed": 0, "validation_loss": None}]
     assert best_rate("scratch", lost) is None
     assert beyond(None, [1.0, 2.0, 3.0]) == []
 
@@ -114,7 +114,7 @@ def test_whole_runs_decide_where_there_are_some(valleys, like_runs, tmp_path):
     assert found["best"] == {"scratch": 3e-3, "diffusers-32": 1e-3}
     assert tried({"trials": found["runs"]}, "scratch") == [(1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
     lines = tune_lines(found)
-    assert "| 0.003 | **0.5000 / 0.5100** | 0.4000 / 0.4100 |" in lines
+    assert "| 0.003 | **0.5000** | **0.5100** | 0.4000 | 0.4100 |" in lines
     assert found["trials"] == []  # nothing was trained
     assert not [line for line in lines if "short trainings" in line]
     tune(names, RATES, [0], like_runs, None, tmp_path)
@@ -128,16 +128,19 @@ def test_whole_runs_decide_where_there_are_some(valleys, like_runs, tmp_path):
 
 
 def test_each_contestant_has_whole_runs_around_its_own_best_rate(like_runs):
-    """Its rates are compared by seeds that it has at all of them, and they need not be another one's."""
+    """Two of its rates are compared by the seeds that both have, and they need not be another one's rates."""
     runs = [whole_run("scratch", rate, seed, 0.5) for rate in (1e-3, 3e-3, 5e-3) for seed in (0, 1)]
-    runs += [whole_run("diffusers-32", rate, 1, 0.5) for rate in (5e-4, 1e-3, 3e-3)]
-    runs += [whole_run("diffusers-32", rate, 0, 0.5) for rate in (1e-3, 3e-3)]  # this seed has fewer rates
+    losses = {5e-4: {1: 0.5}, 1e-3: {0: 0.4, 1: 0.3}, 3e-3: {0: 0.2, 1: 0.9, 7: 0.1}}  # seed 7 has no other rate
+    runs += [whole_run("diffusers-32", rate, *each) for rate, found in losses.items() for each in found.items()]
     found = {"trials": whole_runs(runs, ["scratch", "diffusers-32"], like_runs)}
     assert tried(found, "scratch") == [(rate, seed) for rate in (1e-3, 3e-3, 5e-3) for seed in (0, 1)]
-    assert tried(found, "diffusers-32") == [(rate, 1) for rate in (5e-4, 1e-3, 3e-3)]
-    page = tune_lines({"trials": [], "runs": found["trials"], "best": {"scratch": 3e-3, "diffusers-32": 5e-4}})
-    assert "of whole runs (scratch: seeds 0, 1; diffusers-32: seeds 1): 7 steps" in page[0]
-    assert "scratch 0.003, diffusers-32 0.0005 (at an edge of its rates" in page[-1]
+    assert tried(found, "diffusers-32") == [(5e-4, 1), (1e-3, 0), (1e-3, 1), (3e-3, 0), (3e-3, 1)]
+    assert best_rate("diffusers-32", found["trials"]) == 1e-3
+    page = tune_lines({"trials": [], "runs": found["trials"], "best": {"scratch": 3e-3, "diffusers-32": 1e-3}})
+    assert "| learning rate | scratch, seed 0 | scratch, seed 1 | diffusers-32, seed 0 | diffusers-32, seed 1 |" in page
+    assert "| 0.0005 | – | – | – | 0.5000 |" in page
+    assert "| 0.003 | **0.5000** | **0.5000** | 0.2000 | 0.9000 |" in page
+    assert page[-1] == "Chosen by the whole runs: scratch 0.003, diffusers-32 0.001."
     with pytest.raises(BadInput, match="diffusers-32 has no seed with runs at two learning rates"):
         whole_runs(runs[:7], ["scratch", "diffusers-32"], like_runs)
 

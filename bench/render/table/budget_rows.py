@@ -9,6 +9,7 @@ from bench.record.quality import CurvePoint, Estimate, MeanLosses
 from bench.render.table.cost_rows import training_seconds
 from bench.render.table.row import RestsOn, Row, Section, decimals, duration, share, within
 
+TIME_TOLERANCE = 0.05  # of a budget of time
 WORDS: dict[str, Callable[[float], str]] = {
     "images": lambda amount: f"{amount:,.0f} images",
     "seconds": lambda amount: f"equal time ({duration(amount)})",
@@ -35,8 +36,19 @@ def after(budget: Budget) -> str:
 
 
 def point_at(budget: Budget, record: Record) -> CurvePoint | None:
-    """What was measured of the model that was finished at a budget."""
-    return next((each for each in record.measurements.curve if str(budget) in each.budgets), None)
+    """What was measured of the model that was finished at a budget; one of time must be kept by the table's speed."""
+    point = next((each for each in record.measurements.curve if str(budget) in each.budgets), None)
+    return None if point is None or missed(budget, record, point) else point
+
+
+def missed(budget: Budget, record: Record, point: CurvePoint) -> bool:
+    """Whether training to a budget of time would take another time than that, by quiet runs.
+
+    A run that found its speed beside other work has got too few steps.
+    """
+    if budget.kind != "seconds" or record.timed[0] is record or (seconds := training_seconds(record, point)) is None:
+        return False
+    return abs(seconds / budget.amount - 1) > TIME_TOLERANCE
 
 
 def fewest_samples(records: list[Record]) -> int | None:
@@ -49,6 +61,10 @@ def rows_at(budget: Budget, samples: int | None) -> list[Row]:
     key, words, point = key_of(budget), after(budget), partial(point_at, budget)
     rests_on: RestsOn = "equal_time" if budget.kind == "seconds" else "samples"
     meaning = f"of the model whose learning rate had fallen to zero then; {samples} samples"
+    if budget.kind == "seconds":
+        meaning += (
+            f"; a seed whose steps would take over {TIME_TOLERANCE:.0%} more or less by quiet times does not count"
+        )
 
     def seconds(record: Record) -> float | None:
         found = point(record)

@@ -40,7 +40,7 @@ def columns(records: list[Record]) -> list[Column]:
     grouped: dict[tuple[RunConfig, int], list[Record]] = {}
     runs: Counter[RunConfig] = Counter()
     for record in sorted(records, key=place):
-        run = replace(record.run, memory_format="")
+        run = replace(record.run, memory_format="", budget_steps=())  # which each seed may have timed for itself
         grouped.setdefault((replace(run, seed=0), runs[run]), []).append(record)
         runs[run] += 1
     groups = list(grouped.values())

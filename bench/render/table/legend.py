@@ -1,6 +1,6 @@
 """What stands below the table: what its numbers rest on, and where records do not compare."""
 
-from bench.config import MATCHED, Sizes, is_tuned
+from bench.config import MATCHED, TUNED_RATES, Sizes, is_tuned
 from bench.quality.significance import FEWEST_SEEDS
 from bench.record import Record
 from bench.record.quality import EFFICIENTNET, Accuracy
@@ -133,8 +133,10 @@ def is_guess(row: Accuracy) -> bool:
 def rate_of(record: Record) -> str:
     """The learning rate; of the recipe that gives each its own, whether it was found by trials."""
     run = record.run
-    untuned = run.recipe.name == MATCHED.name and not is_tuned(run)
-    return f"{run.sizes.learning_rate:g}{' (not tuned)' if untuned else ''}"
+    if run.recipe.name != MATCHED.name or is_tuned(run):
+        return f"{run.sizes.learning_rate:g}"
+    has_trials = run.contestant in TUNED_RATES.get(run.preset, {})
+    return f"{run.sizes.learning_rate:g} ({'not the chosen rate' if has_trials else 'not tuned'})"
 
 
 def training_note(record: Record, records: list[Record]) -> str:
