@@ -249,7 +249,7 @@ PRESETS = {
 }
 
 
-# The learning rates that `bench tune` has chosen by validation loss, with as many runs of each contestant.
+# The learning rates that `bench tune` has chosen by validation loss; bench/training/README.md has the numbers of runs.
 # A twin computes what its library model does, so it has its rate.
 TUNED_RATES: dict[str, dict[str, float]] = {"laptop": {"scratch": 3e-3, "diffusers-32": 1.7e-3, "twin-32": 1.7e-3}}
 

@@ -1,5 +1,7 @@
 """Runs that were scored side by side have their times from runs of their own."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.render.table.cost_rows import training_seconds
@@ -49,6 +51,25 @@ def test_times_are_of_the_quiet_runs_and_all_else_is_not(folder):
     equal_time = [row for row in made.rows if row.section is Section.BUDGET and row.rests_on == "equal_time"]
     assert equal_time
     assert all(cell.seeds == 2 for row in equal_time for cell in made.cells(row) if cell.value is not None)
+
+
+def test_a_seed_that_took_its_speed_beside_other_work_has_no_equal_time(folder):
+    """It shares the column of the others; only what too few steps have made does not count."""
+    out = folder()
+    other = read_records(out)[-1]
+    (late,) = [r for r in read_records(out) if (r.run.contestant, r.run.seed) == (other.run.contestant, 1)]
+    curve = [p.model_copy(update={"images": 250} if "seconds=9" in p.budgets else {}) for p in late.measurements.curve]
+    run = replace(late.run, budget_steps=(1, 2, 3))
+    write(
+        out, late.model_copy(update={"run": run, "measurements": late.measurements.model_copy(update={"curve": curve})})
+    )
+    made = table(read_records(out))
+    assert [column.title for column in made.columns] == ["scratch", "diffusers-8"]
+    column = [c.title for c in made.columns].index(late.run.contestant)
+    for row in (row for row in made.rows if row.section is Section.BUDGET):
+        seeds = 1 if row.key.endswith("_at_seconds_9") else 2
+        assert made.cells(row)[column].seeds in (seeds, 0)
+    assert made.cells(next(row for row in made.rows if row.key == "paired_colour_at_seconds_9"))[column].seeds == 1
 
 
 def test_the_legend_says_so_and_warns_of_no_busy_machine(folder):

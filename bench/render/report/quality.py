@@ -43,7 +43,8 @@ def page(made: list[Column], missing: list[str]) -> str:
     parts = [
         "# Quality",
         "The numbers behind the [table](table.md); what each of them means stands in the README under *How to read the "
-        "numbers*. A line of the pictures is a mean over seeds, the band their range; the tables are the first seed's.",
+        "numbers*. A line of the pictures is a mean over seeds, the band their range; the tables are those of "
+        "the first seed alone, which may be a good or a bad one.",
         *(f"- {note}" for note in comparability_notes(made)),
         "## After every budget",
         *plot("curves", missing),

@@ -7,6 +7,7 @@ from functools import partial
 
 from bench.record import Record
 from bench.record.quality import INCEPTION, Distance, Memorisation, PrecisionRecall
+from bench.render.table.asked_rows import RETRIEVED, retrieval
 from bench.render.table.row import Row, Section, decimals, resting_on, share, within
 
 FRECHET = "frechet_distance"
@@ -67,18 +68,26 @@ def rows_of_distance(title: str, name: str, key: Basis, headline: bool) -> list[
         found = record.measurements.distance.get(key[0])
         return found if found is not None and basis(found) == key else None
 
+    def retrieved(record: Record) -> Distance | None:
+        found = retrieval(record)
+        return None if found is None or distance(record) is None else found.distance.get(key[0])
+
     def memorised(record: Record) -> Memorisation | None:
         return None if distance(record) is None else record.measurements.memorisation.get(key[0])
 
     return [
-        *rows_of_distances(title, name, distance, headline),
+        *rows_of_distances(title, name, distance, retrieved, headline),
         *rows_of_copies(name, memorised),
         *rows_of_neighbours(name, within(distance, lambda d: d.precision_recall)),
     ]
 
 
 def rows_of_distances(
-    title: str, name: str, distance: Callable[[Record], Distance | None], headline: bool
+    title: str,
+    name: str,
+    distance: Callable[[Record], Distance | None],
+    retrieved: Callable[[Record], Distance | None],  # of a look-up
+    headline: bool,
 ) -> list[Row]:
     """KID and Fréchet distance, its floor and its extrapolation."""
     kid, unlimited = within(distance, lambda d: d.kid), within(distance, lambda d: d.unlimited)
@@ -93,6 +102,8 @@ def rows_of_distances(
             decimals(1), None,
             "as many real training images against the same held-out ones: what other real images get",
             interval=within(distance, lambda d: d.floor_interval), headline=headline),
+        row(f"frechet_retrieval_{name}", "… of the nearest training images",
+            within(retrieved, lambda d: d.frechet_distance), decimals(1), None, f"{RETRIEVED}; these are real images"),
         row(f"frechet_over_floor_{name}", "… over its floor", within(distance, lambda d: d.ratio_to_floor), decimals(2),
             "lower", "1 is as good as real"),
         row(f"frechet_unlimited_{name}", "… extrapolated to endless many images",

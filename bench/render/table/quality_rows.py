@@ -5,7 +5,7 @@ from functools import partial
 
 from bench.record import CurvePoint, Record
 from bench.record.quality import Artefacts, Attributes, Estimate, MacroReadings, MeanLosses, Samplers
-from bench.render.table.asked_rows import AGREEMENT_ROW, ASKED_ROWS
+from bench.render.table.asked_rows import AGREEMENT_ROW, ASKED_ROWS, RETRIEVED, retrieval
 from bench.render.table.budget_rows import budget_rows, of_scored
 from bench.render.table.column import Column
 from bench.render.table.distance_rows import distance_rows, snake
@@ -52,6 +52,8 @@ ATTRIBUTE_ROWS = resting_on("classifier", [
     asked("accuracy", "attribute accuracy, macro", within(attributes, lambda a: a.macro.accuracy), decimals(3),
           "higher", "share of samples that show what was asked, by a classifier; mean over attributes",
           interval=within(attributes, lambda a: a.macro.interval), headline=True),
+    asked("accuracy_retrieval", "… of the nearest training image", within(retrieval, lambda found: found.accuracy),
+          decimals(3), None, RETRIEVED),
     asked("accuracy_normalised", "… normalised", within(attributes, lambda a: a.macro.normalised), share, "higher",
           "the share of the way from chance to ceiling: (accuracy − chance) / (ceiling − chance)"),
     asked("accuracy_ceiling", "… its ceiling (real images)", within(attributes, lambda a: a.macro.ceiling), decimals(3),
