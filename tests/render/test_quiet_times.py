@@ -69,7 +69,7 @@ def test_a_seed_that_took_its_speed_beside_other_work_has_no_equal_time(folder):
     for row in (row for row in made.rows if row.section is Section.BUDGET):
         seeds = 1 if row.key.endswith("_at_seconds_9") else 2
         assert made.cells(row)[column].seeds in (seeds, 0)
-    assert made.cells(next(row for row in made.rows if row.key == "paired_colour_at_seconds_9"))[column].seeds == 1
+    assert made.cells(next(row for row in made.rows if row.key == "images_at_seconds_9"))[column].seeds == 1
 
 
 def test_the_legend_says_so_and_warns_of_no_busy_machine(folder):
