@@ -5,6 +5,7 @@ import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
+from statistics import correlation, fmean
 
 import pytest
 
@@ -13,10 +14,12 @@ from bench.commands.cli import parser
 from bench.config import PRESETS, TUNED_RATES, Sizes
 from bench.duties.candidate import Candidate
 from bench.duties.examine import examine
+from bench.record.quality import EFFICIENTNET
 from bench.render.anatomy import lines
 from bench.render.judges import defect_lines
 from bench.render.overhead import overhead_lines
-from bench.storage.records import read_record
+from bench.runs.tune import last_loss
+from bench.storage.records import read_record, read_records
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
@@ -100,16 +103,50 @@ def test_its_finding_on_quality_is_that_of_the_rule():
 
 def test_what_it_says_of_the_lower_rate_is_what_was_measured():
     """The two contestants at the rates that were found for them, with the same seeds."""
+    there = sorted((RESULTS / "rate-0.0017" / "records").glob("diffusers-32-matched-seed*.json"))
+    seeds = [read_record(path).run.seed for path in there]
 
     def errors(folder, name):
-        records = [read_record(RESULTS / folder / "records" / f"{name}-matched-seed{seed}.json") for seed in (0, 1)]
+        records = [read_record(RESULTS / folder / "records" / f"{name}-matched-seed{seed}.json") for seed in seeds]
         assert {record.run.sizes.learning_rate for record in records} == {TUNED_RATES["laptop"][name]}
-        return " and ".join(f"{record.measurements.paired.colour.value:.2f}" for record in records)
+        return listed([f"{record.measurements.paired.colour.value:.2f}" for record in records])
 
     theirs, ours = errors("rate-0.0017", "diffusers-32"), errors("laptop", "scratch")
-    assert f"its seeds 0 and 1 did not rise and end at {theirs}, where `scratch` has {ours} at 0.003" in plain(README)
+    said = (
+        f"its seeds {listed([*map(str, seeds)])} did not rise and end at {theirs}, where `scratch` has {ours} at 0.003"
+    )
+    assert said in plain(README)
+    for record in map(read_record, there):
+        losses = [fmean(each.raw) for each in record.measurements.training.validation]
+        assert losses == sorted(losses, reverse=True)
     best = read("tune", "laptop", "tune.json")["best"]
     assert best | {"twin-32": best["diffusers-32"]} == TUNED_RATES["laptop"]
+
+
+def test_what_the_page_on_quality_says_of_laptop_was_measured():
+    records = read_records(RESULTS / "laptop")
+    errors = {
+        name: [r.measurements.paired.colour.value for r in records if r.run.contestant == name]
+        for name in ("scratch", "diffusers-32")
+    }
+    text, found = plain(TEXTS["bench/quality/README.md"]), records[0].measurements.references.retrieval
+    assert f"correlate at −{abs(correlation(*errors.values())):.2f} over six seeds" in text
+    assert f"distance ({found.distance[EFFICIENTNET].frechet_distance:.1f} in `laptop`)" in text
+    assert f"the classifier ({found.accuracy:.3f})" in text
+    rates = [
+        read_record(RESULTS / f"rate-{rate}" / "records" / "scratch-matched-seed0.json")
+        for rate in ("0.0055", "0.0017")
+    ]
+    losses = [last_loss(each)["validation_loss"] for each in rates]
+    errors_of_rates = [each.measurements.paired.colour.value for each in rates]
+    said = "a lower loss than 0.0017 ({:.4f}, {:.4f}) and a higher ΔE ({:.2f}, {:.2f})"
+    assert said.format(*losses, *errors_of_rates) in text
+    assert losses[0] < losses[1]
+    assert errors_of_rates[0] > errors_of_rates[1]
+
+
+def listed(words):
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -260,7 +297,8 @@ def test_every_command_it_names_parses(name):
 def test_every_option_it_names_is_one():
     known = "".join(path.read_text() for path in (ROOT / "bench" / "commands").glob("*.py"))
     sizes = {f"--{field.name.replace('_', '-')}" for field in fields(Sizes)}
-    theirs = {"--num_processes", "--head", "--address"}  # accelerate's, and Ray's
+    theirs = {"--num_processes", "--head", "--address"}  # accelerate's, and Ray's; and torchrun's
+    theirs |= {"--nnodes", "--node-rank", "--nproc-per-node", "--master-addr", "--master-port"}
     named = {option for name in WRITTEN for option in re.findall(r"(?<![\w<!-])--[a-z][\w-]*", TEXTS[name])}
     assert [option for option in sorted(named - sizes - theirs) if f'"{option}"' not in known] == []
 
