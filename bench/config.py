@@ -254,6 +254,13 @@ PRESETS = {
 TUNED_RATES: dict[str, dict[str, float]] = {"laptop": {"scratch": 3e-3, "diffusers-32": 1.7e-3, "twin-32": 1.7e-3}}
 
 
+def found_rate(preset: str, contestant: str) -> float | None:
+    """The rate that was found for a contestant, or for the one that it is a variant of: `scratch+heads`, say."""
+    rates = TUNED_RATES.get(preset, {})
+    bases = [name for name in rates if contestant == name or contestant.startswith((f"{name}+", f"{name}-"))]
+    return rates[max(bases, key=len)] if bases else None
+
+
 def is_tuned(run: "RunConfig") -> bool:
     """Whether a run's learning rate is the one that was found for its contestant, by trials of these sizes."""
     preset, rates = PRESETS.get(run.preset), TUNED_RATES.get(run.preset, {})

@@ -56,7 +56,7 @@ def launched(asked: int | None) -> Launch:
         first_here=int(said.get("RANK", 0)) % local == 0,
         address=said.get("MASTER_ADDR", LOOPBACK),
     )
-    if launch.machines > 1 and (asked or world % local):
+    if world > local and (asked or world % local):
         raise BadInput(
             "several machines have the same number of processes: give it to the launcher, not by --processes"
         )
@@ -152,6 +152,17 @@ def is_alone_now(accelerator: Accelerator) -> bool:
     return first
 
 
+def refuse_unless_same(position: tuple[int, ...], device: torch.device) -> None:
+    """RunFailed unless all processes have come to the same place, as from the same checkpoint."""
+    if count() == 1:
+        return
+    places = gather(torch.tensor([position], device=device))
+    if len(places.unique(dim=0)) > 1:
+        raise RunFailed(
+            f"the processes go on from different checkpoints ({places.tolist()}): their folder is not shared"
+        )
+
+
 def share(length: int) -> range:
     """Which of `length` things this process does: every `count()`-th, so that all have as many, give or take one."""
     return range(rank(), length, count())
@@ -187,5 +198,10 @@ def repeated(images: Tensor) -> int:
 
 def lost_peer(error: BaseException) -> bool:
     """Whether a process fails because another one of its group is gone or hangs; gloo has no error class for that."""
-    about = ("closed by peer", "reset by peer", "Broken pipe", "Timed out waiting", "Watchdog caught collective")
-    return count() > 1 and isinstance(error, RuntimeError) and any(words in str(error) for words in about)
+    about = ("closed by peer", "reset by peer", "Broken pipe", "Timed out waiting", "Watchdog caught collective",
+             "waiting for clients", "socket has timed out")  # fmt: skip
+    return (
+        int(os.environ.get("WORLD_SIZE", 1)) > 1
+        and isinstance(error, RuntimeError)
+        and any(words in str(error) for words in about)
+    )

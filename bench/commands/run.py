@@ -22,10 +22,10 @@ from bench.config import (
     ONE_RATE,
     PRESETS,
     RECIPES,
-    TUNED_RATES,
     Number,
     Sizes,
     contestant_names,
+    found_rate,
     recipe_for,
     rehearsal,
 )
@@ -124,19 +124,26 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.processes = launch.processes
     if not launch.first_here:  # of a launcher's: the first one of each machine starts whatever is needed
         return 0
-    from bench.runs.machines import leading
+    from bench.runs.machines import following, leading
 
-    with leading(launch) as others:
-        check_data(arguments.data)
-        refuse_together(arguments)
-        from bench.runs import warm
-
-        if arguments.device in ("auto", "cpu"):
-            warm.start_importing()
-        if launch.machine > 0:
+    if launch.machine > 0:
+        with following(launch):
+            prepare(arguments)
             return follow_first(launch, arguments)
+    with leading(launch) as others:
+        prepare(arguments)
         request = replace(run_request(arguments), others=others)
         return answer(arguments, request) if arguments.experiment else compare(request, arguments)
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Refuse what can be refused at once, and begin to import what workers need."""
+    check_data(arguments.data)
+    refuse_together(arguments)
+    from bench.runs import warm
+
+    if arguments.device in ("auto", "cpu"):
+        warm.start_importing()
 
 
 def follow_first(launch: "Launch", arguments: argparse.Namespace) -> int:
@@ -237,7 +244,8 @@ def learning_rates(arguments: argparse.Namespace) -> dict[str, float]:
     given = (arguments.learning_rate, arguments.image_size, arguments.scale, arguments.batch_size)
     if given != (None,) * len(given) or split_name(arguments.recipe)[0] in ONE_RATE:
         return {}
-    return TUNED_RATES.get(arguments.preset, {})
+    found = {name: found_rate(arguments.preset, name) for name in contestant_names(arguments.contestants)}
+    return {name: rate for name, rate in found.items() if rate is not None}
 
 
 def shown_command(arguments: argparse.Namespace) -> str:

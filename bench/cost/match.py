@@ -13,7 +13,12 @@ from bench.errors import BadInput
 Kind = Literal["parameters", "flops"]
 PARTS = 64  # scales are tried in 64ths: ours can be built in 32nds
 LARGEST = 4 * PARTS
+NEXT = PARTS // 4  # so many scales in a row that cannot be built are too many
 TOLERANCE = 1.25  # a cost that is further away than this ratio is no match
+
+
+class CannotFollow(BadInput):
+    """The arithmetic of a plug-in cannot be counted, at whatever scale."""
 
 
 def matching_scales(names: list[str], kind: Kind, setting: Setting) -> dict[str, tuple[float, float]]:
@@ -43,35 +48,40 @@ def cost(name: str, kind: Kind, setting: Setting) -> float:
         return count_parameters(model)["total"] or 0
     found = account(name, setting)["flops_per_image"]
     if found is None:
-        raise BadInput(f"--match flops: the training step of {name} cannot be followed: use --match parameters")
+        raise CannotFollow(f"--match flops: the training step of {name} cannot be followed: use --match parameters")
     return found["training"]
 
 
 def nearest(target: float, begin: float, cost_of: Callable[[float], float]) -> tuple[float, float]:
-    """The scale whose cost is nearest to the target, and that cost; BadInput as of the last scale if none can be built.
+    """The scale whose cost is nearest to the target, and that cost; BadInput if none can be built.
 
     A larger scale must cost more.
     """
     tried: dict[int, float] = {}
-    low, high = 1, max(1, round(begin * PARTS))
-    while high < LARGEST and first_built(high, LARGEST, cost_of, tried)[1] < target:
-        low, high = high + 1, 2 * high
+
+    def cost_from(part: int) -> tuple[int, float] | None:
+        """The first scale from `part` on that can be built, and its cost; None if none of the next ones can."""
+        for each in range(part, min(part + NEXT, LARGEST + 1)):
+            try:
+                if each not in tried:
+                    tried[each] = cost_of(each / PARTS)
+                return each, tried[each]
+            except CannotFollow:
+                raise
+            except BadInput:
+                continue
+        return None
+
+    low, high = 1, min(LARGEST, max(1, round(begin * PARTS)))
+    while high < LARGEST and ((found := cost_from(high)) is None or found[1] < target):
+        low, high = high + 1, min(LARGEST, 2 * high)
     while low <= high:
         middle = (low + high) // 2
-        part, value = first_built(middle, LARGEST, cost_of, tried)
-        low, high = (part + 1, high) if value < target else (low, middle - 1)
+        if (found := cost_from(middle)) is None or found[1] < target:
+            low = (middle + NEXT) if found is None else found[0] + 1
+        else:
+            high = middle - 1
+    if not tried:
+        raise BadInput("--match: it can be built at none of the scales that were tried")
     best = min(tried, key=lambda part: abs(math.log(tried[part] / target)))
     return best / PARTS, tried[best]
-
-
-def first_built(part: int, last: int, cost_of: Callable[[float], float], tried: dict[int, float]) -> tuple[int, float]:
-    """The cost at the first scale from `part` on that can be built, which is also noted in `tried`."""
-    for each in range(part, last + 1):
-        try:
-            if each not in tried:
-                tried[each] = cost_of(each / PARTS)
-            return each, tried[each]
-        except BadInput:
-            if each == last or each >= part + PARTS // 8:
-                raise
-    raise BadInput("no scale is left to try")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bench.record import Record
+from bench.render.table.comparability import machine_name
 from bench.render.table.cost_rows import flops, here, images_per_second
 
 
@@ -16,5 +17,6 @@ def costs_of(there: dict[int, Record]) -> dict[str, Any]:
         "parameters": cost and cost.parameters.total,
         "flop_per_image": None if first is None else flops(here, lambda found: found.training)(first),
         "peak_bytes": cost and cost.predicted_peak and cost.predicted_peak.bytes,
+        "machines": {str(seed): machine_name(record) for seed, record in done.items()},
         "seconds_per_image": {seed: 1 / speed for seed, speed in speeds.items() if speed},
     }

@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from bench.config import (
     ONE_RATE,
     PRESETS,
-    TUNED_RATES,
     Budget,
     Count,
     Number,
     RunConfig,
     Sizes,
     differences,
+    found_rate,
     recipe_for,
     run_name,
 )
@@ -88,8 +88,7 @@ class Experiment(Part):
         sized = {"learning_rate", "scale", "image_size", "batch_size"} & given.keys()
         if sized or split_name(arm.recipe)[0] in ONE_RATE:
             return sizes
-        tuned = TUNED_RATES.get(self.preset, {}).get(arm.contestant, sizes.learning_rate)
-        return replace(sizes, learning_rate=tuned)
+        return replace(sizes, learning_rate=found_rate(self.preset, arm.contestant) or sizes.learning_rate)
 
     @property
     def given(self) -> str:

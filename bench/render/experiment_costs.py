@@ -60,10 +60,12 @@ def cost_of(arm: dict[str, Any], kind: CostKind) -> float | None:
 
 
 def ratio(arm: dict[str, Any], first: dict[str, Any], kind: CostKind) -> float | None:
-    """How many times the reference's; the geometric mean over the seeds of both, where it was measured of each."""
+    """How many times the reference's; of what was measured by seed, the geometric mean over pairs of one machine."""
     ours, theirs = arm["costs"][kind.key], first["costs"][kind.key]
     if isinstance(ours, dict):
-        found = [value / theirs[seed] for seed, value in ours.items() if seed in theirs]
+        here, there = arm["costs"]["machines"], first["costs"]["machines"]
+        shared = [seed for seed in ours if seed in theirs and here[seed] == there[seed]]
+        found = [ours[seed] / theirs[seed] for seed in shared]
         return geometric_mean(found) if found else None
     return ours / theirs if ours and theirs else None
 

@@ -38,7 +38,9 @@ def read_begun(out: Path, config: RunConfig) -> dict[str, Any]:
     """What `begin` noted of a run; BadInput if that cannot be read."""
     path = config_path(out, config)
     try:
-        begun = dict(json.loads(path.read_text()))
+        told = dict(json.loads(path.read_text()))
+        known = RunConfig.from_dict({name: value for name, value in told.items() if name != "code"})
+        begun = json.loads(json.dumps(known.as_dict())) | {"code": told["code"]}  # with what older code did not note
         return begun | {name: begun[name] for name in ("mixed_precision", "memory_format", "budget_steps")}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"'{path.parent.name}/{path.name}' cannot be read ({error}): start over with --fresh") from error

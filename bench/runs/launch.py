@@ -53,6 +53,9 @@ def work_with_others(told: Path, device: str, group: Group) -> list[int]:
     try:
         start(told, device, group, 2, workers)
         return wait(workers)[0]
+    except (KeyboardInterrupt, SystemExit):  # where all machines are stopped at once, the first one saves with these
+        wait_for([worker.sentinel for worker in workers], timeout=GRACE)
+        raise
     finally:
         clear_away(workers)
 

@@ -6,9 +6,10 @@ in a folder that all machines see, and each machine has the data in its own cach
 
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,13 @@ from typing import Any
 from torch import distributed as dist
 
 from bench.data.library import DataRequest, cache_path, load
-from bench.distributed import PEER_LOST, Group, Launch, free_port
+from bench.distributed import PATIENCE, PEER_LOST, Group, Launch, free_port
 from bench.environment import choose_device, training_code
 from bench.errors import BadInput, RunFailed, words_of
 from bench.runs.job import Job
+from bench.stopping import STOPPED
 
+BEAT = 5.0  # seconds between two signs of life
 POLL = 0.2  # seconds between two looks at the store
 SEEN = 10.0  # seconds for what one machine has written to be seen by another
 END = "end"
@@ -42,17 +45,31 @@ class Machines:
 
     @property
     def store(self) -> dist.Store:
-        assert self.launch.store is not None
-        return self.launch.store
+        return store_of(self.launch)
 
     def begin(self, job: Job) -> Group:
-        """Tell the others of a job; the group of its processes, once all are ready. BadInput where one cannot."""
+        """Tell the others of a job; the group of its processes, once all are ready.
+
+        BadInput where one cannot do its part, RunFailed where one is gone.
+        """
         self.number, port = next(self.numbers), free_port("")
-        self.store.set(f"run {self.number}", json.dumps({"job": job.to_json(), "port": port, "code": code_of(job)}))
+        say(self.store, f"run {self.number}", json.dumps({"job": job.to_json(), "port": port, "code": code_of(job)}))
         for machine in range(1, self.count):
-            if why := waited_for(self.store, f"ready {self.number} {machine}"):
-                raise BadInput(f"machine {machine}: {why}")
+            self.wait_for(machine, f"ready {self.number} {machine}")
         return group_of(self.launch, port)
+
+    def wait_for(self, machine: int, key: str) -> None:
+        """Wait until a machine has said something, as long as it lives."""
+        beat, seen = "", time.monotonic()
+        while not self.store.check([key]):
+            if self.store.check([f"gone {machine}"]):
+                raise BadInput(f"machine {machine}: {self.store.get(f'gone {machine}').decode()}")
+            now = self.store.get(f"alive {machine}").decode() if self.store.check([f"alive {machine}"]) else ""
+            if now != beat:
+                beat, seen = now, time.monotonic()
+            if time.monotonic() - seen > PATIENCE + BEAT:
+                raise RunFailed(f"machine {machine} is gone: start all of them again")
+            time.sleep(POLL)
 
     def ended(self, patience: float) -> list[int]:
         """The exit statuses of all workers of the others; of a machine that does not answer, that it was lost."""
@@ -74,7 +91,34 @@ def leading(launch: Launch) -> Iterator[Machines | None]:
     try:
         yield others
     finally:
-        others.store.set(f"run {next(others.numbers)}", END)
+        say(others.store, f"run {next(others.numbers)}", END)
+        left = [f"left {machine}" for machine in range(1, launch.machines)]
+        until(lambda: all(others.store.check([key]) for key in left), time.monotonic() + SEEN)  # the store is kept here
+
+
+@contextmanager
+def following(launch: Launch) -> Iterator[None]:
+    """Within it the first machine knows that this one lives; and why not, once it has been left by an error."""
+    store, over = store_of(launch), threading.Event()
+
+    def live() -> None:
+        for number in itertools.count():
+            with suppress(RuntimeError):  # the main thread says that the store is gone
+                store.set(f"alive {launch.machine}", str(number))
+            if over.wait(BEAT):
+                return
+
+    threading.Thread(target=live, daemon=True).start()
+    try:
+        yield
+    except BaseException as error:
+        with suppress(RuntimeError):
+            store.set(f"gone {launch.machine}", words_of(error) or type(error).__name__)
+        raise
+    finally:
+        over.set()
+        with suppress(RuntimeError):
+            store.set(f"left {launch.machine}", "")
 
 
 Workers = Callable[[Path, str, Group], list[int]]  # starts workers with what they are told; their exit statuses
@@ -85,23 +129,21 @@ def follow(launch: Launch, here: Callable[[Job], Job], workers: Workers) -> int:
 
     `here` makes of a job of the first machine one of this machine, with its own paths and data.
     """
-    store = launch.store
-    assert store is not None
+    store = store_of(launch)
     for number in itertools.count():
         text = waited_for(store, f"run {number}")
         if text == END:
             return 0
         told = json.loads(text)
-        try:
-            job = here(same_job(Job.from_json(told["job"]), told["code"]))
-        except BaseException as error:
-            store.set(f"ready {number} {launch.machine}", words_of(error))
-            raise
+        job = here(same_job(Job.from_json(told["job"]), told["code"]))
         path = job.folder.job_of(launch.machine)
         path.write_text(job.to_json())
-        store.set(f"ready {number} {launch.machine}", "")
-        statuses = workers(path, job.run.device, group_of(launch, told["port"]))
-        store.set(f"ended {number} {launch.machine}", json.dumps(statuses))
+        say(store, f"ready {number} {launch.machine}", "")
+        statuses = [STOPPED]
+        try:
+            statuses = workers(path, job.run.device, group_of(launch, told["port"]))
+        finally:
+            say(store, f"ended {number} {launch.machine}", json.dumps(statuses))
     return 0
 
 
@@ -146,13 +188,27 @@ def code_of(job: Job) -> str:
     return training_code(job.run.contestant)
 
 
+def store_of(launch: Launch) -> dist.Store:
+    """That through which several machines talk."""
+    assert launch.store is not None
+    return launch.store
+
+
+def say(store: dist.Store, key: str, text: str) -> None:
+    """Tell the other machines; RunFailed where the store is gone."""
+    try:
+        store.set(key, text)
+    except RuntimeError as error:
+        raise RunFailed(f"the other machines are gone ({error}): start all of them again") from error
+
+
 def waited_for(store: dist.Store, key: str) -> str:
-    """What another machine has said, however long that takes; RunFailed where the store is gone."""
+    """What the first machine has said, however long that takes; RunFailed where the store is gone."""
     try:
         until(partial(store.check, [key]), float("inf"))
         return store.get(key).decode()
     except RuntimeError as error:
-        raise RunFailed(f"the other machines are gone ({error}): run again") from error
+        raise RunFailed(f"the other machines are gone ({error}): start all of them again") from error
 
 
 def until(condition: Callable[[], Any], deadline: float) -> bool:

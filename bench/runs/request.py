@@ -4,7 +4,7 @@ import functools
 import math
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -78,18 +78,21 @@ class RunRequest:
         rate = self.learning_rates.get(contestant, self.sizes.learning_rate)
         return replace(self.sizes, learning_rate=rate, scale=self.scales.get(contestant, self.sizes.scale))
 
-    def matched(self, condition_width: int) -> "RunRequest":
-        """The same with the scales at which all contestants cost as much as the first one, if that is asked."""
+    def matched(self, condition_width: int, unfit: Container[str]) -> "RunRequest":
+        """The same with the scales at which all contestants cost as much as the first one, if that is asked.
+
+        Of another scale than the sizes' a contestant has the sizes' learning rate: none was found for it.
+        """
         if self.match is None:
             return self
-        sizes = self.sizes
+        sizes, fit = self.sizes, [name for name in self.contestants if name not in unfit]
         setting = Setting(condition_width, sizes.image_size, sizes.scale, sizes.batch_size)
-        found = matching_scales(self.contestants, self.match, setting)
+        found = matching_scales(fit, self.match, setting)
         for name, (scale, times) in found.items():
-            print(
-                f"{name}: scale {scale:g}, {times:.2f} times the {self.match} of {self.contestants[0]}", file=sys.stderr
-            )
-        return replace(self, scales={name: scale for name, (scale, _) in found.items()})
+            print(f"{name}: scale {scale:g}, {times:.2f} times the {self.match} of {fit[0]}", file=sys.stderr)
+        scales = {name: scale for name, (scale, _) in found.items()}
+        rates = {name: rate for name, rate in self.learning_rates.items() if scales.get(name) == sizes.scale}
+        return replace(self, scales=scales, learning_rates=rates)
 
 
 def preflight(request: RunRequest) -> tuple[str, dict[str, str]]:

@@ -48,7 +48,7 @@ def run(request: RunRequest) -> list[str]:
         avatars = load(data, avatars_path)
         parts = split(avatars)
         check_enough(parts, request.sizes.batch_size)
-        request = request.matched(avatars.schema.width)
+        request = request.matched(avatars.schema.width, unfit)
         unfit |= unfit_for(avatars.schema.width, request, unfit)
         drafts = drafts_of(request, avatars, device)
         configs = configure(request, [draft for draft in drafts if draft.contestant not in unfit], parts.train)

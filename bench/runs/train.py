@@ -111,6 +111,7 @@ def back_to_trunk(trainer: Trainer, folder: RunFolder) -> None:
     trunk, log = load_newest(folder.trunk), trainer.log
     assert trunk is not None, "a branch begins by saving its trunk"
     restore(trainer, trunk)
+    refuse_other_place(trainer)
     for name in ("starts", "resumed_at_epochs", "checkpoints", "checkpoint_seconds"):
         setattr(trainer.log, name, getattr(log, name))
     trainer.log.watched_seconds = trainer.log.busy_seconds = 0.0  # those of the branch's log are counted in
@@ -183,8 +184,14 @@ def resumed_trainer(job: Job, train: AvatarSet) -> Trainer:
         restore(trainer, checkpoint)
         if distributed.rank() == 0:
             remove_damaged(job.folder.checkpoints)
+    refuse_other_place(trainer)
     trainer.log.starts.append(start(run.device, job.commit, trainer.log.steps_done))
     return trainer
+
+
+def refuse_other_place(trainer: Trainer) -> None:
+    """RunFailed if another process has restored another checkpoint."""
+    distributed.refuse_unless_same((trainer.log.steps_done, trainer.log.epoch_steps), trainer.accelerator.device)
 
 
 def training_log(log: TrainingLog, config: RunConfig, images: int) -> dict[str, Any]:

@@ -100,11 +100,12 @@ def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -
 
 
 def comparable(name: str, found: dict[tuple[str, float, int], dict[str, Any]]) -> list[dict[str, Any]]:
-    """A contestant's runs of every seed that it has at two rates or more."""
+    """A contestant's runs of every seed that it has at two rates or more, and all that diverged."""
     there = sorted(key[1:] for key in found if key[0] == name)
     of_seeds = Counter(seed for _, seed in there)
-    kept = [(rate, seed) for rate, seed in there if of_seeds[seed] > 1]
-    if not kept:
+    diverged = [key for key in there if found[name, *key]["validation_loss"] is None]
+    kept = [(rate, seed) for rate, seed in there if of_seeds[seed] > 1 or (rate, seed) in diverged]
+    if len({rate for rate, _ in kept}) < 2:
         raise BadInput(f"--runs: {name} has no seed with runs at two learning rates: name folders that have")
     return [{"contestant": name, "learning_rate": rate, "seed": seed} | found[name, rate, seed] for rate, seed in kept]
 
@@ -131,17 +132,20 @@ def last_loss(record: Record) -> dict[str, Any]:
 
 
 def best_rate(name: str, trials: list[dict[str, Any]]) -> float | None:
-    """The rate that no other one beats; None if all diverged, or if each is beaten by another one.
+    """The one rate that no other one beats; None if there is none, or more than one: these share no seed.
 
-    Of two rates that has the lower mean validation loss which has it over the seeds that both have been tried with.
+    A rate at which a seed diverged is out. Of two rates that is better which has the lower mean validation loss over
+    the seeds that both have been tried with.
     """
     losses: dict[float, dict[int, float]] = {}
     for trial in trials:
         if trial["contestant"] == name:
             loss = trial["validation_loss"]
             losses.setdefault(trial["learning_rate"], {})[trial["seed"]] = float("inf") if loss is None else loss
-    fit = [rate for rate, found in losses.items() if max(found.values()) < float("inf")]
-    return next((rate for rate in fit if not any(beats(other, losses[rate]) for other in losses.values())), None)
+    fit = {rate: found for rate, found in losses.items() if max(found.values()) < float("inf")}
+    unbeaten = [rate for rate, found in fit.items() if not any(beats(other, found) for other in fit.values())]
+    alone = len(unbeaten) == 1 or all(fit[rate].keys() & fit[unbeaten[0]].keys() for rate in unbeaten)
+    return unbeaten[0] if unbeaten and alone else None
 
 
 def beats(one: dict[int, float], other: dict[int, float]) -> bool:

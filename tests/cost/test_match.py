@@ -27,8 +27,19 @@ def test_scales_that_cannot_be_built_are_passed_over():
         return scale
 
     assert nearest(0.33, 1 / 8, cost_at) == (0.34375, 0.34375)  # 22 of 64
-    with pytest.raises(BadInput, match="no such size"):
+    with pytest.raises(BadInput, match="it can be built at none of the scales that were tried"):
         nearest(0.33, 1 / 8, lambda scale: cost_at(1 / PARTS))
+
+
+@pytest.mark.parametrize("begin", [1 / 8, 3 / 8, 3.0])
+def test_a_model_that_only_large_scales_can_build_is_found(begin):
+    def cost_at(scale):
+        if scale < 1 / 4 or scale % (1 / 8):
+            raise BadInput("no such size")
+        return scale
+
+    assert nearest(0.26, begin, cost_at) == (0.25, 0.25)
+    assert nearest(1.1, begin, cost_at) == (1.125, 1.125)
 
 
 @pytest.mark.parametrize("kind", ["parameters", pytest.param("flops", marks=pytest.mark.slow)])

@@ -145,6 +145,28 @@ def test_each_contestant_has_whole_runs_around_its_own_best_rate(like_runs):
         whole_runs(runs[:7], ["scratch", "diffusers-32"], like_runs)
 
 
+def runs_of(losses):
+    return [
+        {"contestant": "scratch", "learning_rate": rate, "seed": seed, "validation_loss": loss}
+        for rate, found in losses.items()
+        for seed, loss in found.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ({1.0: {0: 0.5}, 2.0: {0: 0.4, 1: None}, 3.0: {1: 0.6}}, None),  # the two that are left share no seed
+        ({1.0: {0: 0.5, 1: 0.5}, 2.0: {0: 0.4, 1: None}, 3.0: {1: 0.6}}, 1.0),  # what diverged beats nothing
+        ({1.0: {0: 0.5, 1: 0.9}, 2.0: {0: 0.4, 1: 0.6, 2: 0.1}}, 2.0),
+        ({1.0: {0: 0.5}, 2.0: {0: 0.5}}, 1.0),
+        ({1.0: {0: 0.1, 1: 0.3}, 2.0: {1: 0.2, 2: 0.3}, 3.0: {0: 0.2, 2: 0.2}}, None),  # each is beaten
+    ],
+)  # fmt: skip
+def test_the_best_rate_is_the_one_that_no_other_beats(losses, best):
+    assert best_rate("scratch", runs_of(losses)) == best
+
+
 def test_committed_runs_are_whole_runs_of_the_preset():
     """Though a preset samples in fewer steps than its recipe says."""
     records = [record for name in ("laptop", "rate-0.001") for record in read_records(ROOT / "results" / name)]

@@ -10,6 +10,7 @@ from bench.record import CurvePoint, GuidancePoint, Record
 from bench.record.cost import Cost
 from bench.record.quality import AttributeAccuracy, Estimate
 from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
+from bench.render.table.budget_rows import point_at
 from bench.render.table.column import Column
 from bench.render.table.cost_rows import training_seconds
 from bench.render.table.numbers import artefact
@@ -92,12 +93,25 @@ def draw_curves(made: list[Column]) -> Figure:
     for row, (measure, words) in zip(panels, MEASURES, strict=True):
         for panel, (axis, unit, label) in zip(row, AXES, strict=True):
             for number, column in enumerate(made):
-                curves = [points_of(r.measurements.curve, partial(axis, r), measure, unit) for r in column.records]
+                curves = [
+                    points_of(points, partial(axis, record), measure, unit)
+                    for record, points in zip(column.records, shared_points(column), strict=True)
+                ]
                 draw_line(panel, curves, column.title, look(number))
             panel.set_xlabel(label)
         row[0].set_ylabel(words)
     panels[0][0].legend()
     return figure
+
+
+def shared_points(column: Column) -> list[list[CurvePoint]]:
+    """Of every seed the points of the budgets that all seeds have reached, by images; trained by epochs, all points."""
+    records, budgets = column.records, column.lead.run.sizes.budgets
+    if not budgets:
+        return [list(record.measurements.curve) for record in records]
+    found = [[point for record in records if (point := point_at(budget, record))] for budget in budgets]
+    together = sorted((each for each in found if len(each) == len(records)), key=lambda each: each[0].images)
+    return [list(points) for points in zip(*together, strict=True)] or [[] for _ in records]
 
 
 def draw_guidance(made: list[Column]) -> Figure:

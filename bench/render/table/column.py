@@ -40,7 +40,7 @@ def columns(records: list[Record]) -> list[Column]:
     grouped: dict[tuple[RunConfig, int], list[Record]] = {}
     runs: Counter[RunConfig] = Counter()
     for record in sorted(records, key=place):
-        run = replace(record.run, memory_format="", budget_steps=())  # which each seed may have timed for itself
+        run = replace(record.run, memory_format="", budget_steps=main_steps(record.run))
         grouped.setdefault((replace(run, seed=0), runs[run]), []).append(record)
         runs[run] += 1
     groups = list(grouped.values())
@@ -54,6 +54,12 @@ def columns(records: list[Record]) -> list[Column]:
         Column(title if titles.count(title) == 1 else f"{title} #{titles[: i + 1].count(title)}", by_seed(group))
         for i, (title, group) in enumerate(zip(titles, groups, strict=True))
     ]
+
+
+def main_steps(run: RunConfig) -> tuple[int, ...]:
+    """The steps that tell a run from others: of a first budget of time, which each seed may have timed for itself."""
+    budgets = run.sizes.budgets
+    return run.budget_steps[:1] if budgets and budgets[0].kind == "seconds" else ()
 
 
 def short_names(names: list[str]) -> dict[str, str]:

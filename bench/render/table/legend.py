@@ -135,8 +135,9 @@ def rate_of(record: Record) -> str:
     run = record.run
     if run.recipe.name != MATCHED.name or is_tuned(run):
         return f"{run.sizes.learning_rate:g}"
-    has_trials = run.contestant in TUNED_RATES.get(run.preset, {})
-    return f"{run.sizes.learning_rate:g} ({'not the chosen rate' if has_trials else 'not tuned'})"
+    chosen = TUNED_RATES.get(run.preset, {}).get(run.contestant, run.sizes.learning_rate)
+    is_other = chosen != run.sizes.learning_rate
+    return f"{run.sizes.learning_rate:g} ({'not the chosen rate' if is_other else 'not tuned'})"
 
 
 def training_note(record: Record, records: list[Record]) -> str:
