@@ -182,10 +182,11 @@ def both(options, *more):
 
 @pytest.mark.slow
 def test_two_machines_do_the_same_as_two_processes_of_one(tmp_path, cache):
-    """The record is the same but for times and the name of the device."""
+    """The record is the same but for times and the name of the device. A rehearsal: no timed probe chooses a layout."""
     options = [
         "run",
         *WHOLE,
+        "--max-steps=3",
         "--samples=5",
         "--contestants=tests.plug_in:build",
         "--mixed-precision=no",
