@@ -6,6 +6,7 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 from statistics import correlation, fmean
+from urllib.parse import unquote
 
 import pytest
 
@@ -145,6 +146,13 @@ def test_what_the_page_on_quality_says_of_laptop_was_measured():
     assert errors_of_rates[0] > errors_of_rates[1]
 
 
+def test_what_it_says_of_the_background_is_what_the_experiment_found():
+    found = read("claims", "noise-level", "experiment.json")
+    good, bad = (fmean(arm["values"]["stray_pixels"].values()) for arm in found["arms"])
+    assert f"stray pixels: {bad:.1%} instead of {good:.1%}, six seeds".replace("%", " %") in plain(README)
+    assert found["verdict"] == "supported"
+
+
 def listed(words):
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
@@ -277,7 +285,7 @@ def test_every_link_and_picture_leads_somewhere(name):
     assert targets
     for target in targets:
         path, _, anchor = target.partition("#")
-        there = (here / path).resolve() if path else ROOT / name
+        there = (here / unquote(path)).resolve() if path else ROOT / name
         if not there.exists() or (anchor and anchor not in anchors(there)):
             broken.append(target)
     assert broken == []

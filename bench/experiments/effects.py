@@ -111,6 +111,7 @@ def about(experiment: Experiment, name: str, there: dict[int, Record], refused: 
         "sizes": arm.sizes,
         "expected": arm.expected,
         "is_reference": name == experiment.reference,
+        "samples": next((there[seed].images.samples for seed in sorted(there) if there[seed].images.samples), None),
         "done": sorted(set(there) - set(failed)),
         "failed": {str(seed): why for seed, why in sorted(failed.items())},
         "missing": [seed for seed in experiment.seeds if seed not in there and seed not in failed],

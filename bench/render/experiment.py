@@ -34,10 +34,20 @@ def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
     drawn = [arm for arm in document["arms"] if (effect := first_effect(arm)) and effect["differences"]]
     if drawn:
         durable.write_bytes(folder.path / PICTURE, draw(document, drawn, ratios(document, drawn)))
-    lines = experiment_lines(document)
-    alt = f"How much each arm of {document['experiment']['name']} differs from {document['experiment']['reference']}"
-    shown = ["", image(alt, PICTURE)] if drawn else []
-    durable.write_text(folder.answer, "\n".join([*lines, *shown]) + "\n")
+    shown = picture_lines(document, folder.path)
+    durable.write_text(folder.answer, "\n".join([*experiment_lines(document), *shown]) + "\n")
+
+
+def picture_lines(document: dict[str, Any], folder: Path, prefix: str = "") -> list[str]:
+    """The pictures that lie in an experiment's folder: the differences, and samples of each arm's first seed."""
+    asked = document["experiment"]
+    alt = f"How much each arm of {asked['name']} differs from {asked['reference']}"
+    lines = ["", image(alt, prefix + PICTURE)] if (folder / PICTURE).exists() else []
+    for arm in document["arms"]:
+        if arm["samples"] is not None and (folder / arm["samples"]).exists():
+            what = f"Samples of {arm['name']}, each row above the real avatars of the same conditions"
+            lines += ["", f"{escape(what)}:<br>{image(what, prefix + arm['samples'])}"]
+    return lines
 
 
 def experiment_lines(document: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_every_set_is_in_it_and_every_picture_it_shows_is_there():
             assert f"## {folder.name}: " in text
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
     assert len(targets) > 60
-    assert [target for target in targets if not (RESULTS / target).exists()] == []
+    assert [target for target in targets if not (RESULTS / unquote(target)).exists()] == []
     shown = {target for target in targets if target.startswith("laptop/")}
     for name in ("scratch", "diffusers-32"):
         here = f"laptop/images/{name}-matched-seed0"

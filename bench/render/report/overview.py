@@ -8,7 +8,7 @@ from typing import TypeVar
 from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
-from bench.render.experiment import HEADER, PICTURE, experiment_lines, overview_row, read_answer
+from bench.render.experiment import HEADER, experiment_lines, overview_row, picture_lines, read_answer
 from bench.render.images.plots import PLOTS
 from bench.render.implementation import implementation_lines
 from bench.render.judges import defect_lines
@@ -81,7 +81,7 @@ def claims(root: Path, refusals: list[str]) -> list[Section]:
     for path in sorted(root.glob("claims/*/experiment.json")):
         for row, page in readable(answers, path.parent, refusals):
             rows.append(row)
-            parts += [f"### {escape(path.parent.name)}", page, *plot_of(root, f"claims/{path.parent.name}")]
+            parts += [f"### {escape(path.parent.name)}", page]
     return [("claims: what experiments say", "\n\n".join([markdown(HEADER, rows), *parts]))] if rows else []
 
 
@@ -89,19 +89,17 @@ def experiments(folder: Path) -> Iterator[Section]:
     """The answer of an experiment in a folder of its own; the table of its runs is a link."""
     if ResultsFolder(folder).experiment.exists():
         for _, page in answers(folder):
-            link = f"[All rows of all runs]({folder.name}/{ResultsFolder(folder).table.name})"
-            yield f"{folder.name}: an experiment", "\n\n".join([page, *plot_of(folder.parent, folder.name), link])
+            table_of_runs = ResultsFolder(folder).table
+            link = f"\n\n[All rows of all runs]({folder.name}/{table_of_runs.name})" * table_of_runs.exists()
+            yield f"{folder.name}: an experiment", page + link
 
 
 def answers(folder: Path) -> Iterator[tuple[list[str], str]]:
-    """The row and the page of an experiment."""
+    """The row and the page of an experiment, as it stands in a folder above."""
     document = read_answer(ResultsFolder(folder).experiment)
-    yield overview_row(document), "\n".join(experiment_lines(document)).strip()
-
-
-def plot_of(root: Path, where: str) -> list[str]:
-    path = f"{where}/{PICTURE}"
-    return [image("How much each arm differs from the reference, by seed", path)] if (root / path).exists() else []
+    prefix = f"{'claims/' * (folder.parent.name == 'claims')}{folder.name}/"
+    lines = [*experiment_lines(document), *picture_lines(document, folder, prefix)]
+    yield overview_row(document), "\n".join(lines).strip()
 
 
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
