@@ -35,15 +35,7 @@ def document_of(
 ) -> dict[str, Any]:
     """The answer so far, as JSON holds it. `refused`: why a cell could not begin; `estimated`: seconds of a run."""
     fitting = {name: by_seed(experiment, arm, records) for name, arm in experiment.arms.items()}
-    tests = [
-        test(measure, fitting[name], fitting[experiment.reference]) | {"arm": name}
-        for name in experiment.arms
-        if name != experiment.reference
-        for measure in measures_of(experiment)
-    ]
-    adjusted = holm(np.array([nan(each["p"]) for each in tests]))
-    for each, p in zip(tests, adjusted, strict=True):
-        each["p_holm"] = None if np.isnan(p) else float(p)
+    tests = tests_of(experiment, fitting)
     arms = {
         name: about(experiment, name, fitting[name], refused)
         | {"values": {each.key: values_of(each, fitting[name]) for each in measures_of(experiment)}}
@@ -63,14 +55,26 @@ def document_of(
         "arms": list(arms.values()),
         "verdict": together([arm["verdict"] for arm in arms.values() if arm["verdict"] is not None]),
         "left_out": left_out(experiment, records),
-        "training_codes": sorted(
-            {r.environment.training_code or "" for each in fitting.values() for r in each.values()}
-        ),
+        "training_codes": training_codes([record for each in fitting.values() for record in each.values()]),
         "seconds_per_run": sum(times) / len(times) if times else estimated,  # of training and sampling
         "seconds_are_measured": bool(times),
         "timed_on": timed_on(records) if times else [instruction_set(choose_device("auto"))] if estimated else [],
         "command": f"python -m bench run --experiment {shlex.quote(experiment.given)}",
     }
+
+
+def tests_of(experiment: Experiment, fitting: dict[str, dict[int, Record]]) -> list[dict[str, Any]]:
+    """Every arm against the reference by every measure, with Holm's correction over all of them."""
+    tests = [
+        test(measure, fitting[name], fitting[experiment.reference]) | {"arm": name}
+        for name in experiment.arms
+        if name != experiment.reference
+        for measure in measures_of(experiment)
+    ]
+    adjusted = holm(np.array([nan(each["p"]) for each in tests]))
+    for each, p in zip(tests, adjusted, strict=True):
+        each["p_holm"] = None if np.isnan(p) else float(p)
+    return tests
 
 
 def by_seed(experiment: Experiment, arm: Arm, records: list[Record]) -> dict[int, Record]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.commands.asked import run_request, shown_command
 from bench.commands.cli import main, parser
-from bench.commands.run import run_request, shown_command
 from bench.render.table.column import columns
 from bench.render.table.runs_table import runs_table
 from bench.storage.records import read_records

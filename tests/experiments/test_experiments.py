@@ -62,8 +62,8 @@ def declared(tmp_path):
 @pytest.fixture
 def request_in(tmp_path):
     """What `bench run --experiment` asks."""
+    from bench.commands.asked import run_request
     from bench.commands.cli import parser
-    from bench.commands.run import run_request
 
     def ask(*more):
         arguments = [

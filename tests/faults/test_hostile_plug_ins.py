@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench import contestants
-from bench.commands.run import run_request
+from bench.commands.asked import run_request
 from bench.contract import no_exit, predict
 from bench.cost.account import Setting, account
 from bench.errors import BadContestant, BadInput

@@ -47,8 +47,8 @@ def test_a_plug_in_that_cannot_be_built_for_the_data_gets_its_row_and_the_others
 
 def test_a_rehearsal_does_not_lie_where_the_run_will(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    from bench.commands.asked import run_request
     from bench.commands.cli import parser
-    from bench.commands.run import run_request
 
     asked = [run_request(parser().parse_args(["run", *more])).out.name for more in ([], ["--max-steps=2"])]
     assert asked == ["smoke", "smoke-rehearsal"]
