@@ -196,10 +196,12 @@ def together(verdicts: list[str]) -> str:
 
 
 def seconds_of(record: Record) -> float | None:
-    found = record.measurements
-    if record.status != "done" or found.training is None or found.sampling is None:
+    """Of training and sampling; of sampling alone, where the run took the model of one that is trained alike."""
+    training, sampling = record.measurements.training, record.measurements.sampling
+    if record.status != "done" or training is None or sampling is None:
         return None
-    return sum(found.training.seconds_per_epoch) + found.sampling.seconds
+    was_taken = training.starts[-1].step == training.steps_done
+    return (0.0 if was_taken else sum(training.seconds_per_epoch)) + sampling.seconds
 
 
 def nan(value: float | None) -> float:

@@ -15,7 +15,7 @@ from bench.runs.request import (
     extractors,
 )
 from bench.storage import durable
-from bench.storage.folder import ResultsFolder
+from bench.storage.folder import ResultsFolder, RunFolder
 from bench.storage.records import read_record
 
 
@@ -34,9 +34,9 @@ def begin(request: RunRequest, configs: list[RunConfig]) -> None:
         durable.write_text(config_path(request.out, config), json.dumps(note_of(config)))
 
 
-def read_begun(out: Path, config: RunConfig) -> dict[str, Any]:
-    """What `begin` noted of a run; BadInput if that cannot be read."""
-    path = config_path(out, config)
+def read_begun(run: RunFolder) -> dict[str, Any]:
+    """What was noted of a run as it began; BadInput if that cannot be read."""
+    path = run.config
     try:
         told = dict(json.loads(path.read_text()))
         known = RunConfig.from_dict({name: value for name, value in told.items() if name != "code"})
@@ -48,7 +48,7 @@ def read_begun(out: Path, config: RunConfig) -> dict[str, Any]:
 
 def as_begun(request: RunRequest, draft: RunConfig) -> RunConfig:
     """The draft with the precision and layout that its run was begun with."""
-    begun = read_begun(request.out, draft)
+    begun = read_begun(ResultsFolder(request.out).run(draft.name))
     precision = request.mixed_precision or begun["mixed_precision"]
     layout, steps = begun["memory_format"], tuple(begun["budget_steps"])
     return replace(draft, mixed_precision=precision, memory_format=layout, budget_steps=steps)
@@ -62,7 +62,7 @@ def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
     for config in configs:
         if not config_path(request.out, config).exists():
             continue
-        before, now = read_begun(request.out, config), json.loads(json.dumps(note_of(config)))
+        before, now = read_begun(ResultsFolder(request.out).run(config.name)), json.loads(json.dumps(note_of(config)))
         passing = {"device": now["device"]} | ({"code": now["code"]} if finished(request, config) else {})
         if may_go_on(before, config):
             passing["sizes"] = before["sizes"] | {"epochs": config.sizes.epochs}

@@ -21,6 +21,7 @@ from bench.runs.request import (
     check_memory,
     checkpoint_bytes,
 )
+from bench.runs.trained_alike import as_trained
 from bench.stopping import reserve_time
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_record, work
@@ -59,8 +60,9 @@ def configure(request: RunRequest, drafts: list[RunConfig], train: AvatarSet) ->
     if not drafts:
         return []
     begun = [draft for draft in drafts if not request.fresh and config_path(request.out, draft).exists()]
-    new = [draft for draft in drafts if draft not in begun]
-    undone = new + [draft for draft in begun if not finished(request, draft)]
+    trained = {draft: config for draft in drafts if draft not in begun and (config := as_trained(request, draft))}
+    new = [draft for draft in drafts if draft not in begun and draft not in trained]
+    undone = [*new, *trained] + [draft for draft in begun if not finished(request, draft)]
     precisions = precisions_for(drafts[0].device, request.mixed_precision)
     check_memory(undone, train.schema.width, precisions, request.machines)  # the probe trains, too
     if request.fresh:
@@ -70,7 +72,7 @@ def configure(request: RunRequest, drafts: list[RunConfig], train: AvatarSet) ->
     complete = [
         as_begun(request, draft)
         if draft in begun
-        else replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant])
+        else trained.get(draft) or replace(draft, mixed_precision=precision, memory_format=layouts[draft.contestant])
         for draft in drafts
     ]
     return [config if config.budget_steps else budgeted(request, config, train.schema.width) for config in complete]
@@ -133,7 +135,8 @@ def probed_step(request: RunRequest, config: RunConfig) -> float | None:
 
 def say_how_long(request: RunRequest, configs: list[RunConfig]) -> None:
     """About how long training and sampling will take, by the probe, of the runs that begin now; nothing if unknown."""
-    whole, new = 0.0, [config for config in configs if not config_path(request.out, config).exists()]
+    begin = [config for config in configs if not config_path(request.out, config).exists()]
+    whole, new = 0.0, [config for config in begin if as_trained(request, config) is None]
     for config in new:
         if (step := probed_step(request, config)) is None or request.processes > 1:
             return

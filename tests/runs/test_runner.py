@@ -92,3 +92,32 @@ def test_workers_that_share_the_cores_have_their_share_of_threads(config, tmp_pa
     launch.work(tmp_path / "job.json", {"OMP_NUM_THREADS": "3"}, 0, 2)
     launch.work(tmp_path / "job.json", {"OMP_NUM_THREADS": "4,2"}, 0, 2)
     assert set_to == [3]
+
+
+def found_in(record):
+    """What a record says of the model and its samples, in numbers."""
+    found = record["measurements"]
+    guided = [each["accuracy"] for each in found["guidance"]]
+    losses = found["training"]["validation"][0]["raw"]
+    return [*found["training"]["loss_per_epoch"], *losses, found["paired"]["colour"]["value"], *guided]
+
+
+def test_a_run_that_only_samples_otherwise_takes_the_trained_model_and_finds_the_same(run, tmp_path):
+    one, two, guided = tmp_path / "one", tmp_path / "two", "--recipe=matched+guidance=3.0"
+    assert run(one, f"--contestants={PLAIN}").returncode == 0
+    taken, trained = run(one, f"--contestants={PLAIN}", guided), run(two, f"--contestants={PLAIN}", guided)
+    name = "tests.plug_in.build-matched+guidance=3.0-seed0"
+    assert f"{name}: trained as tests.plug_in.build-matched-seed0, so it takes that model" in taken.stderr
+    assert "epoch 1/1: loss" in trained.stderr
+    assert "epoch 1/1: loss" not in taken.stderr
+    records = [json.loads(ResultsFolder(each).record(name).read_text()) for each in (one, two)]
+    assert [each["config"]["recipe"]["guidance"] for each in records] == [3.0, 3.0]
+    assert found_in(records[0]) == pytest.approx(found_in(records[1]), rel=1e-3)  # the layouts may be others
+
+
+def test_a_run_that_is_trained_otherwise_or_measured_afresh_takes_nothing(run, tmp_path):
+    assert run(tmp_path, f"--contestants={PLAIN}").returncode == 0
+    for more in (["--recipe=matched+beta_end=0.02"], ["--recipe=matched+guidance=3.0", "--fresh"]):
+        done = run(tmp_path, f"--contestants={PLAIN}", *more)
+        assert done.returncode == 0
+        assert "epoch 1/1: loss" in done.stderr
