@@ -21,6 +21,7 @@ from bench.commands import (
     overhead,
     overview,
     pictures,
+    predict,
     report,
     run,
     sample,
@@ -76,6 +77,7 @@ def parser() -> Parser:
     doctor.add(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))
     ladder.add(kinds.add_parser("ladder", help="images/s of training by precision, memory layout and compiling"))
     tune.add(kinds.add_parser("tune", help="find each contestant's learning rate, with the same trials for all"))
+    predict.add(kinds.add_parser("predict", help="quality as a power law of compute and time, and what it foretells"))
     judges.add(kinds.add_parser("judges", help="how far the metrics of quality can be trusted, on known defects"))
     samplers.add(kinds.add_parser("samplers", help="quality by the number of sampling steps"))
     sample.add(kinds.add_parser("sample", help="draw avatars from a finished run"))
