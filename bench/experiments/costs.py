@@ -12,7 +12,10 @@ def costs_of(there: dict[int, Record]) -> dict[str, Any]:
     done = {seed: record for seed, record in sorted(there.items()) if record.status == "done"}
     first = next(iter(done.values()), None)
     cost = None if first is None else here(first)
-    speeds = {str(seed): images_per_second(record) for seed, record in done.items()}
+    trained = {
+        seed: r for seed, r in done.items() if not (r.measurements.training and r.measurements.training.taken_from)
+    }
+    speeds = {str(seed): images_per_second(record) for seed, record in trained.items()}
     return {
         "parameters": cost and cost.parameters.total,
         "flop_per_image": None if first is None else flops(here, lambda found: found.training)(first),

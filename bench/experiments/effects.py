@@ -200,8 +200,7 @@ def seconds_of(record: Record) -> float | None:
     training, sampling = record.measurements.training, record.measurements.sampling
     if record.status != "done" or training is None or sampling is None:
         return None
-    was_taken = training.starts[-1].step == training.steps_done
-    return (0.0 if was_taken else sum(training.seconds_per_epoch)) + sampling.seconds
+    return (0.0 if training.taken_from else sum(training.seconds_per_epoch)) + sampling.seconds
 
 
 def nan(value: float | None) -> float:

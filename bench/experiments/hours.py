@@ -12,15 +12,23 @@ from bench.cost.steps import trial
 from bench.data.library import DataRequest, render
 from bench.environment import choose_device
 from bench.experiments.experiment import Arm, Experiment
+from bench.runs.trained_alike import trained_as
 
 
 def seconds_of_run(experiment: Experiment) -> float:
-    """The mean over the arms, each by a few steps that are timed here."""
+    """The mean over the arms, each by a few steps that are timed here; arms that are trained alike are trained once."""
     print(f"experiments: a few steps of each arm of {experiment.name}", file=sys.stderr)
-    return fmean(seconds_of_arm(experiment, arm) for arm in experiment.arms.values())
+    seconds, trained = [], set()
+    for arm in experiment.arms.values():
+        found = seconds_of_arm(experiment, arm)
+        recipe = recipe_for(arm.recipe_name, arm.contestant_name)
+        alike = (arm.contestant_name, *trained_as(recipe, experiment.sizes_of(arm)))
+        seconds.append(found["sampling"] if alike in trained else found["total"])
+        trained.add(alike)
+    return fmean(seconds)
 
 
-def seconds_of_arm(experiment: Experiment, arm: Arm) -> float:
+def seconds_of_arm(experiment: Experiment, arm: Arm) -> dict[str, float]:
     """Training and sampling of one seed, estimated; data, classifier and scoring come on top."""
     sizes, device = experiment.sizes_of(arm), choose_device("auto")
     avatars = render(DataRequest("avataaars", images=max(20, 2 * sizes.batch_size), image_size=sizes.image_size))
@@ -29,4 +37,4 @@ def seconds_of_arm(experiment: Experiment, arm: Arm) -> float:
     with trial(config_of(arm.contestant_name, setting, avatars), avatars) as trainer:
         step = fastest_step(trainer)
     recipe = sizes.applied_to(recipe_for(arm.recipe_name, arm.contestant_name))
-    return estimate(sizes, recipe, step, None)["total"]
+    return estimate(sizes, recipe, step, None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FEWEST = 3  # points that a law is fitted to
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ def fitted(x: np.ndarray, y: np.ndarray) -> PowerLaw | None:
 
 
 def crossing(one: PowerLaw, other: PowerLaw) -> float:
-    """log10 of the x where two laws have the same y; infinite, or not a number, where they are parallel."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.divide(one.height - other.height, one.exponent - other.exponent))
+    """log10 of the x where two laws have the same y; infinite where they are parallel up to rounding."""
+    if abs(one.exponent - other.exponent) < ROUNDING:
+        return np.inf
+    return (one.height - other.height) / (one.exponent - other.exponent)
+
+
+def better(one: PowerLaw, other: PowerLaw, x: float) -> int:
+    """−1 where the first law has the lower y, 1 where the other has, 0 where both have the same up to rounding."""
+    return round(np.sign(round(np.log10(one.at(x) / other.at(x)) / ROUNDING)))

@@ -171,6 +171,7 @@ class Training(Part):
     busy_share: Number | None = None  # of the time, in which others wanted the cores
     points: list[Point] = []  # at every budget, by their steps
     main_steps: Count | None = None  # of the point that is scored in full
+    taken_from: str | None = None  # the run that was trained, if this one took its models and only samples otherwise
 
     @model_validator(mode="after")
     def has_a_loss_for_every_timestep(self) -> Self:

@@ -18,6 +18,8 @@ from bench.storage import durable
 from bench.storage.folder import ResultsFolder, RunFolder
 from bench.storage.records import read_record
 
+SETTLED = ("mixed_precision", "memory_format", "budget_steps")  # by the machine and its probe, as a run begins
+
 
 def config_path(out: Path, config: RunConfig) -> Path:
     return ResultsFolder(out).run(config.name).config
@@ -41,7 +43,7 @@ def read_begun(run: RunFolder) -> dict[str, Any]:
         told = dict(json.loads(path.read_text()))
         known = RunConfig.from_dict({name: value for name, value in told.items() if name != "code"})
         begun = json.loads(json.dumps(known.as_dict())) | {"code": told["code"]}  # with what older code did not note
-        return begun | {name: begun[name] for name in ("mixed_precision", "memory_format", "budget_steps")}
+        return begun | {name: begun[name] for name in SETTLED}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"'{path.parent.name}/{path.name}' cannot be read ({error}): start over with --fresh") from error
 

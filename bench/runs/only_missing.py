@@ -6,11 +6,12 @@ from bench.config import RunConfig, differences
 from bench.environment import training_code
 from bench.errors import BadInput
 from bench.record import Record
+from bench.runs.begun import SETTLED
 from bench.runs.request import RunRequest, asked_distances
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_record
 
-DECIDED_HERE = ("device", "mixed_precision", "memory_format", "budget_steps")  # by the machine and its probe
+DECIDED_HERE = ("device", *SETTLED)
 
 
 def kept_records(request: RunRequest, drafts: list[RunConfig]) -> dict[RunConfig, Record]:

@@ -18,7 +18,7 @@ from bench.display import display
 from bench.environment import commit
 from bench.errors import BadContestant, BadInput
 from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path
-from bench.runs.begun import begin, config_path, finished, refuse_changed
+from bench.runs.begun import begin, finished, refuse_changed
 from bench.runs.configure import configure, drafts_of, refuse_too_short, say_how_long
 from bench.runs.job import Job, note_failure
 from bench.runs.launch import run_in_processes
@@ -58,8 +58,7 @@ def run(request: RunRequest) -> list[str]:
             forget(request)
         say_how_long(request, configs)
         for config in configs:
-            if not (request.fresh or config_path(request.out, config).exists()):
-                take_training(request, config)
+            take_training(request, config)
         begin(request, configs)
         for draft in (draft for draft in drafts if draft.contestant in unfit):
             note_failure(job_for(request, draft, code, avatars_path, Path(), {}), unfit[draft.contestant])

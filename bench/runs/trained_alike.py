@@ -1,71 +1,102 @@
 """Runs that are trained alike and differ in how they sample: the first one trains, the others take its models."""
 
+import json
 import shutil
 import sys
 from dataclasses import replace
 
-from bench.config import RunConfig, run_name
-from bench.environment import training_code
+from bench.config import Recipe, RunConfig, Sizes, run_name
+from bench.environment import device_name, training_code
 from bench.errors import BadInput
-from bench.runs.begun import read_begun
+from bench.record import Record
+from bench.runs.begun import SETTLED, note_of
 from bench.runs.request import RunRequest
-from bench.storage import durable
+from bench.storage import cache, durable
+from bench.storage.checkpoint import STATE, damage, saved
 from bench.storage.folder import ResultsFolder, RunFolder
+from bench.storage.records import read_record
 
-OF_SAMPLING = ("name", "sampler", "sampling_steps", "clip_sample", "guidance")  # fields of a recipe …
-OF_SCORING = (  # … and of the sizes
-    "samples",
-    "curve_samples",
-    "sweep_samples",
-    "full_samples",
-    "sampling_steps",
-    "judge_steps",
-)
-OF_THE_MACHINE = ("mixed_precision", "memory_format", "budget_steps")  # settled when a run begins
+
+def trained_as(recipe: Recipe, sizes: Sizes) -> tuple[Recipe, Sizes]:
+    """What training depends on: the same for recipes and sizes that differ only in how they sample and score."""
+    return (
+        replace(recipe, name="", sampler="ddim", sampling_steps=0, clip_sample=True, guidance=1.0),
+        replace(sizes, samples=0, curve_samples=0, sweep_samples=0, full_samples=0, sampling_steps=None, judge_steps=0),
+    )
 
 
 def as_trained(request: RunRequest, draft: RunConfig) -> RunConfig | None:
-    """The draft, settled as another run here that is trained alike and finished; None if there is none.
-
-    With `--fresh` nothing that stands is taken.
-    """
-    for other in [] if request.fresh else runs_beside(request, draft):
-        if (config := settled_as(request, draft, other)) is not None:
-            return config
-    return None
+    """The draft, settled as a finished run here that is trained alike; None if there is none, and with `--fresh`."""
+    there = trained_alike(request, draft)
+    return settled_as(draft, there[0].run) if there else None
 
 
 def take_training(request: RunRequest, config: RunConfig) -> None:
-    """Copy the finished models, and the checkpoint that says that training is over, of a run that is trained alike."""
-    here = ResultsFolder(request.out).run(config.name)
-    for other in runs_beside(request, config):
-        if settled_as(request, config, other) == config:
-            for source in (other.path / "weights", other.checkpoints):
-                durable.remove_folder(here.path / source.name)
-                with durable.new_folder(here.path / source.name) as copy:
-                    shutil.copytree(source, copy, dirs_exist_ok=True)
-                    durable.sync_tree(copy)
+    """Let a run that has not begun begin with the finished models of one that is trained alike, if there is one."""
+    results = ResultsFolder(request.out)
+    here = results.run(config.name)
+    for record in [] if here.config.exists() else trained_alike(request, config):
+        other = results.run(record.run.name)
+        if settled_as(config, record.run) == config and is_whole(other, record):
+            copy_training(other, here, config)
             print(f"{config.name}: trained as {other.name}, so it takes that model", file=sys.stderr)
             return
 
 
-def runs_beside(request: RunRequest, draft: RunConfig) -> list[RunFolder]:
-    """Finished runs of the same contestant and seed in the same results folder, whose models are still there."""
-    others = ResultsFolder(request.out).begun_runs(run_name(draft.contestant, "*", draft.seed))
-    return [run for run in others if run.name != draft.name and run.finished.exists() and run.finished_weights()]
+def trained_alike(request: RunRequest, draft: RunConfig) -> list[Record]:
+    """The records of finished runs in the same results folder that training would repeat: by this code, on such a
+    machine. With `--fresh` nothing that stands is taken.
+    """
+    beside = ResultsFolder(request.out).run_folders(run_name(draft.contestant, "*", draft.seed))
+    folders = [] if request.fresh else beside
+    others = [run for run in folders if run.name != draft.name and run.finished.exists()]
+    records = [record for other in others if (record := readable(other)) is not None and record.status == "done"]
+    made = (training_code(draft.contestant), device_name(draft.device)) if records else None
+    return [
+        record
+        for record in records
+        if (record.environment.training_code, record.environment.device) == made
+        and request.mixed_precision in (None, record.run.mixed_precision)
+        and training_of(settled_as(draft, record.run)) == training_of(record.run)
+    ]
 
 
-def settled_as(request: RunRequest, draft: RunConfig, other: RunFolder) -> RunConfig | None:
-    """The draft with what was settled for another run; None if that one is trained otherwise, or by other code."""
+def readable(run: RunFolder) -> Record | None:
+    """The record that says that a run is finished; None if it cannot be read: then the run has nothing to give."""
     try:
-        begun = read_begun(other)
-    except BadInput:  # a run that cannot go on has nothing to give
+        return read_record(run.finished)
+    except BadInput:
         return None
-    theirs = RunConfig.from_dict({name: value for name, value in begun.items() if name != "code"})
-    config = replace(draft, **{name: getattr(theirs, name) for name in OF_THE_MACHINE})
-    recipe = replace(theirs.recipe, **{name: getattr(config.recipe, name) for name in OF_SAMPLING})
-    sizes = replace(theirs.sizes, **{name: getattr(config.sizes, name) for name in OF_SCORING})
-    is_alike = config == replace(theirs, recipe=recipe, sizes=sizes) and begun["code"] == training_code(
-        draft.contestant
-    )
-    return config if is_alike and request.mixed_precision in (None, config.mixed_precision) else None
+
+
+def settled_as(draft: RunConfig, other: RunConfig) -> RunConfig:
+    """The draft with what the machine has decided for another run."""
+    return replace(draft, **{name: getattr(other, name) for name in SETTLED})
+
+
+def training_of(config: RunConfig) -> RunConfig:
+    """A configuration without what only sampling and scoring depend on."""
+    recipe, sizes = trained_as(config.recipe, config.sizes)
+    return replace(config, recipe=recipe, sizes=sizes)
+
+
+def is_whole(run: RunFolder, record: Record) -> bool:
+    """Whether a run still has its checkpoint of the end of training, and the weights of every budget."""
+    training, checkpoints = record.measurements.training, saved(run.checkpoints)
+    if training is None or not checkpoints or damage(checkpoints[-1]) is not None:
+        return False
+    log = json.loads((checkpoints[-1] / STATE).read_text())["log"]
+    ends = [point.steps for point in training.points]
+    return [point["steps"] for point in log["points"]] == ends and all(cache.read(run.weights(end)) for end in ends)
+
+
+def copy_training(other: RunFolder, here: RunFolder, config: RunConfig) -> None:
+    """Make the folder of a run that has finished training, all of it at once; what it was taken from is noted in it."""
+    newest, weights = saved(other.checkpoints)[-1], other.path / "weights"
+    durable.remove_folder(here.path)  # without a note of what it began with, nothing in it can be used
+    with durable.new_folder(here.path) as copy:
+        shutil.copytree(newest, copy / here.checkpoints.name / newest.name)
+        shutil.copytree(weights, copy / weights.name)
+        (copy / here.config.name).write_text(json.dumps(note_of(config)))
+        (copy / here.taken_from.name).write_text(other.name)
+        durable.sync_tree(copy)

@@ -48,7 +48,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
         drawn = draw_all(trainer, job, asked_of(parts, job.run.sizes.samples), show)
         if not distributed.is_alone_now(trainer.accelerator):
             return None
-        log = training_log(trainer.log, job.run, len(parts.train)) | {"busy_share": neighbours.busy_share()}
+        log = training_log(trainer.log, job.run, len(parts.train)) | told_beside(job, neighbours)
         found, images = scored(job, parts, trainer, drawn, cost, log, show)
         show.end_phase()
         show.say(show.summary())
@@ -100,6 +100,12 @@ def scored(
         schema = json.dumps(parts.test.schema.to_json())
         commit_weights(job.folder.committed_weights, denoiser, parts.test.codes, schema)
     return found, images
+
+
+def told_beside(job: Job, neighbours: Neighbours) -> dict[str, Any]:
+    """What the record says of training that the trainer does not know: who ran beside it, and whose it was."""
+    taken = job.folder.taken_from
+    return {"busy_share": neighbours.busy_share(), "taken_from": taken.read_text() if taken.exists() else None}
 
 
 def strips_of(job: Job, epochs: int) -> list[str]:

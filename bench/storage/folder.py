@@ -170,6 +170,11 @@ class RunFolder:
         return self.path / "finished.json"
 
     @property
+    def taken_from(self) -> Path:
+        """The name of the run whose trained model it took, if it did."""
+        return self.path / "taken-from.txt"
+
+    @property
     def record(self) -> Path:
         return ResultsFolder(self.out).record(self.name)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.quality.power_law import PowerLaw, crossing, fitted, frontier
+from bench.quality.power_law import PowerLaw, better, crossing, fitted, frontier
 
 COSTS = np.array([1e-3, 3e-3, 1e-2, 1e-1])
 
@@ -31,3 +31,8 @@ def test_laws_cross_where_both_say_the_same_and_parallel_ones_do_not():
     assert x == pytest.approx(100)
     assert not np.isfinite(crossing(one, PowerLaw(height=0.0, exponent=0.5)))
     assert not np.isfinite(crossing(one, one))
+
+
+def test_the_better_law_has_the_lower_y():
+    one, other = PowerLaw(height=1.0, exponent=0.5), PowerLaw(height=0.4, exponent=0.2)
+    assert [better(one, other, x) for x in (10, 100, 1000)] == [1, 0, -1]

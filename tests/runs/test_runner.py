@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import psutil
@@ -9,6 +10,7 @@ import pytest
 
 from bench.runs import launch, warm
 from bench.storage.folder import ResultsFolder
+from bench.storage.records import read_record
 from tests.invoking import TINY, bench
 
 PLAIN, PICKY = "tests.plug_in:build", "tests.hostile_plug_in:build_for_an_odd_width"
@@ -94,30 +96,76 @@ def test_workers_that_share_the_cores_have_their_share_of_threads(config, tmp_pa
     assert set_to == [3]
 
 
-def found_in(record):
-    """What a record says of the model and its samples, in numbers."""
-    found = record["measurements"]
-    guided = [each["accuracy"] for each in found["guidance"]]
-    losses = found["training"]["validation"][0]["raw"]
-    return [*found["training"]["loss_per_epoch"], *losses, found["paired"]["colour"]["value"], *guided]
+GUIDED = "--recipe=matched+guidance=3.0"
+TRAINED, TAKEN = "tests.plug_in.build-matched-seed0", "tests.plug_in.build-matched+guidance=3.0-seed0"
+SAYS_SO = f"{TAKEN}: trained as {TRAINED}, so it takes that model"
 
 
-def test_a_run_that_only_samples_otherwise_takes_the_trained_model_and_finds_the_same(run, tmp_path):
-    one, two, guided = tmp_path / "one", tmp_path / "two", "--recipe=matched+guidance=3.0"
-    assert run(one, f"--contestants={PLAIN}").returncode == 0
-    taken, trained = run(one, f"--contestants={PLAIN}", guided), run(two, f"--contestants={PLAIN}", guided)
-    name = "tests.plug_in.build-matched+guidance=3.0-seed0"
-    assert f"{name}: trained as tests.plug_in.build-matched-seed0, so it takes that model" in taken.stderr
-    assert "epoch 1/1: loss" in trained.stderr
-    assert "epoch 1/1: loss" not in taken.stderr
-    records = [json.loads(ResultsFolder(each).record(name).read_text()) for each in (one, two)]
-    assert [each["config"]["recipe"]["guidance"] for each in records] == [3.0, 3.0]
-    assert found_in(records[0]) == pytest.approx(found_in(records[1]), rel=1e-3)  # the layouts may be others
+def weights_of(out, name):
+    """The finished models of a run, by file name."""
+    return {path.name: path.read_bytes() for path in ResultsFolder(out).run(name).finished_weights()}
 
 
-def test_a_run_that_is_trained_otherwise_or_measured_afresh_takes_nothing(run, tmp_path):
-    assert run(tmp_path, f"--contestants={PLAIN}").returncode == 0
-    for more in (["--recipe=matched+beta_end=0.02"], ["--recipe=matched+guidance=3.0", "--fresh"]):
-        done = run(tmp_path, f"--contestants={PLAIN}", *more)
-        assert done.returncode == 0
-        assert "epoch 1/1: loss" in done.stderr
+def test_a_run_that_only_samples_otherwise_takes_the_trained_models(run, tmp_path):
+    budgets = "--budget=images=48,images=32"
+    assert run(tmp_path, f"--contestants={PLAIN}", budgets).returncode == 0
+    taken = run(tmp_path, f"--contestants={PLAIN}", budgets, GUIDED)
+    assert taken.returncode == 0, taken.stderr
+    assert SAYS_SO in taken.stderr
+    assert ": loss" not in taken.stderr  # no epoch was trained
+    assert len(weights_of(tmp_path, TRAINED)) == 2
+    assert weights_of(tmp_path, TAKEN) == weights_of(tmp_path, TRAINED)
+    first, second = (read_record(ResultsFolder(tmp_path).record(name)) for name in (TRAINED, TAKEN))
+    assert (first.measurements.training.taken_from, second.measurements.training.taken_from) == (None, TRAINED)
+    assert second.run.recipe.guidance == 3.0
+    assert second.measurements.training.points == first.measurements.training.points
+    assert second.measurements.paired != first.measurements.paired
+    assert f"{TAKEN} took the trained model of {TRAINED}" in (tmp_path / "table.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, cache):
+    out = tmp_path_factory.mktemp("trained")
+    assert bench(*RUN, "--out", out, "--cache", cache, f"--contestants={PLAIN}").returncode == 0
+    return out
+
+
+def damage_checkpoint(run, monkeypatch):
+    (newest,) = run.checkpoints.glob("*")
+    (newest / "state.json").write_text("{")
+
+
+def lose_weights(run, monkeypatch):
+    for path in run.finished_weights():
+        path.unlink()
+
+
+def change_code(run, monkeypatch):
+    monkeypatch.setattr("bench.runs.trained_alike.training_code", lambda contestant: "another")
+
+
+def change_device(run, monkeypatch):
+    monkeypatch.setattr("bench.runs.trained_alike.device_name", lambda device: "another")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        (damage_checkpoint, [GUIDED]),
+        (lose_weights, [GUIDED]),
+        (change_code, [GUIDED]),
+        (change_device, [GUIDED]),
+        (None, [GUIDED, "--fresh"]),
+        (None, ["--recipe=matched+beta_end=0.02"]),
+        (None, [GUIDED, "--learning-rate=0.001"]),
+    ],
+)
+def test_a_run_takes_nothing_that_training_would_not_repeat(trained, run, tmp_path, monkeypatch, change, asked):
+    shutil.copytree(trained, tmp_path / "out")
+    if change is not None:
+        change(ResultsFolder(tmp_path / "out").run(TRAINED), monkeypatch)
+    done = run(tmp_path / "out", f"--contestants={PLAIN}", *asked)
+    assert done.returncode == 0, done.stderr
+    assert "so it takes that model" not in done.stderr
+    assert ": loss" in done.stderr

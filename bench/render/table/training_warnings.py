@@ -20,6 +20,7 @@ def training_warnings(made: list[Column]) -> list[str]:
         *rising_losses(made),
         *resumed_elsewhere(records),
         *busy_notes(records),
+        *taken_models(records),
     ]
 
 
@@ -62,6 +63,15 @@ def resumed_elsewhere(records: list[Record]) -> list[str]:
     trained = [(record.run.name, record.measurements.training) for record in records]
     changed = {name: training.not_bit_identical for name, training in trained if training is not None}
     return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
+
+
+def taken_models(records: list[Record]) -> list[str]:
+    """A note for every run that was not trained itself."""
+    trained = [(record.run.name, record.measurements.training) for record in records]
+    taken = {name: training.taken_from for name, training in trained if training is not None and training.taken_from}
+    return [
+        f"{name} took the trained model of {other}, and the times of its training." for name, other in taken.items()
+    ]
 
 
 def busy_notes(records: list[Record]) -> list[str]:
