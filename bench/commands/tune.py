@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     parts = split(avatars)
     images = arguments.images or max(sizes.batch_size, trained_images(sizes, len(parts.train)) // SHARE)
     config = config_for(arguments.preset, sizes, images, parts, avatars.content_hash, device)
-    records = [record for folder in arguments.runs or [] for record in read_records(folder)]
+    there = [record for folder in arguments.runs or [] for record in read_records(folder)]
+    records = list({record.measurements.model_dump_json(): record for record in there}.values())  # copies count once
     document = tune(names, arguments.rates or RATES, arguments.seeds, config, parts, out, records)
     write_tune(out, document)
     if arguments.json:

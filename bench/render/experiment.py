@@ -99,7 +99,10 @@ def table_rows(document: dict[str, Any]) -> list[list[str]]:
 
 def sizes_of(arm: dict[str, Any]) -> list[str]:
     """What an arm has of its own, such as its learning rate."""
-    return [f"{name.replace('_', ' ')} {value}" for name, value in arm["sizes"].items()]
+    told = {
+        name: " ".join(map(str, value)) if isinstance(value, list) else value for name, value in arm["sizes"].items()
+    }
+    return [f"{name.replace('_', ' ')} {value}" for name, value in told.items()]
 
 
 def measured_cells(arm: dict[str, Any], key: str) -> list[str]:
