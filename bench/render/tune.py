@@ -66,7 +66,7 @@ def draw(document: dict[str, Any]) -> bytes:
     import matplotlib
 
     with matplotlib.rc_context(SALT):
-        figure = blank(6, 4)
+        figure = blank(8, 4)
         panel = figure.subplots()
         for number, name in enumerate(document["best"]):
             style = look(number)._asdict()
@@ -81,7 +81,7 @@ def draw(document: dict[str, Any]) -> bytes:
         panel.grid(alpha=0.25)
         handles, labels = panel.get_legend_handles_labels()
         once = dict(zip(labels, handles, strict=True))  # not once a seed
-        panel.legend(once.values(), once.keys())
+        figure.legend(once.values(), once.keys(), loc="outside right upper")  # there it hides no point
         return rendered(figure)
 
 
