@@ -67,8 +67,9 @@ def experiment_lines(document: dict[str, Any]) -> list[str]:
 
 
 def told(document: dict[str, Any]) -> str:
-    """The verdict, or that nobody has run it yet."""
-    return document["verdict"] if any(arm["done"] for arm in document["arms"]) else "not run yet"
+    """The verdict, or that nobody has run it yet: of a reference alone nothing can be said."""
+    others = [arm for arm in document["arms"] if not arm["is_reference"]]
+    return document["verdict"] if any(arm["done"] for arm in others) else "not run yet"
 
 
 def table_header(document: dict[str, Any]) -> list[str]:

@@ -62,15 +62,15 @@ def test_too_few_seeds_say_nothing_however_far_apart(seeds, record):
 def test_a_strength_is_what_every_other_one_is_worse_at(seeds):
     best, middle, worst = seeds(), seeds("diffusers-32", 0.6), seeds("diffusers-16", 0.4)
     strengths, weaknesses = words_of(table([*best, *middle]))
-    assert strengths[0].startswith("near to the true picture (3.86 against 8.0")
-    assert weaknesses[1].startswith("far from the true picture (8.0")
+    assert strengths[0].startswith("nearer to the true picture (3.86 against 8.0")
+    assert weaknesses[1].startswith("farther from the true picture (8.0")
     assert "true structure (0.80" in strengths[0]
-    assert strengths[1] == "near to real images by KID (5.98 against 8.07), near to real images (59.8 against 80.7)"
+    assert strengths[1] == "nearer to real images by KID (5.98 against 8.07), nearer to real images (59.8 against 80.7)"
     strengths, weaknesses = words_of(table([*best, *middle, *worst]))
-    assert strengths[0].startswith("near to the true picture (3.86 against 8.0")
+    assert strengths[0].startswith("nearer to the true picture (3.86 against 8.0")
     assert "against 8." in strengths[0]  # the nearest rival, not the worst
     assert (strengths[1], weaknesses[1]) == (EQUAL, EQUAL)  # neither best nor worst at anything
-    assert "far from the true picture (12.0" in weaknesses[2]
+    assert "farther from the true picture (12.0" in weaknesses[2]
 
 
 def test_equals_have_no_strength(seeds):
@@ -93,9 +93,9 @@ def test_the_blog_posts_words_have_their_measures(seeds):
     for name, value in (("stray_pixels", 0.3), ("colour_error", 9.0), ("edge_agreement", 0.01), ("saturation", -2.0)):
         noisy = artefact(noisy, name, value)
     strengths, weaknesses = words_of(table([*clean, *noisy]))
-    for word in ("clean background (10.0 % against 30.3 %)", "true colors", "accurate shape", "right saturation"):
+    for word in ("clean background (10.0 % against 30.3 %)", "truer colors", "more accurate shape", "right saturation"):
         assert word in strengths[0]
-    for word in ("noisy background", "color corruption", "inaccurate shape", "pale color (2.0 against 0.1)"):
+    for word in ("noisy background", "color corruption", "less accurate shape", "pale color (2.0 against 0.1)"):
         assert word in weaknesses[1]
 
 
@@ -126,7 +126,7 @@ def test_samples_at_chance_get_no_verdict(seeds):
     assert words_of(table([*good, *bad])) == ([OTHERS_AT_CHANCE, AT_CHANCE],) * 2
     assert words_of(table([*bad, *seeds(accuracy=0.05)])) == ([AT_CHANCE] * 2,) * 2
     ours, theirs, _ = words_of(table([*good, *bad, *seeds("diffusers-8", 0.6)]))[0]
-    assert ours.startswith("near to the true picture (3.86 against 8.0")
+    assert ours.startswith("nearer to the true picture (3.86 against 8.0")
     assert "against 8." in ours
     assert theirs == AT_CHANCE
 

@@ -169,7 +169,7 @@ def comparison(folder: Path, records: list[Record]) -> str:
     links = [f"[{words}]({folder.name}/{name})" for name, words in more.items() if (folder / name).exists()]
     made = columns([record for record in records if record.status == "done"])
     parts = [
-        f"{escape(f'Made by `{records[0].command}`.')} {', '.join(links)}".strip(),
+        f"{escape(f'Its first run was made by `{records[0].command}`.')} {', '.join(links)}".strip(),
         table(records).to_markdown().strip().replace("](images/", f"]({folder.name}/images/"),
         *plots(folder),
         *(part for column in made for part in gallery(folder, column)),

@@ -51,7 +51,7 @@ def legend(made: list[Column]) -> list[str]:
         *scaling_notes(records),
         environment_note(first),
         *quiet_notes(records),
-        f"Made by `{first.command}`. {MISSING} means not measured.",
+        f"The first run was made by `{first.command}`. {MISSING} means not measured.",
     ]
 
 
@@ -72,7 +72,8 @@ def verdict_note() -> str:
         "Strength and weakness: where a contestant is better, or worse, than every other one above chance with the "
         f"same seeds (paired t tests, Holm's correction over {len(MEASURES)} measures and all pairs of columns: of "
         f"tables of equals, about 5 % name any). With fewer than {FEWEST_SEEDS} seeds nothing is said, nor of samples "
-        f"no better than chance. The primary measure is the {PRIMARY_MEASURE.label}."
+        f"no better than chance. The words compare: what is nearer may still be far. The primary measure is the "
+        f"{PRIMARY_MEASURE.label}."
     )
 
 

@@ -74,7 +74,7 @@ def artefact(read: Callable[[Artefacts], Estimate | None]) -> Reader:
 MEASURES = [
     # What was asked for, against the true picture of every condition and by the exact judge.
     Measure(PRIMARY, "paired colour difference ΔE", value_of(within(paired, lambda p: p.colour)), "lower", decimals(2),
-            "near to the true picture", "far from the true picture"),
+            "nearer to the true picture", "farther from the true picture"),
     Measure("paired_structure", "paired structure SSIM", value_of(within(paired, lambda p: p.structure)), "higher",
             decimals(3), "true structure", "untrue structure"),
     Measure("all_right", "all attributes right", value_of(within(exact, lambda e: e.all_right)), "higher", share,
@@ -83,9 +83,9 @@ MEASURES = [
             decimals(3), "attributes as asked", "attributes not well captured"),
     # Distance to real images, and the classifier.
     Measure("kid", "KID × 1000", within(distance, lambda d: None if d.kid is None else d.kid.value), "lower",
-            thousandfold, "near to real images by KID", "far from real images by KID", same=same_distance),
+            thousandfold, "nearer to real images by KID", "farther from real images by KID", same=same_distance),
     Measure("frechet_distance", "Fréchet distance", within(distance, lambda d: d.frechet_distance), "lower",
-            decimals(1), "near to real images", "far from real images", same=same_distance),
+            decimals(1), "nearer to real images", "farther from real images", same=same_distance),
     Measure("accuracy", "attribute accuracy, classifier", within(attributes, lambda a: a.macro.accuracy), "higher",
             decimals(3), "attributes as asked by the classifier", "attributes not as asked by the classifier",
             same=partial(alike, "classifier")),
@@ -93,9 +93,9 @@ MEASURES = [
     Measure("stray_pixels", "background: stray pixels", artefact(lambda a: a.stray_pixels), "lower", share,
             "clean background", "noisy background"),
     Measure("colour_error", "colour: ΔE to the colour asked for", artefact(lambda a: a.colour_error), "lower",
-            decimals(1), "true colors", "color corruption"),
+            decimals(1), "truer colors", "color corruption"),
     Measure("edge_agreement", "shape: edge agreement", artefact(lambda a: a.edge_agreement), "higher", decimals(2),
-            "accurate shape", "inaccurate shape"),
+            "more accurate shape", "less accurate shape"),
     Measure("hairstyles", "hairstyles: how far from the variety asked for",
             value_of(within(attributes, lambda a: a.hairstyle)), "lower", share, "various hairstyles",
             "stray hairstyles", "few hairstyles", goal=1, same=partial(alike, "classifier")),

@@ -47,6 +47,8 @@ def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
     if not measured or len(failed) == len(column.records):
         return Cell(f"failed: {failed[0]}" if len(failed) == len(column.records) else MISSING)
     lost = f" ({len(failed)} of {len(column.records)} seeds failed)" if failed else ""
+    if row.rests_on == "equal_time" and len(measured) + len(failed) < len(records):  # some have missed the time
+        lost += f" ({len(measured)} of {len(records)} seeds)"
     groups = grouped(row.rests_on, measured)
     made = [pooled(row, group) for group in groups]
     marks = [mark(row.rests_on, group[0], reference) for group in groups]
