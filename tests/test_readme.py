@@ -128,6 +128,18 @@ def test_its_finding_at_other_budgets_was_measured():
     assert f"it sees {seen[1].split()[0]}:" in plain(README)
 
 
+def test_its_first_seed_of_equal_time_was_measured():
+    folder = RESULTS / "claims" / "equal-time" / "records"
+    ours, theirs = (
+        read_record(folder / f"{name}-matched-seed0.json").measurements for name in ("scratch", "diffusers-32")
+    )
+    errors = [found.paired.colour.value for found in (ours, theirs)]
+    right = [100 * found.exact.all_right.value for found in (ours, theirs)]
+    assert "ΔE is {:.2f} (`diffusers-32` with the same seed: {:.2f})".format(*errors) in plain(README)
+    assert "right in {:.1f} % ({:.1f} %) of the samples".format(*right) in plain(README)
+    assert [*folder.glob("scratch-*")] == [folder / "scratch-matched-seed0.json"]
+
+
 def test_the_learning_rates_are_those_of_the_trials_and_one_for_both_leaves_it_open():
     best = read("tune", "laptop", "tune.json")["best"]
     assert best | {"twin-32": best["diffusers-32"]} == TUNED_RATES["laptop"]
