@@ -128,6 +128,17 @@ def test_its_finding_at_other_budgets_was_measured():
     assert f"it sees {seen[1].split()[0]}:" in plain(README)
 
 
+def test_what_it_says_of_the_sampler_was_measured():
+    found = read("laptop", "samplers.json")
+    (ours, theirs) = (
+        next(-row["colour_difference"][0] for row in found["contestants"][name]["rows"] if row["steps"] == 20)
+        for name in ("scratch", "diffusers-32")
+    )
+    (between,) = (row["colour_difference"][0] for row in found["differences"][0]["rows"] if row["steps"] == 20)
+    assert f"by {ours:.2f} and {theirs:.2f} against all 300, not their difference (−{-between:.2f}" in plain(README)
+    assert (found["fewest"], found["fewest_of_differences"]) == (100, 20)
+
+
 def test_its_first_seed_of_equal_time_was_measured():
     folder = RESULTS / "claims" / "equal-time" / "records"
     ours, theirs = (
