@@ -90,7 +90,7 @@ def mixed(tmp_path):
 def test_committed_and_own_records_of_two_machines_are_told_apart(mixed, capsys):
     warning = (
         "**diffusers-32 differs from scratch:** on AMD EPYC, 2 cores, instruction set not recorded, not AMD EPYC, "
-        "2 cores, AVX2; threads 2, not 1. Its times (†) do not compare."
+        "2 cores, AVX2; threads 2, not 1; `sizes.learning_rate` 0.0017, not 0.003. Its times (†) do not compare."
     )
     assert f"\n- {warning}\n" in printed(capsys, mixed).out
     table = printed(capsys, mixed, "--format=md").out
