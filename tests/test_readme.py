@@ -5,7 +5,7 @@ import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from statistics import correlation, fmean
+from statistics import correlation, fmean, median
 from urllib.parse import unquote
 
 import numpy as np
@@ -82,6 +82,30 @@ def test_its_finding_on_cost_was_measured():
     assert f"An epoch takes {seconds[0]} with `scratch` and {seconds[1]} with `diffusers-32`" in text
     ratio = float(seconds[1].split()[0]) / float(seconds[0].split()[0])
     assert f"which is {ratio:.1f} times as long" in text
+    assert f"It sees 133,000 images, {ratio:.1f} times as many" in text
+    ours, theirs = (
+        [r for r in read_records(RESULTS / "laptop") if r.run.contestant == name]
+        for name in ("scratch", "diffusers-32")
+    )
+    work, quiet, scored = (
+        [read_of(records) for records in (theirs, ours)] for read_of in (training_flop, step_seconds, epoch_seconds)
+    )
+    assert f"It has {work[0] / work[1]:.1f} times the arithmetic an image" in text
+    assert f"{quiet[0] / quiet[1]:.1f} times by single steps there" in text
+    assert f"about {scored[0] / scored[1]:.0f} in the scored runs" in text
+
+
+def training_flop(records):
+    return records[0].measurements.cost.flops_per_image.training
+
+
+def step_seconds(records):
+    """The median of single steps, as they were timed on the machine of the table's times."""
+    return median(records[0].timed[0].measurements.step.seconds["total"])
+
+
+def epoch_seconds(records):
+    return median(seconds for record in records for seconds in record.measurements.training.seconds_per_epoch)
 
 
 def colours(folder, name):
