@@ -10,6 +10,7 @@ import sys
 
 from bench.commands import (
     anatomy,
+    bridge,
     check,
     data,
     doctor,
@@ -72,6 +73,7 @@ def parser() -> Parser:
     anatomy.add(kinds.add_parser("anatomy", help="what a model costs, at any size, without building it"))
     overhead.add(kinds.add_parser("overhead", help="what the harness itself costs, against a bare loop"))
     implementation.add(kinds.add_parser("implementation", help="what writing the library's model by hand changes"))
+    bridge.add(kinds.add_parser("bridge", help="what each change from the hand-written UNet to the library's costs"))
     experiments.add(kinds.add_parser("experiments", help="the questions that can be asked, and how far they are"))
     check.add(kinds.add_parser("check", help="whether a denoiser of your own keeps the contract, and what it costs"))
     doctor.add(kinds.add_parser("doctor", help="whether this machine computes rightly, how fast, and what is missing"))

@@ -14,15 +14,20 @@ LABELS = {
 
 def implementation_lines(document: dict[str, Any]) -> list[str]:
     """What was measured and how, then a table for each pair."""
+    about = f"{about_turns(document)} In brackets the ratio to the library's model, with its 95 % interval."
+    return [about, *(line for twin, pair in document["pairs"].items() for line in ["", *pair_lines(twin, pair)])]
+
+
+def about_turns(document: dict[str, Any]) -> str:
+    """Where, at which size and how often models were timed by turns."""
     made_on = document["environment"]
-    about = (
+    return (
         f"{made_on['device']}, {made_on['threads']} threads, torch {made_on['versions']['torch']}; preset "
         f"{document['preset']}: {document['image_size']}×{document['image_size']}, scale {document['scale']:g}, batch "
         f"{document['batch_size']}, {document['memory_format']}. Medians of {document['rounds']} rounds of "
-        f"{document['steps_per_round']} steps of each in turn; in brackets the ratio to the library's model, with its "
-        f"95 % interval. Load of others before, per core: {load(document['load_average'])}."
+        f"{document['steps_per_round']} steps of each in turn. Load of others before, per core: "
+        f"{load(document['load_average'])}."
     )
-    return [about, *(line for twin, pair in document["pairs"].items() for line in ["", *pair_lines(twin, pair)])]
 
 
 def load(per_core: float | None) -> str:

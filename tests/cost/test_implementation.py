@@ -1,7 +1,5 @@
 """A twin beside its library model: by turns, with what each of them takes."""
 
-import itertools
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -9,7 +7,8 @@ import torch
 
 from bench import contestants
 from bench.cost import implementation
-from bench.cost.implementation import ORDERS, PARTS, pair
+from bench.cost.implementation import pair
+from bench.cost.turns import PARTS, orders
 from bench.duties.candidate import awaken
 from bench.render.implementation import implementation_lines
 from tests.accounts import remembered_account
@@ -20,7 +19,7 @@ from tests.conftest import TINY, tiny_config
 def found(avatars):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(implementation, "account", remembered_account)
-        return pair(replace(tiny_config(avatars), contestant="twin-32"), avatars, rounds=len(ORDERS), steps=1)
+        return pair(replace(tiny_config(avatars), contestant="twin-32"), avatars, rounds=len(orders(4)), steps=1)
 
 
 @pytest.mark.slow
@@ -38,18 +37,12 @@ def test_four_versions_are_timed_in_turn_and_weighed(found):
     assert len(set(found["full_parameters"].values())) == 1
 
 
-def test_every_version_follows_every_other_one_once():
-    follows = Counter(pair for order in ORDERS for pair in itertools.pairwise(order))
-    assert follows == Counter(itertools.permutations(range(4), 2))
-    assert all(sorted(places) == [0, 1, 2, 3] for places in zip(*ORDERS, strict=True))
-
-
 @pytest.mark.slow
 def test_the_table_has_a_column_for_each_version_and_says_how_it_was_made(found):
     document = {
         "environment": {"device": "a CPU", "threads": 2, "versions": {"torch": "2.14"}},
         "preset": "laptop", "image_size": 32, "scale": 0.125, "batch_size": 16, "memory_format": "channels_last",
-        "rounds": len(ORDERS), "steps_per_round": 1, "load_average": 0.04, "pairs": {"twin-32": found},
+        "rounds": len(orders(4)), "steps_per_round": 1, "load_average": 0.04, "pairs": {"twin-32": found},
     }  # fmt: skip
     about, _, head, _, *rows = implementation_lines(document)
     assert "a CPU, 2 threads" in about

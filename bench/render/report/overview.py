@@ -8,6 +8,7 @@ from typing import TypeVar
 from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
+from bench.render.bridge import bridge_lines
 from bench.render.experiment import HEADER, experiment_lines, overview_row, picture_lines, read_answer
 from bench.render.images.plots import PLOTS
 from bench.render.implementation import implementation_lines
@@ -44,6 +45,7 @@ PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
     "memory": "Memory of a training step by kind and level",
 }
 TUNED = "Validation loss against learning rate, a line for each contestant"
+MULTIPLES = "How many times each change of the architecture multiplies a cost: made first, and made last"
 Section = tuple[str, str]  # a title, and Markdown
 Found = TypeVar("Found")
 
@@ -57,6 +59,7 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     refusals: list[str] = []
     sections = claims(root, refusals)
     sections += [section for folder in folders for section in readable(implementations, folder, refusals)]
+    sections += [section for folder in folders for section in readable(bridges, folder, refusals)]
     sections += [section for folder in folders for section in readable(experiments, folder, refusals)]
     sections += [section for folder in folders for section in comparisons(folder, refusals)]
     for kind in (ladders, tunings, judges, anatomies, overheads):
@@ -125,6 +128,15 @@ def implementations(folder: Path) -> Iterator[Section]:
     """The library's models and the same by hand."""
     for path in sorted(folder.glob("implementation*.json")):
         yield f"{folder.name}: the same models by hand", "\n".join(implementation_lines(json.loads(path.read_text())))
+
+
+def bridges(folder: Path) -> Iterator[Section]:
+    """What each change from the hand-written UNet to the library's costs."""
+    for path in sorted(folder.glob("costs*.json")):
+        plot = path.with_suffix(".png")
+        shown = ["", f"![{MULTIPLES}]({folder.name}/{plot.name})"] if plot.exists() else []
+        lines = [*bridge_lines(json.loads(path.read_text())), *shown]
+        yield f"{folder.name}: what each part of the architecture costs", "\n".join(lines)
 
 
 def ladders(folder: Path) -> Iterator[Section]:

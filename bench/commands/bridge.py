@@ -1,0 +1,36 @@
+"""`bench bridge`: what each change from the hand-written UNet to the library's costs."""
+
+import argparse
+
+from bench.commands.arguments import png
+from bench.commands.output import emit_json, emit_lines
+from bench.commands.turns import add_turns, asked_turns, check_turns
+from bench.errors import BadInput
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(command=run)
+    parser.add_argument(
+        "--plot", type=png, metavar="FILE.png", help="draw how many times each change multiplies a cost"
+    )
+    add_turns(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    check_turns(arguments)
+    if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
+        raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
+
+    from bench.cost.bridge import bridge
+    from bench.render.bridge import bridge_lines
+    from bench.render.images.bridge import draw_bridge
+    from bench.storage import durable
+
+    document = bridge(asked_turns(arguments))
+    if arguments.json:
+        emit_json(document)
+    else:
+        emit_lines(bridge_lines(document))
+    if arguments.plot is not None:
+        durable.write_bytes(arguments.plot, draw_bridge(document))
+    return 0

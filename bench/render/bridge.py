@@ -1,0 +1,84 @@
+"""The document of `bench bridge` as a table: how many times each change multiplies what a model costs."""
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any, NamedTuple
+
+from bench.render.implementation import about_turns
+from bench.render.markdown import markdown
+
+PLACES = {"first": "made first", "last": "made last"}
+TOGETHER = "all eight"
+CHANGES = {
+    "tau": "Tau: twice the tokens, five times as wide",
+    "heads": "heads: 32 instead of 4 at full scale",
+    "attention": "attention at every level, behind every block",
+    "transformer": "transformer blocks instead of plain attention",
+    "blocks": "more ResNet blocks a level, a skip connection each",
+    "levels": "three levels instead of four, without the widest",
+    "upsampling": "a convolution after each upsampling",
+    "time": "a time embedding of twice the width",
+}
+
+
+class Cost(NamedTuple):
+    """A kind of cost: where it stands in a comparison, and what it is called."""
+
+    size: str  # "full", "here"; "seconds" are those of the steps that were timed
+    key: str
+    label: str
+
+
+COSTS = (
+    Cost("full", "parameters", "parameters, full size"),
+    Cost("full", "training_gflop", "training GFLOP an image, full size"),
+    Cost("full", "peak_mib", "predicted peak, full size"),
+    Cost("here", "training_gflop", "training GFLOP an image, as timed"),
+    Cost("seconds", "step", "time of a step"),
+)
+
+
+def bridge_lines(document: dict[str, Any]) -> list[str]:
+    """What was measured and how, then a row for each change and one for all of them."""
+    together, made = document["together"], list(document["changes"].values())
+    rows = [[CHANGES.get(change, change), *(both(places, cost) for cost in COSTS)]
+            for change, places in document["changes"].items()]  # fmt: skip
+    rows.append(
+        ["product of the eight", *(" / ".join(product(made, cost, place) for place in PLACES) for cost in COSTS)]
+    )
+    rows.append([TOGETHER, *(written(together, cost) for cost in COSTS)])
+    ours = together["before"]
+    return [
+        f"From `{ours}` to `{together['after']}`, which is the library's model by hand, in eight changes. How many "
+        f"times each multiplies a cost: made first, on `{ours}` / made last, after the other seven. Where the two "
+        "differ, changes depend on each other.",
+        "",
+        *markdown(["change", *(cost.label for cost in COSTS)], rows).splitlines(),
+        "",
+        f"{about_turns(document)} In brackets: 95 % intervals. Full size: the published one, with a condition 217 "
+        f"wide, in batches of {document['full_batch_size']}; arithmetic and peaks are accounted, not measured.",
+    ]
+
+
+def both(places: dict[str, Any], cost: Cost) -> str:
+    return " / ".join(written(places[place], cost) for place in PLACES)
+
+
+def product(made: Iterable[dict[str, Any]], cost: Cost, place: str) -> str:
+    return times(prod(multiple(places[place], cost) for places in made))
+
+
+def times(ratio: float) -> str:
+    return f"× {ratio:.2f}"
+
+
+def multiple(comparison: dict[str, Any], cost: Cost) -> float:
+    found = comparison[cost.size][cost.key]
+    return found["median"] if cost.size == "seconds" else found
+
+
+def written(comparison: dict[str, Any], cost: Cost) -> str:
+    """`× 1.20`, and `× 1.20 (1.10 to 1.30)` of what was timed."""
+    found = comparison[cost.size][cost.key]
+    between = f" ({found['low']:.2f} to {found['high']:.2f})" if cost.size == "seconds" else ""
+    return times(multiple(comparison, cost)) + between
