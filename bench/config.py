@@ -110,6 +110,8 @@ CONTESTANTS = ("scratch", "diffusers-32", "twin-32", "diffusers-16", "twin-16", 
 # One change of the architecture each, from `scratch` towards `twin-32` and back: scratch_unet/architecture.py.
 CHANGES = ("tau", "heads", "attention", "transformer", "blocks", "levels", "upsampling", "time")
 BRIDGE = (*(f"scratch+{change}" for change in CHANGES), *(f"twin-32-{change}" for change in CHANGES))
+ONE = f"(?:{'|'.join(CHANGES)})"
+ON_THE_BRIDGE = re.compile(rf"scratch(\+{ONE})+|twin-32(-{ONE})+")  # with several changes, such as scratch+tau+heads
 TWINS = {"twin-32": "diffusers-32", "twin-16": "diffusers-16", "twin-8": "diffusers-8"}  # by hand: the library's
 DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post's table
 
@@ -124,10 +126,12 @@ def contestant_names(text: str) -> list[str]:
     if not chosen:
         raise BadInput(f"no contestant named: choose from {', '.join(CONTESTANTS)}")
     theirs = (":", "=")  # whether there are such, `bench.contestants` finds out
-    return [
-        name if any(sign in name for sign in theirs) else known(name, CONTESTANTS + BRIDGE, "contestant")
-        for name in dict.fromkeys(chosen)
-    ]
+    return [name if any(sign in name for sign in theirs) else one_of_ours(name) for name in dict.fromkeys(chosen)]
+
+
+def one_of_ours(name: str) -> str:
+    """The name of a contestant of ours that is no variant; BadInput for another one."""
+    return name if ON_THE_BRIDGE.fullmatch(name) else known(name, CONTESTANTS + BRIDGE, "contestant")
 
 
 def recipe_for(name: str, contestant: str) -> Recipe:

@@ -12,9 +12,9 @@ from torch import nn
 
 import diffusers_unet
 import scratch_unet
-from bench.config import contestant_names
+from bench.config import one_of_ours
 from bench.contract import broken_contract, no_exit
-from bench.errors import BadContestant, BadInput, known, lacks_memory, printable, words_of
+from bench.errors import BadContestant, BadInput, lacks_memory, printable, words_of
 from bench.variants import changed_values, split_name
 
 Builder = Callable[[int, int, float], nn.Module]  # (condition_width, image_size, scale)
@@ -45,7 +45,9 @@ LIBRARY = {
 def by_hand(name: str) -> Contestant:
     """A contestant of ours by the name of its architecture, or of a variant of it: `scratch+heads=1`."""
     base, told = split_name(name)
-    original = scratch_unet.ARCHITECTURES[known(base, list(scratch_unet.ARCHITECTURES), "architecture by hand")]
+    if base in LIBRARY:
+        raise BadInput(f"contestant '{name}': the library's models have no variants; write it of its twin")
+    original = scratch_unet.architecture_of(one_of_ours(base))
     changes = changed_values(original, told, name)
     architecture = replace(original, **changes)
     blocks = SELF_AND_CROSS if architecture.attends_to_itself else CROSS_ALONE
@@ -60,7 +62,6 @@ def is_ours(name: str) -> bool:
     return ":" not in name
 
 
-OURS = LIBRARY | {name: by_hand(name) for name in scratch_unet.ARCHITECTURES}
 PLUG_IN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -70,7 +71,7 @@ def contestant(name: str) -> Contestant:
     BadContestant if the module is there and does not let itself be imported.
     """
     if is_ours(name):
-        return by_hand(name) if "=" in name else OURS[contestant_names(name)[0]]
+        return LIBRARY.get(name) or by_hand(name)
     if not PLUG_IN.fullmatch(name):
         raise BadInput(f"contestant '{name}' is not of the form package.module:function")
     module, _, function = name.partition(":")

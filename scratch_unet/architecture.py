@@ -106,11 +106,18 @@ def changed(architecture: Architecture, other: Architecture, change: str) -> Arc
     return replace(architecture, **{field: getattr(other, field) for field in CHANGES[change]})
 
 
-ARCHITECTURES = {
-    "scratch": SCRATCH,
-    "twin-32": LIBRARY_32,
-    "twin-16": LIBRARY_16,
-    "twin-8": LIBRARY_8,
-    **{f"scratch+{change}": changed(SCRATCH, LIBRARY_32, change) for change in CHANGES},
-    **{f"twin-32-{change}": changed(LIBRARY_32, SCRATCH, change) for change in CHANGES},
-}
+NAMED = {"scratch": SCRATCH, "twin-32": LIBRARY_32, "twin-16": LIBRARY_16, "twin-8": LIBRARY_8}
+
+
+def architecture_of(name: str) -> Architecture:
+    """By its name; KeyError if there is none.
+
+    `scratch+tau+heads` has these changes towards the library's UNet, `twin-32-tau` this one towards ours.
+    """
+    for start, sign, other in (("scratch", "+", LIBRARY_32), ("twin-32", "-", SCRATCH)):
+        if name.startswith(start + sign):
+            made = NAMED[start]
+            for change in name.removeprefix(start + sign).split(sign):
+                made = changed(made, other, change)
+            return made
+    return NAMED[name]

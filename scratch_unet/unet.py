@@ -14,7 +14,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scratch_unet.architecture import ARCHITECTURES, Architecture
+from scratch_unet.architecture import Architecture, architecture_of
 from scratch_unet.blocks import Block, CrossAttention, Downsample, ResNetBlock, TimeEmbedding, Transformer, Upsample
 from scratch_unet.tau import Tau, check_size
 
@@ -126,7 +126,7 @@ class ScratchDenoiser(ModelMixin, ConfigMixin):
         changes: dict[str, Any] | None = None,  # fields of the architecture, and what they are instead
     ) -> None:
         super().__init__()
-        made_of = replace(ARCHITECTURES[architecture], **changes or {})
+        made_of = replace(architecture_of(architecture), **changes or {})
         check_size(image_size, scale, halvings=len(made_of.channels) - 1, groups=made_of.groups)
         made_of = made_of.scaled(scale)
         self.tau = Tau(condition_width, made_of.context_tokens, made_of.context_width)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import MATCHED, Recipe
-from bench.contestants import OURS
+from bench.contestants import is_ours
 from bench.cost.account import Setting, account
 
 FOLDER = "BENCH_TESTS_ACCOUNTS"  # where they lie, for all processes of the session
@@ -19,7 +19,7 @@ FOLDER = "BENCH_TESTS_ACCOUNTS"  # where they lie, for all processes of the sess
 
 def remembered_account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, Any]:
     """What `account` says, or has said in another process; of a plug-in, which may change, always anew."""
-    if name not in OURS or FOLDER not in os.environ:
+    if not is_ours(name) or FOLDER not in os.environ:
         return account(name, setting, recipe)
     digest = hashlib.sha256(repr((name, setting, recipe)).encode()).hexdigest()
     with (Path(os.environ[FOLDER]) / f"{digest}.json").open("a+") as file:

@@ -48,8 +48,8 @@ def walk(name: str, setting: Setting) -> Walk:
 
 def made_of(name: str) -> dict[str, dict[str, object]]:
     """The architecture of one of ours, or of the twin of one of the library's, by the changes of the bridge."""
-    architecture = scratch_unet.ARCHITECTURES[name.replace("diffusers-", "twin-")]
-    return {change: {each: getattr(architecture, each) for each in fields} for change, fields in CHANGES.items()}
+    made = scratch_unet.architecture_of(name.replace("diffusers-", "twin-"))
+    return {change: {each: getattr(made, each) for each in fields} for change, fields in CHANGES.items()}
 
 
 def blocks_of(denoiser: nn.Module, traced: Trace) -> list[Block]:

@@ -13,14 +13,14 @@ from bench.cost.turns import PARTS, Asked
 from bench.render.bridge import CHANGES as IN_WORDS
 from bench.render.bridge import bridge_lines
 from bench.render.images.bridge import draw_bridge
-from scratch_unet.architecture import ARCHITECTURES
 from scratch_unet.architecture import CHANGES as FIELDS
+from scratch_unet.architecture import architecture_of
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_pair_differs_in_the_change_and_nothing_else(change):
     for before, after in pairs_of(change).values():
-        ours, theirs = asdict(ARCHITECTURES[before]), asdict(ARCHITECTURES[after])
+        ours, theirs = asdict(architecture_of(before)), asdict(architecture_of(after))
         assert {field for field in ours if ours[field] != theirs[field]} == {*FIELDS[change]}
 
 

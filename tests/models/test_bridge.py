@@ -1,5 +1,6 @@
 """The steps between `scratch` and `twin-32`: single changes that together are all there is."""
 
+import re
 from collections import Counter
 from dataclasses import asdict
 from functools import reduce
@@ -9,7 +10,8 @@ import torch
 
 from bench import config, contestants
 from bench.duties.candidate import awaken
-from scratch_unet.architecture import ARCHITECTURES, CHANGES, LIBRARY_32, SCRATCH, changed
+from bench.errors import BadInput
+from scratch_unet.architecture import CHANGES, LIBRARY_32, SCRATCH, architecture_of, changed
 from tests.conftest import TINY
 
 
@@ -28,9 +30,32 @@ def test_all_changes_lead_from_one_to_the_other():
 
 def test_each_has_a_name_of_its_own():
     assert tuple(CHANGES) == config.CHANGES
-    assert set(config.CONTESTANTS + config.BRIDGE) == contestants.OURS.keys()
     assert config.contestant_names("bridge") == list(config.BRIDGE)
-    assert len({repr(made_of) for made_of in ARCHITECTURES.values()}) == len(ARCHITECTURES)
+    named = ["scratch", *config.TWINS, *config.BRIDGE]
+    assert len({repr(architecture_of(name)) for name in named}) == len(named)
+
+
+def test_a_name_may_hold_several_changes():
+    assert architecture_of("scratch+" + "+".join(CHANGES)) == LIBRARY_32
+    assert architecture_of("twin-32-" + "-".join(CHANGES)) == SCRATCH
+    some, others = list(CHANGES)[:3], list(CHANGES)[3:]
+    assert architecture_of("scratch+" + "+".join(some)) == architecture_of("twin-32-" + "-".join(others))
+    assert contestants.contestant("scratch+tau+heads=2").name == "scratch+tau+heads=2"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("scratch+tow", "unknown contestant 'scratch+tow'"),
+        ("twin-32+tau", "unknown contestant"),
+        ("twin-16-tau", "unknown contestant"),
+        ("diffusers-32-tau", "unknown contestant"),
+        ("diffusers-32+heads=1", "the library's models have no variants; write it of its twin"),
+    ],
+)
+def test_what_is_no_name_is_refused(name, why):
+    with pytest.raises(BadInput, match=re.escape(why)):
+        contestants.contestant(name)
 
 
 @pytest.mark.parametrize("name", config.BRIDGE)
