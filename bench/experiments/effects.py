@@ -3,14 +3,14 @@
 import shlex
 from typing import Any
 
-import numpy as np
-
 from bench.data.avataaars import schema
 from bench.environment import choose_device, instruction_set
 from bench.errors import known
 from bench.experiments.costs import costs_of
+from bench.experiments.differences import adjust, effect
 from bench.experiments.experiment import Arm, Cell, Experiment
-from bench.quality.significance import FEWEST_SEEDS, SIGNIFICANT, holm, paired_difference
+from bench.experiments.parts import parts_of
+from bench.quality.significance import SIGNIFICANT
 from bench.record import Record
 from bench.render.experiment import SCHEMA_VERSION
 from bench.render.table.comparability import same_classifier
@@ -53,6 +53,7 @@ def document_of(
         "measures": [measure_fields(each) for each in measures_of(experiment)],
         "comparisons": sum(each["p"] is not None for each in tests),
         "arms": list(arms.values()),
+        "parts": parts_of(experiment, arms),
         "verdict": together([arm["verdict"] for arm in arms.values() if arm["verdict"] is not None]),
         "left_out": left_out(experiment, records),
         "training_codes": training_codes([record for each in fitting.values() for record in each.values()]),
@@ -71,9 +72,7 @@ def tests_of(experiment: Experiment, fitting: dict[str, dict[int, Record]]) -> l
         if name != experiment.reference
         for measure in measures_of(experiment)
     ]
-    adjusted = holm(np.array([nan(each["p"]) for each in tests]))
-    for each, p in zip(tests, adjusted, strict=True):
-        each["p_holm"] = None if np.isnan(p) else float(p)
+    adjust(tests)
     return tests
 
 
@@ -135,15 +134,7 @@ def test(measure: Measure, ours: dict[int, Record], theirs: dict[int, Record]) -
         if seed in theirs and pairable(measure, ours[seed], theirs[seed]) and value is not None
         and (other := value_of(measure, theirs[seed])) is not None
     }  # fmt: skip
-    found = paired_difference(np.array([a - b for a, b in pairs.values()])) if pairs else None
-    return {
-        "measure": measure.key,
-        "differences": {str(seed): a - b for seed, (a, b) in sorted(pairs.items())},
-        "difference": None if found is None else float(found.mean),
-        "interval": None if found is None or len(pairs) < 2 else [float(found.low), float(found.high)],
-        "p": None if found is None or len(pairs) < FEWEST_SEEDS else float(found.p),
-        "p_holm": None,
-    }
+    return effect(measure.key, {str(seed): a - b for seed, (a, b) in sorted(pairs.items())})
 
 
 def values_of(measure: Measure, there: dict[int, Record]) -> dict[str, float]:
@@ -201,7 +192,3 @@ def seconds_of(record: Record) -> float | None:
     if record.status != "done" or training is None or sampling is None:
         return None
     return (0.0 if training.taken_from else sum(training.seconds_per_epoch)) + sampling.seconds
-
-
-def nan(value: float | None) -> float:
-    return float("nan") if value is None else value

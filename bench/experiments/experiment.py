@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,7 @@ class Arm(Part):
     training: dict[str, Any] = {}  # changes of the recipe
     sizes: dict[str, Any] = {}  # in place of the experiment's
     expected: Literal["better", "worse", "alike"] | None = None  # than the reference, by the first measure
+    parts: list[str] = []  # what it has more than the reference, if every combination of the parts is an arm
 
     @property
     def contestant_name(self) -> str:
@@ -89,6 +91,11 @@ class Experiment(Part):
         if sized or split_name(arm.recipe)[0] in ONE_RATE:
             return sizes
         return replace(sizes, learning_rate=found_rate(self.preset, arm.contestant) or sizes.learning_rate)
+
+    @property
+    def parts(self) -> list[str]:
+        """What the arms are made of, if they are all the combinations of some parts, in the order of the file."""
+        return list(dict.fromkeys(part for arm in self.arms.values() for part in arm.parts))
 
     @property
     def given(self) -> str:
@@ -167,6 +174,17 @@ def check(experiment: Experiment) -> None:
         raise BadInput(f"{told}: leave out expected")
     if experiment.margin is None and any(arm.expected == "alike" for arm in experiment.arms.values()):
         raise BadInput(f"experiment '{experiment.name}' expects an arm to be alike: give it a margin")
+    check_parts(experiment)
     sizes = [experiment.sizes_of(arm) for arm in experiment.arms.values()]
     if differ := [name for name in SCORED_ALIKE if len({getattr(each, name) for each in sizes}) > 1]:
         raise BadInput(f"experiment '{experiment.name}': arms differ in {', '.join(differ)}: give all the same")
+
+
+def check_parts(experiment: Experiment) -> None:
+    """BadInput unless every combination of parts is one arm, and the reference is the one without any."""
+    parts = experiment.parts
+    asked = {frozenset(some) for count in range(len(parts) + 1) for some in combinations(parts, count)}
+    made = [frozenset(arm.parts) for arm in experiment.arms.values()]
+    if parts and (set(made) != asked or len(made) != len(asked) or experiment.arms[experiment.reference].parts):
+        told = f"experiment '{experiment.name}' has {len(parts)} parts: give each of their {len(asked)} combinations"
+        raise BadInput(f"{told} one arm, and the reference none of them")

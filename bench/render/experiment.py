@@ -1,23 +1,24 @@
 """The answer of an experiment, from its document: a page with a table and a picture, and a line for the overview."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from bench.render.experiment_costs import cost_lines, ratios
+from bench.render.experiment_effect import difference, writer
+from bench.render.experiment_parts import part_lines
 from bench.render.images.experiment import draw
+from bench.render.images.waterfall import draw_waterfall
 from bench.render.markdown import escape, image, markdown
-from bench.render.table.measures import MEASURES
 from bench.render.table.numbers import chance
-from bench.render.table.row import MISSING, decimals
+from bench.render.table.row import MISSING
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 
 HEADER = ["claim", "verdict", "effect (95 %)", "seeds", "comparisons"]
-SCHEMA_VERSION = 2
-PICTURE = "images/experiment.png"
+SCHEMA_VERSION = 3
+PICTURE, WATERFALL = "images/experiment.png", "images/parts.png"
 
 
 def read_answer(path: Path) -> dict[str, Any]:
@@ -34,6 +35,8 @@ def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
     drawn = [arm for arm in document["arms"] if (effect := first_effect(arm)) and effect["differences"]]
     if drawn:
         durable.write_bytes(folder.path / PICTURE, draw(document, drawn, ratios(document, drawn)))
+    if document["parts"] and drawn and document["parts"][0]["effects"][0]["differences"]:
+        durable.write_bytes(folder.path / WATERFALL, draw_waterfall(document))
     shown = picture_lines(document, folder.path)
     durable.write_text(folder.answer, "\n".join([*experiment_lines(document), *shown]) + "\n")
 
@@ -42,7 +45,11 @@ def picture_lines(document: dict[str, Any], folder: Path, prefix: str = "") -> l
     """The pictures that lie in an experiment's folder: the differences, and samples of each arm's first seed."""
     asked = document["experiment"]
     alt = f"How much each arm of {asked['name']} differs from {asked['reference']}"
-    lines = ["", image(alt, prefix + PICTURE)] if (folder / PICTURE).exists() else []
+    steps = f"From {asked['reference']} to all parts, step by step: quality and costs"
+    drawn = {WATERFALL: steps, PICTURE: alt}
+    lines = [
+        line for name, words in drawn.items() if (folder / name).exists() for line in ("", image(words, prefix + name))
+    ]
     for arm in document["arms"]:
         if arm["samples"] is not None and (folder / arm["samples"]).exists():
             what = f"Samples of {arm['name']}, each row above the real avatars of the same conditions"
@@ -62,6 +69,7 @@ def experiment_lines(document: dict[str, Any]) -> list[str]:
         *markdown(table_header(document), table_rows(document)).splitlines(),
         "",
         *cost_lines(document),
+        *part_lines(document),
         *(f"- {line}" for line in notes(document)),
     ]
 
@@ -114,19 +122,6 @@ def measured_cells(arm: dict[str, Any], key: str) -> list[str]:
     effect = next((each for each in arm["effects"] if each["measure"] == key), None)
     p = None if effect is None else effect["p_holm"]
     return [mean + spread, difference(effect, write), MISSING if p is None else chance(p)]
-
-
-def difference(effect: dict[str, Any] | None, write: Callable[[float], str]) -> str:
-    """`−1.20 (−2.00 to −0.40)`, or a dash."""
-    if effect is None or effect["difference"] is None:
-        return MISSING
-    interval = effect["interval"]
-    between = f" ({write(interval[0])} to {write(interval[1])})" if interval else ""
-    return write(effect["difference"]) + between
-
-
-def writer(key: str) -> Callable[[float], str]:
-    return next((each.write for each in MEASURES if each.key == key), decimals(3))
 
 
 def first_effect(arm: dict[str, Any]) -> dict[str, Any] | None:

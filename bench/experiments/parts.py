@@ -1,0 +1,82 @@
+"""What each part adds, where the arms of an experiment are all the combinations of some parts."""
+
+import math
+from collections.abc import Mapping
+from itertools import permutations
+from statistics import fmean
+from typing import Any
+
+from bench.experiments.differences import adjust, effect
+from bench.experiments.experiment import Experiment
+from bench.render.experiment_costs import COSTS as KINDS
+from bench.render.experiment_costs import PARAMETERS
+
+Parts = frozenset[str]
+COSTS = tuple(kind.key for kind in (PARAMETERS, *KINDS))
+
+
+def shares(values: Mapping[Parts, float]) -> dict[str, float]:
+    """What each part adds when it comes, on average over all orders in which the parts can come.
+
+    `values` has every combination. The shares sum to the value of all parts less that of none (L. S. Shapley, 1953).
+    """
+    parts = sorted(frozenset().union(*values))
+    orders = list(permutations(parts))
+    found = dict.fromkeys(parts, 0.0)
+    for order in orders:
+        for number, part in enumerate(order):
+            before = frozenset(order[:number])
+            found[part] += (values[before | {part}] - values[before]) / len(orders)
+    return found
+
+
+def parts_of(experiment: Experiment, arms: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each part its share of every measure, by seeds that all arms have, and how many times it multiplies costs."""
+    if not experiment.parts:
+        return []
+    named = {frozenset(arm.parts): arms[name] for name, arm in experiment.arms.items()}
+    by_measure = {measure: shares_by_seed(named, measure) for measure in experiment.measures}
+    costs = {kind: multiples(named, kind) for kind in COSTS}
+    found: list[dict[str, Any]] = [
+        {
+            "name": part,
+            "costs": {kind: None if each is None else each[part] for kind, each in costs.items()},
+            "effects": [
+                effect(measure, {seed: each[part] for seed, each in seeds.items()})
+                for measure, seeds in by_measure.items()
+            ],
+        }
+        for part in experiment.parts
+    ]
+    adjust([each for part in found for each in part["effects"]])
+    return found
+
+
+def shares_by_seed(arms: Mapping[Parts, dict[str, Any]], measure: str) -> dict[str, dict[str, float]]:
+    """The shares of every seed for which each arm has a difference from the reference."""
+    differences = {
+        parts: each["differences"]
+        for parts, arm in arms.items()
+        for each in arm["effects"]
+        if each["measure"] == measure
+    }
+    seeds = sorted(set.intersection(*(set(there) for there in differences.values())), key=int)
+    return {seed: shares({frozenset(): 0.0, **{p: d[seed] for p, d in differences.items()}}) for seed in seeds}
+
+
+def multiples(arms: Mapping[Parts, dict[str, Any]], kind: str) -> dict[str, float] | None:
+    """How many times each part multiplies a cost; the multiples of all parts make the whole ratio.
+
+    Of what was measured by seed, the geometric mean over the seeds that one machine did of all arms.
+    """
+    costs = {parts: arm["costs"] for parts, arm in arms.items()}
+    if isinstance(next(iter(costs.values()))[kind], dict):
+        seeds = [
+            seed for seed in costs[frozenset()][kind] if len({c["machines"].get(seed) for c in costs.values()}) == 1
+        ]
+        whole = [seed for seed in seeds if all(seed in each[kind] for each in costs.values())]
+        found = [shares({parts: math.log(each[kind][seed]) for parts, each in costs.items()}) for seed in whole]
+    else:
+        known = all(each[kind] for each in costs.values())
+        found = [shares({parts: math.log(each[kind]) for parts, each in costs.items()})] if known else []
+    return {part: math.exp(fmean(each[part] for each in found)) for part in found[0]} if found else None

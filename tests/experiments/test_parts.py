@@ -1,0 +1,97 @@
+"""What each part adds, on known answers, and on the runs of the laptop under other names."""
+
+import io
+import itertools
+from dataclasses import replace
+from math import prod
+
+import pytest
+from PIL import Image
+
+from bench.errors import BadInput
+from bench.experiments.effects import document_of
+from bench.experiments.experiment import Arm, Experiment, check_parts, find
+from bench.experiments.parts import shares
+from bench.render.experiment import experiment_lines
+from bench.render.images.waterfall import draw_waterfall
+from bench.storage.records import read_records
+from scratch_unet.architecture import architecture_of
+from tests.invoking import ROOT
+
+NONE, A, B, BOTH = frozenset(), frozenset("a"), frozenset("b"), frozenset("ab")
+NAMES = {NONE: "scratch", A: "scratch+tau", B: "scratch+heads", BOTH: "diffusers-32"}
+
+
+def test_parts_that_do_not_depend_on_each_other_have_what_they_add():
+    worth = {"a": 1.0, "b": -2.0, "c": 5.0}
+    every = [frozenset(some) for n in range(4) for some in itertools.combinations(worth, n)]
+    assert shares({parts: 7 + sum(worth[part] for part in parts) for parts in every}) == pytest.approx(worth)
+
+
+def test_what_two_parts_add_together_is_shared():
+    assert shares({NONE: 0, A: 1, B: 2, BOTH: 5}) == {"a": 2, "b": 3}
+
+
+def experiment(arms):
+    return Experiment(name="x", question="Why?", claim="so", seeds=[0, 1, 2, 3, 4, 5], reference="scratch", arms=arms)
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        {"scratch": Arm(), "b": Arm(parts=["a", "b"])},
+        {"scratch": Arm(), "b": Arm(parts=["a"]), "c": Arm(parts=["a"])},
+        {"scratch": Arm(parts=["a"]), "b": Arm()},
+    ],
+)
+def test_every_combination_is_one_arm_and_the_reference_has_none(arms):
+    with pytest.raises(BadInput, match="give each of their . combinations one arm, and the reference none of them"):
+        check_parts(experiment(arms))
+
+
+def test_the_bridge_has_every_combination_and_its_arms_are_what_their_parts_say():
+    """Parts have the same fields wherever they come, so the same parts make the same architecture."""
+    bridge = find("bridge")
+    ends = {end: architecture_of(bridge.arms[end].contestant) for end in ("by hand", "all: the library's")}
+    single = {arm.parts[0]: architecture_of(arm.contestant) for arm in bridge.arms.values() if len(arm.parts) == 1}
+    ours, theirs = (vars(made) for made in ends.values())
+    fields = {part: {f for f in ours if ours[f] != vars(made)[f]} for part, made in single.items()}
+    for arm in bridge.arms.values():
+        changed = set().union(*(fields[part] for part in arm.parts))
+        assert vars(architecture_of(arm.contestant)) == {f: theirs[f] if f in changed else ours[f] for f in ours}
+    assert set().union(*fields.values()) == {f for f in ours if ours[f] != theirs[f]}
+
+
+@pytest.fixture(scope="module")
+def document():
+    """The runs of two contestants, each also under the name of an arm between them."""
+    records = read_records(ROOT / "results" / "rate-0.003")
+    ours, theirs = ([r for r in records if r.run.contestant == name] for name in ("scratch", "diffusers-32"))
+    between = [r.model_copy(update={"run": replace(r.run, contestant=NAMES[A])}) for r in ours]
+    between += [r.model_copy(update={"run": replace(r.run, contestant=NAMES[B])}) for r in theirs]
+    arms = {
+        name: Arm(contestant=name, parts=sorted(parts), sizes={"learning_rate": 0.003}) for parts, name in NAMES.items()
+    }
+    return document_of(experiment(arms), ours + theirs + between, {})
+
+
+def test_the_shares_sum_to_the_whole_difference_and_the_multiples_to_the_whole_ratio(document):
+    """Here part a does nothing, and part b everything."""
+    a, b = document["parts"]
+    whole = document["arms"][-1]
+    assert a["effects"][0]["difference"] == pytest.approx(0)
+    assert b["effects"][0]["differences"] == pytest.approx(whole["effects"][0]["differences"])
+    assert b["effects"][0]["interval"] == pytest.approx(whole["effects"][0]["interval"])
+    costs = [arm["costs"] for arm in document["arms"]]
+    for kind in ("parameters", "flop_per_image", "peak_bytes"):
+        assert a["costs"][kind] == pytest.approx(1)
+        assert prod(part["costs"][kind] for part in (a, b)) == pytest.approx(costs[-1][kind] / costs[0][kind])
+    assert b["costs"]["seconds_per_image"] > 3
+
+
+def test_the_page_has_a_row_for_each_part_and_one_for_all(document):
+    rows = [line for line in experiment_lines(document) if line.startswith(("| a |", "| b |", "| all parts |"))]
+    assert len(rows) == 3
+    assert [row.count("|") for row in rows] == [8] * 3
+    with Image.open(io.BytesIO(draw_waterfall(document))) as picture:
+        assert picture.width > 1000
