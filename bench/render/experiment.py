@@ -35,7 +35,7 @@ def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
     drawn = [arm for arm in document["arms"] if (effect := first_effect(arm)) and effect["differences"]]
     if drawn:
         durable.write_bytes(folder.path / PICTURE, draw(document, drawn, ratios(document, drawn)))
-    if document["parts"] and drawn and document["parts"][0]["effects"][0]["differences"]:
+    if part_lines(document):
         durable.write_bytes(folder.path / WATERFALL, draw_waterfall(document))
     shown = picture_lines(document, folder.path)
     durable.write_text(folder.answer, "\n".join([*experiment_lines(document), *shown]) + "\n")

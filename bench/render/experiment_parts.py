@@ -13,9 +13,9 @@ KINDS = (PARAMETERS, *COSTS)
 
 
 def part_lines(document: dict[str, Any]) -> list[str]:
-    """A row for each part, and one for all of them together; nothing where there are no parts."""
+    """A row for each part, and one for all of them together; nothing where there are none, or no seed of all arms."""
     parts, measures = document["parts"], document["measures"]
-    if not parts:
+    if not parts or not seeds(document):
         return []
     header = ["part", *(title for each in measures for title in (f"{each['label']}: share (95 %)", "p by Holm"))]
     header += [f"{kind.label}: times" for kind in KINDS]

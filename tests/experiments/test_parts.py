@@ -13,6 +13,7 @@ from bench.experiments.effects import document_of
 from bench.experiments.experiment import Arm, Experiment, check_parts, find
 from bench.experiments.parts import shares
 from bench.render.experiment import experiment_lines
+from bench.render.experiment_parts import part_lines
 from bench.render.images.waterfall import draw_waterfall
 from bench.storage.records import read_records
 from scratch_unet.architecture import architecture_of
@@ -95,3 +96,8 @@ def test_the_page_has_a_row_for_each_part_and_one_for_all(document):
     assert [row.count("|") for row in rows] == [8] * 3
     with Image.open(io.BytesIO(draw_waterfall(document))) as picture:
         assert picture.width > 1000
+
+
+def test_without_a_seed_of_all_arms_nothing_is_said_of_the_parts(document):
+    asked = Experiment(**document["experiment"])
+    assert part_lines(document_of(asked, [], {})) == []
