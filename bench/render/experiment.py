@@ -6,8 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from bench.render.experiment_costs import cost_lines, ratios
-from bench.render.experiment_effect import difference, writer
-from bench.render.experiment_parts import part_lines
+from bench.render.experiment_parts import difference, part_lines, writer
 from bench.render.images.experiment import draw
 from bench.render.images.waterfall import draw_waterfall
 from bench.render.markdown import escape, image, markdown

@@ -1,13 +1,14 @@
 """What each part adds, from the document of an experiment whose arms are all the combinations of some parts."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 from bench.render.experiment_costs import COSTS, PARAMETERS
-from bench.render.experiment_effect import difference, writer
 from bench.render.markdown import markdown
+from bench.render.table.measures import MEASURES
 from bench.render.table.numbers import chance
-from bench.render.table.row import MISSING
+from bench.render.table.row import MISSING, decimals
 
 KINDS = (PARAMETERS, *COSTS)
 
@@ -44,6 +45,20 @@ def effect_cells(effect: dict[str, Any]) -> list[str]:
     """`−1.20 (−2.00 to −0.40)` and p, or dashes."""
     write, p = writer(effect["measure"]), effect["p_holm"]
     return [difference(effect, write), MISSING if p is None else chance(p)]
+
+
+def difference(effect: dict[str, Any] | None, write: Callable[[float], str]) -> str:
+    """`−1.20 (−2.00 to −0.40)`, or a dash."""
+    if effect is None or effect["difference"] is None:
+        return MISSING
+    interval = effect["interval"]
+    between = f" ({write(interval[0])} to {write(interval[1])})" if interval else ""
+    return write(effect["difference"]) + between
+
+
+def writer(key: str) -> Callable[[float], str]:
+    """How a measure is written."""
+    return next((each.write for each in MEASURES if each.key == key), decimals(3))
 
 
 def total(effects: list[dict[str, Any]]) -> str:
