@@ -110,8 +110,6 @@ CONTESTANTS = ("scratch", "diffusers-32", "twin-32", "diffusers-16", "twin-16", 
 # One change of the architecture each, from `scratch` towards `twin-32` and back: scratch_unet/architecture.py.
 CHANGES = ("tau", "heads", "attention", "transformer", "blocks", "levels", "upsampling", "time")
 BRIDGE = (*(f"scratch+{change}" for change in CHANGES), *(f"twin-32-{change}" for change in CHANGES))
-ONE = f"(?:{'|'.join(CHANGES)})"
-ON_THE_BRIDGE = re.compile(rf"scratch(\+{ONE})+|twin-32(-{ONE})+")  # with several changes, such as scratch+tau+heads
 TWINS = {"twin-32": "diffusers-32", "twin-16": "diffusers-16", "twin-8": "diffusers-8"}  # by hand: the library's
 DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post's table
 
@@ -130,8 +128,18 @@ def contestant_names(text: str) -> list[str]:
 
 
 def one_of_ours(name: str) -> str:
-    """The name of a contestant of ours that is no variant; BadInput for another one."""
-    return name if ON_THE_BRIDGE.fullmatch(name) else known(name, CONTESTANTS + BRIDGE, "contestant")
+    """The name of a contestant of ours that is no variant; BadInput for another one.
+
+    It may hold several changes: `scratch+tau+heads`, `twin-32-tau-levels`.
+    """
+    for start, sign in (("scratch", "+"), ("twin-32", "-")):
+        changes = name.removeprefix(start + sign).split(sign)
+        if name.startswith(start + sign) and set(changes) <= set(CHANGES):
+            ordered = sign.join([start, *(change for change in CHANGES if change in changes)])
+            if name != ordered:
+                raise BadInput(f"contestant '{name}': write each change once, and in one order: {ordered}")
+            return name
+    return known(name, CONTESTANTS + BRIDGE, "contestant")
 
 
 def recipe_for(name: str, contestant: str) -> Recipe:

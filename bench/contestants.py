@@ -46,7 +46,7 @@ def by_hand(name: str) -> Contestant:
     """A contestant of ours by the name of its architecture, or of a variant of it: `scratch+heads=1`."""
     base, told = split_name(name)
     if base in LIBRARY:
-        raise BadInput(f"contestant '{name}': the library's models have no variants; write it of its twin")
+        raise BadInput(f"contestant '{name}': the library's models have no variants: use its twin's")
     original = scratch_unet.architecture_of(one_of_ours(base))
     changes = changed_values(original, told, name)
     architecture = replace(original, **changes)

@@ -112,7 +112,7 @@ NAMED = {"scratch": SCRATCH, "twin-32": LIBRARY_32, "twin-16": LIBRARY_16, "twin
 def architecture_of(name: str) -> Architecture:
     """By its name; KeyError if there is none.
 
-    `scratch+tau+heads` has these changes towards the library's UNet, `twin-32-tau` this one towards ours.
+    `scratch+tau+heads` is `scratch` with Tau and heads as in `twin-32`, `twin-32-tau` the other way round.
     """
     for start, sign, other in (("scratch", "+", LIBRARY_32), ("twin-32", "-", SCRATCH)):
         if name.startswith(start + sign):

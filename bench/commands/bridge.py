@@ -4,7 +4,7 @@ import argparse
 
 from bench.commands.arguments import png
 from bench.commands.output import emit_json, emit_lines
-from bench.commands.turns import add_turns, asked_turns, check_turns
+from bench.commands.turns import add_turns, check_turns, timing_of
 from bench.errors import BadInput
 
 
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.render.images.bridge import draw_bridge
     from bench.storage import durable
 
-    document = bridge(asked_turns(arguments))
+    document = bridge(timing_of(arguments))
     if arguments.json:
         emit_json(document)
     else:

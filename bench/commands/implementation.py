@@ -3,7 +3,7 @@
 import argparse
 
 from bench.commands.output import emit_json, emit_lines
-from bench.commands.turns import add_turns, asked_turns, check_turns
+from bench.commands.turns import add_turns, check_turns, timing_of
 from bench.config import TWINS
 from bench.errors import BadInput, known
 
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.cost.implementation import implementation
     from bench.render.implementation import implementation_lines
 
-    document = implementation(twins, asked_turns(arguments))
+    document = implementation(twins, timing_of(arguments))
     if arguments.json:
         emit_json(document)
     else:

@@ -11,9 +11,9 @@ from bench.config import PRESETS
 from bench.errors import BadInput, known
 
 if TYPE_CHECKING:
-    from bench.cost.turns import Asked
+    from bench.cost.turns import Timing
 
-FEWEST_ROUNDS = 7  # for a 95 % interval of a median
+FEWEST_ROUNDS = 7  # with six, the 95 % interval of a median is from the least to the most: one round may be odd
 
 
 def add_turns(parser: argparse.ArgumentParser) -> None:
@@ -33,14 +33,14 @@ def check_turns(arguments: argparse.Namespace) -> None:
         raise BadInput(f"--rounds {arguments.rounds} is too few for an interval: at least {FEWEST_ROUNDS}")
 
 
-def asked_turns(arguments: argparse.Namespace) -> Asked:
+def timing_of(arguments: argparse.Namespace) -> Timing:
     from bench.cost.check import LAYOUTS
-    from bench.cost.turns import Asked
+    from bench.cost.turns import Timing
     from bench.data.library import default_cache
     from bench.environment import choose_device
 
     device = choose_device(arguments.device)
-    return Asked(
+    return Timing(
         arguments.preset,
         arguments.rounds,
         arguments.steps,

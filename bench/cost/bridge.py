@@ -6,23 +6,27 @@ from contextlib import ExitStack
 from typing import Any
 
 from bench.config import CHANGES, PRESETS
-from bench.cost.anatomy import Question, anatomy
+from bench.cost.account import Setting, account, published
 from bench.cost.steps import trial
-from bench.cost.turns import Asked, Seconds, by_turns, ratios
+from bench.cost.turns import Seconds, Timing, by_turns, ratios
+from bench.data.dataset import AvatarSet
 from bench.environment import load_average
+from scratch_unet import architecture_of
 
 SCHEMA_VERSION = 1
 BY_HAND, LIBRARY = "scratch", "twin-32"  # the library's model by hand: what differs is the architecture alone
 FULL_BATCH = PRESETS["full"].batch_size
 
 
-def bridge(asked: Asked) -> dict[str, Any]:
+def bridge(timing: Timing) -> dict[str, Any]:
     """The document of `bench bridge`: the costs of every model, and how many times each change multiplies them."""
-    busy, seconds = load_average(), timed(asked)
-    accounts = accounted(asked)
+    busy, avatars, scale = load_average(), timing.avatars(), PRESETS[timing.preset].scale
+    accounts = accounted(timing, avatars)
+    seconds = timed(timing, avatars)
     return {
         "schema_version": SCHEMA_VERSION,
-        **asked.as_dict(busy),
+        **timing.as_dict(busy),
+        "condition_width": avatars.schema.width,
         "full_batch_size": FULL_BATCH,
         "models": {
             name: accounts[name] | {"seconds": {part: statistics.median(found) for part, found in parts.items()}}
@@ -30,7 +34,10 @@ def bridge(asked: Asked) -> dict[str, Any]:
         },
         "together": compared(BY_HAND, LIBRARY, accounts, seconds),
         "changes": {
-            change: {place: compared(*pair, accounts, seconds) for place, pair in pairs_of(change).items()}
+            change: {
+                place: compared(*pair, accounts, seconds) | {"changes_nothing_here": alike(*pair, scale)}
+                for place, pair in pairs_of(change).items()
+            }
             for change in CHANGES
         },
     }
@@ -41,39 +48,47 @@ def pairs_of(change: str) -> dict[str, tuple[str, str]]:
     return {"first": (BY_HAND, f"{BY_HAND}+{change}"), "last": (f"{LIBRARY}-{change}", LIBRARY)}
 
 
+def alike(before: str, after: str, scale: float) -> bool:
+    """Whether two models are the same at this scale: what is scaled may come to the same number."""
+    ours, theirs = (vars(architecture_of(name).scaled(scale)) | {"scales_heads": None} for name in (before, after))
+    return ours == theirs
+
+
 def models() -> list[str]:
     pairs = [pair for change in CHANGES for pair in pairs_of(change).values()]
     return list(dict.fromkeys(name for pair in [(BY_HAND, LIBRARY), *pairs] for name in pair))
 
 
-def timed(asked: Asked) -> Seconds:
+def accounted(timing: Timing, avatars: AvatarSet) -> dict[str, dict[str, Any]]:
+    """Parameters, arithmetic and predicted peak of every model, at the size that is timed and at full size."""
+    print(f"accounting for {len(models())} models at two sizes", file=sys.stderr)
+    sizes = PRESETS[timing.preset]
+    settings = {
+        "here": Setting(avatars.schema.width, sizes.image_size, sizes.scale, sizes.batch_size, device=timing.device),
+        "full": published(FULL_BATCH),
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for name in models():
+        costs = {size: account(name, setting) for size, setting in settings.items()}
+        found[name] = {
+            size: {
+                "parameters": cost["parameters"]["total"],
+                "training_gflop": cost["flops_per_image"]["training"] / 1e9,
+                "peak_mib": cost["predicted_peak"]["bytes"] / 2**20,
+            }
+            for size, cost in costs.items()
+        }
+    return found
+
+
+def timed(timing: Timing, avatars: AvatarSet) -> Seconds:
     """Every model's seconds, a step of each in turn."""
-    avatars = asked.avatars()
-    print(f"{len(models())} models, {asked.rounds} rounds of {asked.steps} steps of each", file=sys.stderr)
+    print(f"{len(models())} models, {timing.rounds} rounds of {timing.steps} steps of each", file=sys.stderr)
     with ExitStack() as open_models:
         trainers = {
-            name: open_models.enter_context(trial(asked.config(name, avatars), avatars)) for name in models()
+            name: open_models.enter_context(trial(timing.config(name, avatars), avatars)) for name in models()
         }  # fmt: skip
-        return by_turns(trainers, asked.rounds, asked.steps)
-
-
-def accounted(asked: Asked) -> dict[str, dict[str, Any]]:
-    """Parameters, arithmetic and predicted peak of every model, at the size that is timed and at full size."""
-    sizes, full = PRESETS[asked.preset], PRESETS["full"]
-    questions = {
-        "here": Question(models(), sizes.image_size, sizes.batch_size, sizes.scale, device=asked.device),
-        "full": Question(models(), full.image_size, full.batch_size),
-    }
-    found: dict[str, dict[str, Any]] = {name: {} for name in models()}
-    for size, question in questions.items():
-        print(f"accounting for {len(models())} models at {question.image_size}×{question.image_size}", file=sys.stderr)
-        for row in anatomy(question)["contestants"]:
-            found[row["name"]][size] = {
-                "parameters": row["parameters"]["total"],
-                "training_gflop": row["gflop_per_image"]["training"],
-                "peak_mib": row["memory_mib"]["predicted_peak"],
-            }
-    return found
+        return by_turns(trainers, timing.rounds, timing.steps)
 
 
 def compared(before: str, after: str, accounts: dict[str, dict[str, Any]], seconds: Seconds) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bench.config import PRESETS, TWINS, RunConfig
 from bench.cost.account import account, checkpoint_gradients, published
 from bench.cost.steps import measured_peak, trial
-from bench.cost.turns import PARTS, Asked, a_batch, by_turns, ratios
+from bench.cost.turns import PARTS, Timing, a_batch, by_turns, ratios
 from bench.data.dataset import AvatarSet
 from bench.environment import load_average
 from bench.training.trainer import Trainer
@@ -31,13 +31,13 @@ class Operations(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def implementation(twins: list[str], asked: Asked) -> dict[str, Any]:
+def implementation(twins: list[str], timing: Timing) -> dict[str, Any]:
     """The document of `bench implementation`: every pair's seconds, memory and operations."""
-    busy, avatars, pairs = load_average(), asked.avatars(), {}
+    busy, avatars, pairs = load_average(), timing.avatars(), {}
     for twin in twins:
-        print(f"{twin} and {TWINS[twin]}, {asked.rounds} rounds", file=sys.stderr)
-        pairs[twin] = pair(asked.config(twin, avatars), avatars, asked.rounds, asked.steps)
-    return {"schema_version": SCHEMA_VERSION, **asked.as_dict(busy), "pairs": pairs}
+        print(f"{twin} and {TWINS[twin]}, {timing.rounds} rounds", file=sys.stderr)
+        pairs[twin] = pair(timing.config(twin, avatars), avatars, timing.rounds, timing.steps)
+    return {"schema_version": SCHEMA_VERSION, **timing.as_dict(busy), "pairs": pairs}
 
 
 def pair(config: RunConfig, avatars: AvatarSet, rounds: int, steps: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Steps of several models, one of each in turn: what disturbs one of them disturbs the others as much."""
+"""Steps of several models, one of each in turn, so that a slow change of the machine's speed is shared by all."""
 
 import itertools
 import statistics
@@ -24,7 +24,7 @@ Seconds = dict[str, dict[str, list[float]]]  # for every model and part, the med
 
 
 @dataclass(frozen=True)
-class Asked:
+class Timing:
     """How models are timed against each other: at whose sizes, how often, where."""
 
     preset: str
@@ -56,12 +56,14 @@ class Asked:
 
 
 def orders(count: int) -> list[list[int]]:
-    """Orders of so many models: each stands once at every place, and of an even number each follows every other once.
+    """Orders of so many models, a Latin square of E. J. Williams (1949): each model stands once at every place.
 
-    A Latin square of E. J. Williams (1949).
+    If their number is even, each also follows every other once, and every second order reverses the one before.
     """
     first = [place // 2 + 1 if place % 2 else -(place // 2) for place in range(count)]
-    return [[(place + shift) % count for place in first] for shift in range(count)]
+    half = count // 2
+    shifts = range(count) if count % 2 else [shift + half * turned for shift in range(half) for turned in (0, 1)]
+    return [[(place + shift) % count for place in first] for shift in shifts]
 
 
 def by_turns(trainers: dict[str, Trainer], rounds: int, steps: int) -> Seconds:

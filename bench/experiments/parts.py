@@ -2,31 +2,28 @@
 
 import math
 from collections.abc import Mapping
-from itertools import permutations
 from statistics import fmean
 from typing import Any
 
 from bench.experiments.differences import adjust, effect
 from bench.experiments.experiment import Experiment
-from bench.render.experiment_costs import COSTS as KINDS
-from bench.render.experiment_costs import PARAMETERS
+from bench.render.experiment_costs import KINDS
 
 Parts = frozenset[str]
-COSTS = tuple(kind.key for kind in (PARAMETERS, *KINDS))
 
 
 def shares(values: Mapping[Parts, float]) -> dict[str, float]:
-    """What each part adds when it comes, on average over all orders in which the parts can come.
+    """What each part changes when it is added, as the mean over all orders in which the parts can be added.
 
     `values` has every combination. The shares sum to the value of all parts less that of none (L. S. Shapley, 1953).
     """
-    parts = sorted(frozenset().union(*values))
-    orders = list(permutations(parts))
-    found = dict.fromkeys(parts, 0.0)
-    for order in orders:
-        for number, part in enumerate(order):
-            before = frozenset(order[:number])
-            found[part] += (values[before | {part}] - values[before]) / len(orders)
+    parts = frozenset[str]().union(*values)
+    found = dict.fromkeys(sorted(parts), 0.0)
+    for before, value in values.items():
+        for part in parts - before:
+            after = len(parts) - len(before) - 1
+            orders = math.factorial(len(before)) * math.factorial(after)  # in which just these come before it
+            found[part] += orders / math.factorial(len(parts)) * (values[before | {part}] - value)
     return found
 
 
@@ -36,7 +33,7 @@ def parts_of(experiment: Experiment, arms: dict[str, dict[str, Any]]) -> list[di
         return []
     named = {frozenset(arm.parts): arms[name] for name, arm in experiment.arms.items()}
     by_measure = {measure: shares_by_seed(named, measure) for measure in experiment.measures}
-    costs = {kind: multiples(named, kind) for kind in COSTS}
+    costs = {kind.key: multiples(named, kind.key) for kind in KINDS}
     found: list[dict[str, Any]] = [
         {
             "name": part,

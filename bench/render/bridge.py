@@ -13,9 +13,9 @@ CHANGES = {
     "tau": "Tau: twice the tokens, five times as wide",
     "heads": "heads: 32 instead of 4 at full scale",
     "attention": "attention at every level, behind every block",
-    "transformer": "transformer blocks instead of plain attention",
+    "transformer": "transformer blocks for plain attention, self-attention in the middle",
     "blocks": "more ResNet blocks a level, a skip connection each",
-    "levels": "three levels instead of four, without the widest",
+    "levels": "three levels instead of four, without the widest one",
     "upsampling": "a convolution after each upsampling",
     "time": "a time embedding of twice the width",
 }
@@ -41,7 +41,7 @@ COSTS = (
 def bridge_lines(document: dict[str, Any]) -> list[str]:
     """What was measured and how, then a row for each change and one for all of them."""
     together, made = document["together"], list(document["changes"].values())
-    rows = [[CHANGES.get(change, change), *(both(places, cost) for cost in COSTS)]
+    rows = [[title(change, places), *(both(places, cost) for cost in COSTS)]
             for change, places in document["changes"].items()]  # fmt: skip
     rows.append(
         ["product of the eight", *(" / ".join(product(made, cost, place) for place in PLACES) for cost in COSTS)]
@@ -50,14 +50,27 @@ def bridge_lines(document: dict[str, Any]) -> list[str]:
     ours = together["before"]
     return [
         f"From `{ours}` to `{together['after']}`, which is the library's model by hand, in eight changes. How many "
-        f"times each multiplies a cost: made first, on `{ours}` / made last, after the other seven. Where the two "
-        "differ, changes depend on each other.",
+        f"times each multiplies a cost: made first, on `{ours}` / made last, after the other seven. The model before "
+        "the last change is large, so a change that adds the same amount to both multiplies the large one by less.",
         "",
         *markdown(["change", *(cost.label for cost in COSTS)], rows).splitlines(),
         "",
-        f"{about_turns(document)} In brackets: 95 % intervals. Full size: the published one, with a condition 217 "
-        f"wide, in batches of {document['full_batch_size']}; arithmetic and peaks are accounted, not measured.",
+        f"{about_turns(document)} In brackets: 95 % intervals, each for itself. Full size: the published one, with a "
+        f"condition 217 wide, in batches of {document['full_batch_size']}. Arithmetic and peaks are accounted, not "
+        f"measured.{NOTE * any(same_here(places) for places in made)}",
     ]
+
+
+NOTE = " *: at the timed size both models are the same, so their ratio of times shows the noise of this measurement."
+
+
+def title(change: str, places: dict[str, Any]) -> str:
+    return CHANGES[change] + " *" * same_here(places)
+
+
+def same_here(places: dict[str, Any]) -> bool:
+    """Whether a change does nothing at the size that was timed."""
+    return all(comparison["changes_nothing_here"] for comparison in places.values())
 
 
 def both(places: dict[str, Any], cost: Cost) -> str:

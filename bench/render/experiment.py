@@ -6,7 +6,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from bench.render.experiment_costs import cost_lines, ratios
-from bench.render.experiment_parts import difference, part_lines, writer
+from bench.render.experiment_effect import difference, writer
+from bench.render.experiment_parts import has_shares, part_lines
 from bench.render.images.experiment import draw
 from bench.render.images.waterfall import draw_waterfall
 from bench.render.markdown import escape, image, markdown
@@ -34,7 +35,7 @@ def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
     drawn = [arm for arm in document["arms"] if (effect := first_effect(arm)) and effect["differences"]]
     if drawn:
         durable.write_bytes(folder.path / PICTURE, draw(document, drawn, ratios(document, drawn)))
-    if part_lines(document):
+    if has_shares(document):
         durable.write_bytes(folder.path / WATERFALL, draw_waterfall(document))
     shown = picture_lines(document, folder.path)
     durable.write_text(folder.answer, "\n".join([*experiment_lines(document), *shown]) + "\n")
@@ -44,8 +45,8 @@ def picture_lines(document: dict[str, Any], folder: Path, prefix: str = "") -> l
     """The pictures that lie in an experiment's folder: the differences, and samples of each arm's first seed."""
     asked = document["experiment"]
     alt = f"How much each arm of {asked['name']} differs from {asked['reference']}"
-    steps = f"From {asked['reference']} to all parts, step by step: quality and costs"
-    drawn = {WATERFALL: steps, PICTURE: alt}
+    steps = f"From {asked['reference']} by the share of each part to all parts: quality and costs"
+    drawn = ({WATERFALL: steps} if document["parts"] else {}) | {PICTURE: alt}
     lines = [
         line for name, words in drawn.items() if (folder / name).exists() for line in ("", image(words, prefix + name))
     ]

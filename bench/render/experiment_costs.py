@@ -22,16 +22,17 @@ COSTS = (
     CostKind("seconds_per_image", "training time of an image", lambda value: f"{1000 * value:.1f} ms"),
 )
 PARAMETERS = CostKind("parameters", "parameters", lambda value: f"{value:,.0f}")
+KINDS = (PARAMETERS, *COSTS)
 
 
 def cost_lines(document: dict[str, Any]) -> list[str]:
     """A table of what each arm's model costs, where the arms differ in that."""
     if not differ_in_cost(document):
         return []
-    kinds, first = (PARAMETERS, *COSTS), reference_of(document)
-    rows = [[arm["name"], *(cost_cell(arm, first, kind) for kind in kinds)] for arm in document["arms"]]
+    first = reference_of(document)
+    rows = [[arm["name"], *(cost_cell(arm, first, kind) for kind in KINDS)] for arm in document["arms"]]
     return [
-        *markdown(["arm", *(kind.label for kind in kinds)], rows).splitlines(),
+        *markdown(["arm", *(kind.label for kind in KINDS)], rows).splitlines(),
         "",
         "In brackets: how many times the reference's. Times are those of the training runs, whatever ran beside them.",
         "",

@@ -9,7 +9,7 @@ from PIL import Image
 from bench.config import BRIDGE, CHANGES
 from bench.cost import bridge
 from bench.cost.bridge import compared, models, pairs_of
-from bench.cost.turns import PARTS, Asked
+from bench.cost.turns import PARTS, Timing
 from bench.render.bridge import CHANGES as IN_WORDS
 from bench.render.bridge import bridge_lines
 from bench.render.images.bridge import draw_bridge
@@ -34,7 +34,7 @@ def document(tmp_path_factory):
     """Of two changes, by real steps and accounts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bridge, "CHANGES", ("tau", "heads"))
-        return bridge.bridge(Asked("smoke", 7, 1, "cpu", "contiguous", tmp_path_factory.mktemp("cache")))
+        return bridge.bridge(Timing("smoke", 7, 1, "cpu", "contiguous", tmp_path_factory.mktemp("cache")))
 
 
 @pytest.mark.slow
@@ -43,16 +43,55 @@ def test_each_change_is_measured_and_accounted_first_and_last(document):
     assert document["models"].keys() == {"scratch", "twin-32"} | changed
     assert document["models"]["scratch"]["full"]["parameters"] == 76_470_531
     assert document["models"]["twin-32"]["full"]["parameters"] == 188_511_363
+    assert document["models"]["scratch"]["here"]["parameters"] == 1_140_003  # as in the runs: 98 attributes
     assert all(seconds > 0 for model in document["models"].values() for seconds in model["seconds"].values())
-    tau, heads = document["changes"].values()
-    assert tau["first"]["full"]["parameters"] > 1.5
+    assert document["changes"]["tau"]["first"]["full"]["parameters"] > 1.5
+    heads = document["changes"]["heads"]
     assert heads["first"]["full"] == {"parameters": 1, "training_gflop": 1, "peak_mib": pytest.approx(1, abs=0.01)}
+    assert [places["first"]["changes_nothing_here"] for places in document["changes"].values()] == [False, True]
     assert document["together"]["full"]["parameters"] == pytest.approx(188_511_363 / 76_470_531)
     assert document["together"]["seconds"]["step"]["median"] > 1.5  # it is some six times as long
-    lines = bridge_lines(document)
-    assert [line.count("|") for line in lines if line.startswith("| ")] == [7] * 6
-    with Image.open(io.BytesIO(draw_bridge(document))) as picture:
-        assert picture.width > 1000
+
+
+def made_up_comparison(ratio, nothing=False):
+    """Everything so many times as much."""
+    counted = {"parameters": ratio, "training_gflop": ratio, "peak_mib": ratio}
+    step = {"median": ratio, "low": ratio - 0.1, "high": ratio + 0.1}
+    pair = {"before": "scratch", "after": "twin-32"}
+    return pair | {"here": counted, "full": counted, "seconds": {"step": step}, "changes_nothing_here": nothing}
+
+
+@pytest.fixture
+def made_up():
+    return {
+        "environment": {"device": "a CPU", "threads": 2, "versions": {"torch": "2.14"}},
+        "preset": "laptop", "image_size": 32, "scale": 0.125, "batch_size": 16, "memory_format": "channels_last",
+        "rounds": 7, "steps_per_round": 4, "load_average": 0.04, "full_batch_size": 128,
+        "together": made_up_comparison(5.0),
+        "changes": {
+            "tau": {"first": made_up_comparison(2.0), "last": made_up_comparison(1.5)},
+            "heads": {"first": made_up_comparison(3.0, True), "last": made_up_comparison(1.2, True)},
+        },
+    }  # fmt: skip
+
+
+def test_the_table_says_first_and_last_their_products_and_what_does_nothing(made_up):
+    about, _, head, _, tau, heads, product, every, _, how = bridge_lines(made_up)
+    assert "From `scratch` to `twin-32`" in about
+    assert head.count("|") == 7
+    assert tau.split(" | ")[1] == "× 2.00 / × 1.50"
+    assert tau.split(" | ")[-1] == "× 2.00 (1.90 to 2.10) / × 1.50 (1.40 to 1.60) |"
+    assert "*" in heads.split(" | ")[0]
+    assert "*" not in tau
+    assert product.split(" | ")[1] == "× 6.00 / × 1.80"
+    assert every.split(" | ")[1] == "× 5.00"
+    assert "*: at the timed size both models are the same" in how
+
+
+def test_the_picture_has_a_mark_for_first_and_for_last(made_up):
+    with Image.open(io.BytesIO(draw_bridge(made_up))) as picture:
+        colors = picture.convert("RGB").getcolors(maxcolors=2**24)
+    assert {(11, 83, 148), (224, 130, 20)} <= {color for _, color in colors}
 
 
 def test_a_comparison_divides_after_by_before():

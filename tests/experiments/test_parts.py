@@ -1,20 +1,19 @@
 """What each part adds, on known answers, and on the runs of the laptop under other names."""
 
-import io
 import itertools
 from dataclasses import replace
 from math import prod
+from statistics import fmean
 
 import pytest
-from PIL import Image
 
 from bench.errors import BadInput
 from bench.experiments.effects import document_of
 from bench.experiments.experiment import Arm, Experiment, check_parts, find
-from bench.experiments.parts import shares
+from bench.experiments.parts import multiples, parts_of, shares
 from bench.render.experiment import experiment_lines
 from bench.render.experiment_parts import part_lines
-from bench.render.images.waterfall import draw_waterfall
+from bench.render.images import waterfall
 from bench.storage.records import read_records
 from scratch_unet.architecture import architecture_of
 from tests.invoking import ROOT
@@ -34,7 +33,9 @@ def test_what_two_parts_add_together_is_shared():
 
 
 def experiment(arms):
-    return Experiment(name="x", question="Why?", claim="so", seeds=[0, 1, 2, 3, 4, 5], reference="scratch", arms=arms)
+    measures = ["paired_colour", "exact_accuracy"]
+    asked = {"name": "x", "question": "Why?", "claim": "so", "seeds": list(range(6)), "reference": "scratch"}
+    return Experiment(**asked, measures=measures, arms=arms)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def experiment(arms):
     ],
 )
 def test_every_combination_is_one_arm_and_the_reference_has_none(arms):
-    with pytest.raises(BadInput, match="give each of their . combinations one arm, and the reference none of them"):
+    with pytest.raises(BadInput, match="make one arm for each of their combinations, 2 to the power of"):
         check_parts(experiment(arms))
 
 
@@ -90,12 +91,55 @@ def test_the_shares_sum_to_the_whole_difference_and_the_multiples_to_the_whole_r
     assert b["costs"]["seconds_per_image"] > 3
 
 
+def test_a_seed_that_one_arm_lacks_is_left_out_and_so_are_times_of_unlike_machines():
+    """Of the arms' differences and costs alone; part b adds nothing in the seed that a lacks."""
+    costs = {"parameters": None, "flop_per_image": 2.0, "peak_bytes": 3, "seconds_per_image": {"0": 1.0, "1": 4.0}}
+    arms = {
+        name: {
+            "effects": [{"measure": "paired_colour", "differences": {"0": len(parts), "1": 5}}] if parts else [],
+            "costs": costs | {"machines": {"0": "x", "1": "x" if parts else "y"}},
+        }
+        for parts, name in NAMES.items()
+    }
+    del arms[NAMES[A]]["effects"][0]["differences"]["1"]
+    declared = {name: Arm(contestant=name, parts=sorted(parts)) for parts, name in NAMES.items()}
+    a, b = parts_of(experiment(declared).model_copy(update={"measures": ["paired_colour"]}), arms)
+    assert [part["effects"][0]["differences"] for part in (a, b)] == [{"0": 1}, {"0": 1}]
+    assert a["costs"] == {"parameters": None, "flop_per_image": 1, "peak_bytes": 1, "seconds_per_image": 1}
+    assert multiples({parts: arms[name] for parts, name in NAMES.items()}, "seconds_per_image") == {"a": 1, "b": 1}
+
+
+def test_p_is_corrected_over_all_parts_and_measures(document):
+    effects = [effect for part in document["parts"] for effect in part["effects"]]
+    assert len(effects) == 4
+    least = min(effects, key=lambda each: each["p"])
+    assert least["p_holm"] == pytest.approx(min(1, 4 * least["p"]))
+
+
 def test_the_page_has_a_row_for_each_part_and_one_for_all(document):
-    rows = [line for line in experiment_lines(document) if line.startswith(("| a |", "| b |", "| all parts |"))]
-    assert len(rows) == 3
-    assert [row.count("|") for row in rows] == [8] * 3
-    with Image.open(io.BytesIO(draw_waterfall(document))) as picture:
-        assert picture.width > 1000
+    a, b, every = (
+        line.split(" | ") for line in experiment_lines(document) if line.startswith(("| a |", "| b |", "| all parts |"))
+    )
+    whole = document["arms"][-1]["effects"][0]["difference"]
+    assert (a[1], b[1].split()[0], every[1]) == ("0.00 (0.00 to 0.00)", f"{whole:.2f}", f"{whole:.2f}")
+    assert a[2] == b[2] == "6"
+    assert a[7:9] == ["1.00", "1.00"]
+    ours, *_, theirs = (arm["costs"]["parameters"] for arm in document["arms"])
+    assert every[7] == b[7] == f"{theirs / ours:.2f}"
+
+
+def test_the_waterfall_goes_from_the_reference_to_all_parts(document, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(waterfall, "steps", lambda panel, marks, words, lower: drawn.append((marks, words)))
+    waterfall.draw_waterfall(document)
+    (marks, words), *costs = drawn
+    reference, *_, whole = document["arms"]
+    assert marks[0] == pytest.approx(fmean(reference["values"]["paired_colour"].values()))
+    assert marks[-1] == pytest.approx(fmean(whole["values"]["paired_colour"].values()))
+    assert words == ["0.00", f"{whole['effects'][0]['difference']:.2f}"]
+    assert [round(marks[-1], 2) for marks, _ in costs[:2]] == [
+        round(whole["costs"][kind] / reference["costs"][kind], 2) for kind in ("flop_per_image", "peak_bytes")
+    ]
 
 
 def test_without_a_seed_of_all_arms_nothing_is_said_of_the_parts(document):

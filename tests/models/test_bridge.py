@@ -48,9 +48,11 @@ def test_a_name_may_hold_several_changes():
     [
         ("scratch+tow", "unknown contestant 'scratch+tow'"),
         ("twin-32+tau", "unknown contestant"),
+        ("scratch+heads+tau", "write each change once, and in one order: scratch+tau+heads"),
+        ("twin-32-tau-tau", "write each change once, and in one order: twin-32-tau"),
         ("twin-16-tau", "unknown contestant"),
         ("diffusers-32-tau", "unknown contestant"),
-        ("diffusers-32+heads=1", "the library's models have no variants; write it of its twin"),
+        ("diffusers-32+heads=1", "the library's models have no variants: use its twin's"),
     ],
 )
 def test_what_is_no_name_is_refused(name, why):

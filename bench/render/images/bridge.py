@@ -2,22 +2,23 @@
 
 from typing import Any
 
-from bench.render.bridge import CHANGES, COSTS, PLACES, TOGETHER, Cost, multiple
+from bench.render.bridge import COSTS, PLACES, TOGETHER, Cost, multiple, title
 from bench.render.images.figures import Figure, blank, look, rendered
 
 
 def draw_bridge(document: dict[str, Any]) -> bytes:
     """A row a change and a panel a cost; a mark for the change made first, one for the change made last."""
     rows = [*(list(places.values()) for places in document["changes"].values()), [document["together"]]]
-    names = [*(CHANGES.get(change, change) for change in document["changes"]), TOGETHER]
+    names = [*(title(*each) for each in document["changes"].items()), TOGETHER]
     figure = blank(5 + 2.6 * len(COSTS), 1.6 + 0.4 * len(rows))
     panels = figure.subplots(1, len(COSTS), sharey=True)
     for panel, cost in zip(panels, COSTS, strict=True):
         draw_cost(panel, cost, rows)
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
-    marks = panels[0].get_lines()[1:3]
-    figure.legend(marks, [*PLACES.values()], loc="outside lower right", ncols=2, frameon=False)
+    for number, words in enumerate(PLACES.values()):
+        panels[0].plot([], [], look(number).marker, color=look(number).color, label=words)
+    figure.legend(loc="outside lower right", ncols=2, frameon=False)
     return rendered(figure)
 
 
@@ -26,11 +27,13 @@ def draw_cost(panel: Figure, cost: Cost, rows: list[list[dict[str, Any]]]) -> No
     for number, row in enumerate(rows):
         values = [multiple(comparison, cost) for comparison in row]
         for place, (value, comparison) in enumerate(zip(values, row, strict=True)):
-            style, y = look(place), number + (0.12 * (2 * place - 1) if len(row) > 1 else 0)
-            panel.plot([value], [y], style.marker if len(row) > 1 else "D", color=style.color, markersize=6)
+            alone = len(row) == 1
+            marker, color = ("D", "#222222") if alone else (look(place).marker, look(place).color)
+            y = number + (0 if alone else 0.12 * (2 * place - 1))
+            panel.plot([value], [y], marker, color=color, markersize=6)
             if cost.size == "seconds":
                 found = comparison[cost.size][cost.key]
-                panel.plot([found["low"], found["high"]], [y, y], color=style.color, linewidth=1.5)
+                panel.plot([found["low"], found["high"]], [y, y], color=color, linewidth=1.5)
     panel.set_xscale("log")
     panel.set_xticks(ticks := [0.5, 1, 2, 4, 8], [f"×{tick:g}" for tick in ticks])
     panel.minorticks_off()

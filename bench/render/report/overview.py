@@ -132,11 +132,11 @@ def implementations(folder: Path) -> Iterator[Section]:
 
 def bridges(folder: Path) -> Iterator[Section]:
     """What each change from the hand-written UNet to the library's costs."""
-    for path in sorted(folder.glob("costs*.json")):
+    for path in sorted(folder.glob("bridge*.json")):
         plot = path.with_suffix(".png")
-        shown = ["", f"![{MULTIPLES}]({folder.name}/{plot.name})"] if plot.exists() else []
+        shown = ["", image(MULTIPLES, f"{folder.name}/{plot.name}")] if plot.exists() else []
         lines = [*bridge_lines(json.loads(path.read_text())), *shown]
-        yield f"{folder.name}: what each part of the architecture costs", "\n".join(lines)
+        yield f"{folder.name}: what each change of the architecture costs", "\n".join(lines)
 
 
 def ladders(folder: Path) -> Iterator[Section]:
