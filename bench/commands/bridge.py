@@ -5,6 +5,7 @@ import argparse
 from bench.commands.arguments import png
 from bench.commands.output import emit_json, emit_lines
 from bench.commands.turns import add_turns, check_turns, timing_of
+from bench.config import contestant_names
 from bench.errors import BadInput
 
 
@@ -13,11 +14,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", type=png, metavar="FILE.png", help="draw how many times each change multiplies a cost"
     )
+    parser.add_argument(
+        "--others",
+        default="diffusers-32",
+        help="contestants to hold against scratch beside the changes (default diffusers-32)",
+    )
     add_turns(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     check_turns(arguments)
+    others = contestant_names(arguments.others)
     if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
         raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
 
@@ -26,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.render.images.bridge import draw_bridge
     from bench.storage import durable
 
-    document = bridge(timing_of(arguments))
+    document = bridge(timing_of(arguments), others)
     if arguments.json:
         emit_json(document)
     else:

@@ -18,11 +18,12 @@ BY_HAND, LIBRARY = "scratch", "twin-32"  # the library's model by hand: what dif
 FULL_BATCH = PRESETS["full"].batch_size
 
 
-def bridge(timing: Timing) -> dict[str, Any]:
+def bridge(timing: Timing, others: list[str]) -> dict[str, Any]:
     """The document of `bench bridge`: the costs of every model, and how many times each change multiplies them."""
     busy, avatars, scale = load_average(), timing.avatars(), PRESETS[timing.preset].scale
-    accounts = accounted(timing, avatars)
-    seconds = timed(timing, avatars)
+    names = list(dict.fromkeys([*models(), *others]))
+    accounts = accounted(names, timing, avatars)
+    seconds = timed(names, timing, avatars)
     return {
         "schema_version": SCHEMA_VERSION,
         **timing.as_dict(busy),
@@ -40,6 +41,7 @@ def bridge(timing: Timing) -> dict[str, Any]:
             }
             for change in CHANGES
         },
+        "others": {name: compared(BY_HAND, name, accounts, seconds) for name in others},
     }
 
 
@@ -59,16 +61,16 @@ def models() -> list[str]:
     return list(dict.fromkeys(name for pair in [(BY_HAND, LIBRARY), *pairs] for name in pair))
 
 
-def accounted(timing: Timing, avatars: AvatarSet) -> dict[str, dict[str, Any]]:
+def accounted(names: list[str], timing: Timing, avatars: AvatarSet) -> dict[str, dict[str, Any]]:
     """Parameters, arithmetic and predicted peak of every model, at the size that is timed and at full size."""
-    print(f"accounting for {len(models())} models at two sizes", file=sys.stderr)
+    print(f"accounting for {len(names)} models at two sizes", file=sys.stderr)
     sizes = PRESETS[timing.preset]
     settings = {
         "here": Setting(avatars.schema.width, sizes.image_size, sizes.scale, sizes.batch_size, device=timing.device),
         "full": published(FULL_BATCH),
     }
     found: dict[str, dict[str, Any]] = {}
-    for name in models():
+    for name in names:
         costs = {size: account(name, setting) for size, setting in settings.items()}
         found[name] = {
             size: {
@@ -81,12 +83,12 @@ def accounted(timing: Timing, avatars: AvatarSet) -> dict[str, dict[str, Any]]:
     return found
 
 
-def timed(timing: Timing, avatars: AvatarSet) -> Seconds:
+def timed(names: list[str], timing: Timing, avatars: AvatarSet) -> Seconds:
     """Every model's seconds, a step of each in turn."""
-    print(f"{len(models())} models, {timing.rounds} rounds of {timing.steps} steps of each", file=sys.stderr)
+    print(f"{len(names)} models, {timing.rounds} rounds of {timing.steps} steps of each", file=sys.stderr)
     with ExitStack() as open_models:
         trainers = {
-            name: open_models.enter_context(trial(timing.config(name, avatars), avatars)) for name in models()
+            name: open_models.enter_context(trial(timing.config(name, avatars), avatars)) for name in names
         }  # fmt: skip
         return by_turns(trainers, timing.rounds, timing.steps)
 

@@ -47,6 +47,10 @@ def bridge_lines(document: dict[str, Any]) -> list[str]:
         ["product of the eight", *(" / ".join(product(made, cost, place) for place in PLACES) for cost in COSTS)]
     )
     rows.append([TOGETHER, *(written(together, cost) for cost in COSTS)])
+    others = document["others"].items()
+    rows += [
+        [f"{name} instead of {together['before']}", *(written(each, cost) for cost in COSTS)] for name, each in others
+    ]
     ours = together["before"]
     return [
         f"From `{ours}` to `{together['after']}`, which is the library's model by hand, in eight changes. How many "

@@ -34,13 +34,15 @@ def document(tmp_path_factory):
     """Of two changes, by real steps and accounts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bridge, "CHANGES", ("tau", "heads"))
-        return bridge.bridge(Timing("smoke", 7, 1, "cpu", "contiguous", tmp_path_factory.mktemp("cache")))
+        return bridge.bridge(
+            Timing("smoke", 7, 1, "cpu", "contiguous", tmp_path_factory.mktemp("cache")), ["diffusers-32"]
+        )
 
 
 @pytest.mark.slow
 def test_each_change_is_measured_and_accounted_first_and_last(document):
     changed = {"scratch+tau", "twin-32-tau", "scratch+heads", "twin-32-heads"}
-    assert document["models"].keys() == {"scratch", "twin-32"} | changed
+    assert document["models"].keys() == {"scratch", "twin-32", "diffusers-32"} | changed
     assert document["models"]["scratch"]["full"]["parameters"] == 76_470_531
     assert document["models"]["twin-32"]["full"]["parameters"] == 188_511_363
     assert document["models"]["scratch"]["here"]["parameters"] == 1_140_003  # as in the runs: 98 attributes
@@ -51,6 +53,7 @@ def test_each_change_is_measured_and_accounted_first_and_last(document):
     assert [places["first"]["changes_nothing_here"] for places in document["changes"].values()] == [False, True]
     assert document["together"]["full"]["parameters"] == pytest.approx(188_511_363 / 76_470_531)
     assert document["together"]["seconds"]["step"]["median"] > 1.5  # it is some six times as long
+    assert document["others"]["diffusers-32"]["full"]["parameters"] == document["together"]["full"]["parameters"]
 
 
 def made_up_comparison(ratio, nothing=False):
@@ -67,7 +70,7 @@ def made_up():
         "environment": {"device": "a CPU", "threads": 2, "versions": {"torch": "2.14"}},
         "preset": "laptop", "image_size": 32, "scale": 0.125, "batch_size": 16, "memory_format": "channels_last",
         "rounds": 7, "steps_per_round": 4, "load_average": 0.04, "full_batch_size": 128,
-        "together": made_up_comparison(5.0),
+        "together": made_up_comparison(5.0), "others": {"mine": made_up_comparison(7.0)},
         "changes": {
             "tau": {"first": made_up_comparison(2.0), "last": made_up_comparison(1.5)},
             "heads": {"first": made_up_comparison(3.0, True), "last": made_up_comparison(1.2, True)},
@@ -76,7 +79,7 @@ def made_up():
 
 
 def test_the_table_says_first_and_last_their_products_and_what_does_nothing(made_up):
-    about, _, head, _, tau, heads, product, every, _, how = bridge_lines(made_up)
+    about, _, head, _, tau, heads, product, every, other, _, how = bridge_lines(made_up)
     assert "From `scratch` to `twin-32`" in about
     assert head.count("|") == 7
     assert tau.split(" | ")[1] == "× 2.00 / × 1.50"
@@ -85,6 +88,7 @@ def test_the_table_says_first_and_last_their_products_and_what_does_nothing(made
     assert "*" not in tau
     assert product.split(" | ")[1] == "× 6.00 / × 1.80"
     assert every.split(" | ")[1] == "× 5.00"
+    assert other.startswith("| mine instead of scratch | × 7.00 | ")
     assert "*: at the timed size both models are the same" in how
 
 
