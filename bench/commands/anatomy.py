@@ -5,13 +5,13 @@ from pathlib import Path
 
 from bench.commands.arguments import (
     memory_size,
+    new_png,
     positive_float,
     positive_int,
     rate,
 )
 from bench.commands.output import emit, emit_json, emit_lines, emit_rich
 from bench.config import DEFAULT_CONTESTANTS, contestant_names
-from bench.errors import BadInput
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", type=memory_size, metavar="24GiB", help="find the largest batch that fits")
     parser.add_argument("--peak", type=rate, metavar="GFLOP/s", help="for the time floor: a number, or 'measured'")
     parser.add_argument("--check", action="store_true", help="hold the predicted peak against real, scaled steps")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the memory by kind and level")
+    parser.add_argument("--plot", type=new_png, metavar="FILE.png", help="draw the memory by kind and level")
     parser.add_argument(
         "--walk", type=Path, metavar="FILE.md",
         help="only this: write every block of scratch and diffusers-32, full size, between the markers of a page",
@@ -37,10 +37,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.walk is not None:
         return write_walk_through(arguments.walk)
-    if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
-        raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
-    if arguments.plot is not None and arguments.plot.suffix != ".png":
-        raise BadInput(f"--plot '{arguments.plot}' is not a .png")
 
     from bench.cost.anatomy import Question, anatomy
     from bench.render.anatomy import anatomy_table, draw_anatomy, notes

@@ -98,6 +98,13 @@ def png(text: str) -> Path:
     return Path(text)
 
 
+def new_png(text: str) -> Path:
+    """A picture that is written after much work, so its folder must be there before."""
+    if not png(text).absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"'{text}' lies in no folder that is there: make it first")
+    return Path(text)
+
+
 def budgets(text: str) -> tuple[Budget, ...]:
     """`images=32000,seconds=200` to budgets, of which the first is the main one."""
     try:

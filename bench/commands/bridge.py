@@ -2,17 +2,16 @@
 
 import argparse
 
-from bench.commands.arguments import png
+from bench.commands.arguments import new_png
 from bench.commands.output import emit_json, emit_lines
 from bench.commands.turns import add_turns, check_turns, timing_of
 from bench.config import contestant_names
-from bench.errors import BadInput
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
     parser.add_argument(
-        "--plot", type=png, metavar="FILE.png", help="draw how many times each change multiplies a cost"
+        "--plot", type=new_png, metavar="FILE.png", help="draw how many times each change multiplies a cost"
     )
     parser.add_argument(
         "--others",
@@ -25,8 +24,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     check_turns(arguments)
     others = contestant_names(arguments.others)
-    if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
-        raise BadInput(f"--plot '{arguments.plot}' lies in no folder that is there: make it first")
 
     from bench.cost.bridge import bridge
     from bench.render.bridge import bridge_lines
