@@ -5,7 +5,7 @@ import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from statistics import correlation, fmean, median
+from statistics import correlation, fmean, median, stdev
 from urllib.parse import unquote
 
 import numpy as np
@@ -33,6 +33,9 @@ README, BENCH = TEXTS["README.md"], TEXTS["bench/README.md"]
 QUALITY, COST = TEXTS["bench/quality/README.md"], TEXTS["bench/cost/README.md"]
 TABLE = (RESULTS / "laptop" / "table.md").read_text()
 AT_ONE_RATE = (RESULTS / "rate-0.003" / "table.md").read_text()
+AT_EQUAL_TIME = "".join(
+    (RESULTS / "claims" / "equal-time" / f"{name}.md").read_text() for name in ("experiment", "table")
+)
 UNCERTAIN = r"[\d.]+(?: s)? ± [\d.]+(?: s)?"
 
 
@@ -163,16 +166,30 @@ def test_what_it_says_of_the_sampler_was_measured():
     assert (found["fewest"], found["fewest_of_differences"]) == (100, 20)
 
 
-def test_its_first_seed_of_equal_time_was_measured():
-    folder = RESULTS / "claims" / "equal-time" / "records"
-    ours, theirs = (
-        read_record(folder / f"{name}-matched-seed0.json").measurements for name in ("scratch", "diffusers-32")
+def test_its_finding_at_equal_time_is_that_of_the_experiment():
+    """The means, the difference of the measure that decides, and the model that was finished on the way."""
+    answer, text = read("claims", "equal-time", "experiment.json"), plain(README)
+    theirs, ours = answer["arms"]
+    assert (ours["verdict"], ours["missing"], theirs["missing"]) == ("supported", [], [])
+    errors, right = (
+        [
+            f"{fmean(values):{form}} ± {stdev(values):{form}}"
+            for values in (ours["values"][key].values(), theirs["values"][key].values())
+        ]
+        for key, form in (("paired_colour", ".2f"), ("all_right", ".1%"))
     )
-    errors = [found.paired.colour.value for found in (ours, theirs)]
-    right = [100 * found.exact.all_right.value for found in (ours, theirs)]
-    assert "ΔE is {:.2f} (`diffusers-32` with the same seed: {:.2f})".format(*errors) in plain(README)
-    assert "right in {:.1f} % ({:.1f} %) of the samples".format(*right) in plain(README)
-    assert [*folder.glob("scratch-*")] == [folder / "scratch-matched-seed0.json"]
+    assert f"ΔE is {errors[0]} and {errors[1]}, the difference" in text
+    assert "right in {} and {} of the samples".format(*right).replace("%", " %") in text
+    effect = ours["effects"][0]
+    numbers = (effect["difference"], *effect["interval"])
+    assert "the difference −{:.2f} (−{:.2f} to −{:.2f}, p by Holm below 0.0001)".format(*map(abs, numbers)) in text
+    assert max(numbers) < 0
+    assert effect["p_holm"] < 0.0001
+    records = read_records(RESULTS / "claims" / "equal-time")
+    points = [p for r in records for p in r.measurements.curve or [] if p.budgets == ["images=48000"]]
+    halfway = [point.paired.colour.value for point in points]
+    assert len(halfway) == 6
+    assert f"it is at {fmean(halfway):.2f} ± {stdev(halfway):.2f} already ({points[0].samples} samples a seed)" in text
 
 
 def test_the_learning_rates_are_those_of_the_trials_and_one_for_both_leaves_it_open():
@@ -222,7 +239,8 @@ def test_what_it_says_of_the_background_is_what_the_experiment_found():
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_number_with_an_uncertainty_was_measured(name):
-    assert [each for each in re.findall(UNCERTAIN, plain(TEXTS[name])) if each not in TABLE + AT_ONE_RATE] == []
+    measured = TABLE + AT_ONE_RATE + AT_EQUAL_TIME
+    assert [each for each in re.findall(UNCERTAIN, plain(TEXTS[name])) if each not in measured] == []
 
 
 def test_smoke_is_as_large_as_it_says():
