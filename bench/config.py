@@ -110,7 +110,6 @@ CONTESTANTS = ("scratch", "diffusers-32", "twin-32", "diffusers-16", "twin-16", 
 # One change of the architecture each, from `scratch` towards `twin-32` and back: scratch_unet/architecture.py.
 CHANGES = ("tau", "heads", "attention", "transformer", "blocks", "levels", "upsampling", "time")
 BRIDGE = (*(f"scratch+{change}" for change in CHANGES), *(f"twin-32-{change}" for change in CHANGES))
-SCRATCH_BEST = "scratch+blocks+levels"  # bench/experiments/scratch-best.toml
 TWINS = {"twin-32": "diffusers-32", "twin-16": "diffusers-16", "twin-8": "diffusers-8"}  # by hand: the library's
 DEFAULT_CONTESTANTS = "scratch,diffusers-32"  # the two columns of the blog post's table
 
@@ -119,7 +118,7 @@ def contestant_names(text: str) -> list[str]:
     """`scratch,diffusers-32`, `all` or `bridge` to names; BadInput for one that is no name of ours, no variant
     (`scratch+heads=1`) and no path.
     """
-    groups = {"all": CONTESTANTS, "bridge": BRIDGE, "scratch-best": (SCRATCH_BEST,)}
+    groups = {"all": CONTESTANTS, "bridge": BRIDGE}
     parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]  # `[1,2]` is one value
     chosen = [name for part in parts for name in groups.get(part, (part,))]
     if not chosen:
