@@ -30,6 +30,7 @@ RESULTS = ROOT / "results"
 WRITTEN = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "bench").glob("**/README.md")))]
 TEXTS = {name: (ROOT / name).read_text() for name in [*WRITTEN, "results/README.md"]}
 README, BENCH = TEXTS["README.md"], TEXTS["bench/README.md"]
+WALK = (ROOT / "scratch_unet" / "README.md").read_text()
 QUALITY, COST = TEXTS["bench/quality/README.md"], TEXTS["bench/cost/README.md"]
 TABLE = (RESULTS / "laptop" / "table.md").read_text()
 AT_ONE_RATE = (RESULTS / "rate-0.003" / "table.md").read_text()
@@ -228,6 +229,39 @@ def test_what_the_page_on_quality_says_of_laptop_was_measured():
     assert said.format(*losses, *errors_of_rates) in text
     assert losses[0] < losses[1]
     assert errors_of_rates[0] > errors_of_rates[1]
+
+
+def changes():
+    """Validation loss and ΔE after 24,000 images of every run in results/changes, by contestant and seed."""
+    runs = read_records(RESULTS / "changes")
+    return {
+        (r.run.contestant, r.run.seed): (last_loss(r)["validation_loss"], r.measurements.paired.colour.value)
+        for r in runs
+    }
+
+
+def test_what_it_says_of_single_changes_was_measured():
+    """The table of the walk-through, and the lead in the README."""
+    table = WALK.split("<!-- changes -->")[1].split("<!-- /changes -->")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()[2:]]
+    shown = {(name.strip("`"), int(seed)): (loss, error) for _, name, seed, loss, error in rows}
+    assert shown == {run: (f"{loss:.4f}", f"{error:.2f}") for run, (loss, error) in changes().items()}
+    found = changes()
+    falls = [
+        [colours("laptop", "scratch")[seed] for seed in (0, 1)],
+        [found["scratch+tau", seed][1] for seed in (0, 1)],
+    ]
+    assert "falls from {:.2f} and {:.2f} to {:.2f} and {:.2f} (seeds 0 and 1".format(*falls[0], *falls[1]) in plain(
+        README
+    )
+    tau, ours = (
+        read_record(RESULTS / "changes" / "records" / f"{name}-matched-seed0.json")
+        for name in ("scratch+tau", "scratch")
+    )
+    assert f"`scratch+tau`, {training_flop([tau]) / training_flop([ours]):.2f} times the arithmetic" in plain(README)
+    theirs = read_record(RESULTS / "rate-0.003" / "records" / "diffusers-32-matched-seed0.json")
+    loss, error = last_loss(theirs)["validation_loss"], theirs.measurements.paired.colour.value
+    assert f"`diffusers-32` has {loss:.4f} and {error:.2f} with seed 0" in plain(WALK)
 
 
 def test_what_it_says_of_the_background_is_what_the_experiment_found():
