@@ -95,7 +95,10 @@ def test_its_finding_on_cost_was_measured():
         [read_of(records) for records in (theirs, ours)] for read_of in (training_flop, step_seconds, epoch_seconds)
     )
     assert f"It has {work[0] / work[1]:.1f} times the arithmetic an image" in text
-    assert f"{quiet[0] / quiet[1]:.1f} times by single steps there" in text
+    turns = read("bridge", "bridge.json")["others"]["diffusers-32"]["seconds"]["step"]
+    said = "by single steps in turn, quiet, {:.1f} times, 95 % interval {:.1f} to {:.1f};"
+    assert said.format(turns["median"], turns["low"], turns["high"]) in text
+    assert f"({turns['median']:.1f} times would be {24_000 * round(turns['median'], 1):,.0f})" in text
     assert f"about {scored[0] / scored[1]:.0f} in the scored runs" in text
 
 
@@ -229,6 +232,24 @@ def test_what_the_page_on_quality_says_of_laptop_was_measured():
     assert said.format(*losses, *errors_of_rates) in text
     assert losses[0] < losses[1]
     assert errors_of_rates[0] > errors_of_rates[1]
+
+
+def test_what_it_says_of_the_bridge_was_measured():
+    found, text = read("bridge", "bridge.json"), plain(COST)
+    library = found["others"]["diffusers-32"]
+    step = [f"{library['seconds']['step'][key]:.2f}" for key in ("median", "low", "high")]
+    assert "takes {} times as long as one of `scratch` (95 % interval {} to {})".format(*step) in text
+    assert f"with {library['here']['training_gflop']:.2f} times the arithmetic" in text
+    first, last = (found["changes"]["attention"][place] for place in ("first", "last"))
+    times = [first["seconds"]["step"]["median"], *(last["seconds"]["step"][key] for key in ("median", "low", "high"))]
+    assert (
+        "step {:.2f} times as long if made first, and {:.2f} times if made last ({:.2f} to {:.2f})".format(*times)
+        in text
+    )
+    assert f"takes {first['full']['peak_mib']:.2f} and {last['full']['peak_mib']:.2f} times the memory" in text
+    for change, words in (("blocks", "More ResNet blocks make it"), ("tau", "A larger Tau makes it")):
+        pair = [found["changes"][change][place]["seconds"]["step"]["median"] for place in ("first", "last")]
+        assert f"{words} {pair[0]:.2f} and {pair[1]:.2f} times as long" in text
 
 
 def changes():
