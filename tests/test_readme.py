@@ -94,10 +94,10 @@ def test_its_finding_on_cost_was_measured():
     work, scored = ([read_of(records) for records in (theirs, ours)] for read_of in (training_flop, epoch_seconds))
     assert f"It has {work[0] / work[1]:.1f} times the arithmetic an image" in text
     turns = read("bridge", "bridge.json")["others"]["diffusers-32"]["seconds"]["step"]
-    said = "by single steps in turn, quiet, {:.1f} times, 95 % interval {:.1f} to {:.1f};"
+    said = "a step takes {:.1f} times as long (95 % interval {:.1f} to {:.1f}, one session of nine rounds"
     assert said.format(turns["median"], turns["low"], turns["high"]) in text
-    assert f"({turns['median']:.1f} times would be {round(24 * turns['median'])},000)" in text
-    assert f"about {scored[0] / scored[1]:.0f} in the scored runs" in text
+    assert f"{turns['median']:.1f} times, it should have seen {round(24 * turns['median'])},000" in text
+    assert f"it was about {scored[0] / scored[1]:.0f} times" in text
 
 
 def training_flop(records):
@@ -186,7 +186,10 @@ def test_its_finding_at_equal_time_is_that_of_the_experiment():
     points = [p for r in records for p in r.measurements.curve or [] if p.budgets == ["images=48000"]]
     halfway = [point.paired.colour.value for point in points]
     assert len(halfway) == 6
-    assert f"it is at {fmean(halfway):.2f} ± {stdev(halfway):.2f} already ({points[0].samples} samples a seed)" in text
+    assert (
+        f"it was already better: {fmean(halfway):.2f} ± {stdev(halfway):.2f} ({points[0].samples} samples a seed)"
+        in text
+    )
 
 
 def test_the_learning_rates_are_those_of_the_trials_and_one_for_both_leaves_it_open():
@@ -233,16 +236,20 @@ def test_what_it_says_of_the_bridge_was_measured():
     step = [f"{library['seconds']['step'][key]:.2f}" for key in ("median", "low", "high")]
     assert "takes {} times as long as one of `scratch` (95 % interval {} to {})".format(*step) in text
     assert f"with {library['here']['training_gflop']:.2f} times the arithmetic" in text
-    first, last = (found["changes"]["attention"][place] for place in ("first", "last"))
-    times = [first["seconds"]["step"]["median"], *(last["seconds"]["step"][key] for key in ("median", "low", "high"))]
-    assert (
-        "step {:.2f} times as long if made first, and {:.2f} times if made last ({:.2f} to {:.2f})".format(*times)
-        in text
-    )
-    assert f"takes {first['full']['peak_mib']:.2f} and {last['full']['peak_mib']:.2f} times the memory" in text
-    for change, words in (("blocks", "More ResNet blocks make it"), ("tau", "A larger Tau makes it")):
-        pair = [found["changes"][change][place]["seconds"]["step"]["median"] for place in ("first", "last")]
-        assert f"{words} {pair[0]:.2f} and {pair[1]:.2f} times as long" in text
+    steps = {
+        change: [
+            "{median:.2f} times ({low:.2f} to {high:.2f})".format(**found["changes"][change][place]["seconds"]["step"])
+            for place in ("first", "last")
+        ]
+        for change in ("attention", "blocks", "tau", "heads")
+    }
+    early, late = steps["attention"]
+    assert f"a step {early.replace('times', 'times as long')} if made first, and {late} if made last" in text
+    peaks = [found["changes"]["attention"][place]["full"]["peak_mib"] for place in ("first", "last")]
+    assert "is {:.2f} and {:.2f} times as large".format(*peaks) in text
+    assert "More ResNet blocks make it {} as long if made first, and {} if made last".format(*steps["blocks"]) in text
+    assert "A larger Tau makes it {} and {} as long".format(*steps["tau"]) in text
+    assert "was measured at {} and {}".format(*(each.replace("times ", "") for each in steps["heads"])) in text
 
 
 def changes():
