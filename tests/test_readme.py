@@ -1,65 +1,37 @@
 """The READMEs tell the truth: commands parse, links lead somewhere, tables and numbers were measured."""
 
-import json
 import re
 import shlex
 from dataclasses import fields
-from pathlib import Path
-from statistics import correlation, fmean, median, stdev
 from urllib.parse import unquote
 
-import numpy as np
 import pytest
 
 from bench import contestants
 from bench.commands.cli import parser
-from bench.config import PRESETS, TUNED_RATES, Sizes
+from bench.config import PRESETS, Sizes
 from bench.duties.candidate import Candidate
 from bench.duties.examine import examine
-from bench.quality.significance import paired_difference
-from bench.record.quality import EFFICIENTNET
 from bench.render.anatomy import lines
 from bench.render.judges import defect_lines
 from bench.render.overhead import overhead_lines
-from bench.render.table.training_warnings import has_risen
-from bench.runs.tune import last_loss
-from bench.storage.records import read_record, read_records
-
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "results"
-WRITTEN = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "bench").glob("**/README.md")))]
-TEXTS = {name: (ROOT / name).read_text() for name in [*WRITTEN, "results/README.md"]}
-README, BENCH = TEXTS["README.md"], TEXTS["bench/README.md"]
-WALK = (ROOT / "scratch_unet" / "README.md").read_text()
-QUALITY, COST = TEXTS["bench/quality/README.md"], TEXTS["bench/cost/README.md"]
-TABLE = (RESULTS / "laptop" / "table.md").read_text()
-AT_ONE_RATE = (RESULTS / "rate-0.003" / "table.md").read_text()
-AT_EQUAL_TIME = "".join(
-    (RESULTS / "claims" / "equal-time" / f"{name}.md").read_text() for name in ("experiment", "table")
+from tests.pages import (
+    AT_EQUAL_TIME,
+    AT_ONE_RATE,
+    COST,
+    QUALITY,
+    README,
+    RESULTS,
+    ROOT,
+    TABLE,
+    TEXTS,
+    UNCERTAIN,
+    WRITTEN,
+    between,
+    plain,
+    read,
+    row,
 )
-UNCERTAIN = r"[\d.]+(?: s)? ± [\d.]+(?: s)?"
-
-
-def plain(text):
-    """The words of a text, however its lines are broken."""
-    return " ".join(text.split())
-
-
-def between(name, text):
-    return text.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0].strip().splitlines()
-
-
-def row(label, table=TABLE):
-    """The cells of a table's row."""
-    (found,) = {line for line in table.splitlines() if line.startswith(f"| {label} |")}
-    return found.strip("| ").split(" | ")[1:]
-
-
-def read(*path):
-    return json.loads(RESULTS.joinpath(*path).read_text())
-
-
-# README.md
 
 
 def test_the_two_commands_stand_at_the_top():
@@ -79,217 +51,6 @@ def test_every_line_of_its_table_was_measured_and_the_blog_posts_ten_rows_come_f
     assert len(shown) > 15
     assert [line for line in shown if line not in measured] == []
     assert shown[:12] == measured[:12]
-
-
-def test_its_finding_on_cost_was_measured():
-    text, seconds = plain(README), row("training time per epoch ↓")
-    assert f"An epoch takes {seconds[0]} with `scratch` and {seconds[1]} with `diffusers-32`" in text
-    ratio = float(seconds[1].split()[0]) / float(seconds[0].split()[0])
-    assert f"which is {ratio:.1f} times as long" in text
-    assert f"It sees 133,000 images, {ratio:.1f} times as many" in text
-    ours, theirs = (
-        [r for r in read_records(RESULTS / "laptop") if r.run.contestant == name]
-        for name in ("scratch", "diffusers-32")
-    )
-    work, scored = ([read_of(records) for records in (theirs, ours)] for read_of in (training_flop, epoch_seconds))
-    assert f"It has {work[0] / work[1]:.1f} times the arithmetic an image" in text
-    turns = read("bridge", "bridge.json")["others"]["diffusers-32"]["seconds"]["step"]
-    said = "a step takes {:.1f} times as long (95 % interval {:.1f} to {:.1f}, one session of nine rounds"
-    assert said.format(turns["median"], turns["low"], turns["high"]) in text
-    assert f"{turns['median']:.1f} times, it should have seen {round(24 * turns['median'])},000" in text
-    assert f"it was about {scored[0] / scored[1]:.0f} times" in text
-
-
-def training_flop(records):
-    return records[0].measurements.cost.flops_per_image.training
-
-
-def epoch_seconds(records):
-    return median(seconds for record in records for seconds in record.measurements.training.seconds_per_epoch)
-
-
-def colours(folder, name):
-    """ΔE of every seed of a contestant in a results folder."""
-    records = [read_record(path) for path in (RESULTS / folder / "records").glob(f"{name}-matched-seed*.json")]
-    return {record.run.seed: record.measurements.paired.colour.value for record in records}
-
-
-def difference(folder):
-    """`scratch` − `diffusers-32` by the primary measure in a folder's table: mean, ends of the interval, p by Holm."""
-    cells = row("paired colour difference ΔE (primary)", (RESULTS / folder / "table.md").read_text())
-    return [each.replace("-", "−") for each in re.findall(r"-?[\d.]+", cells[2])[:3]] + [cells[4]]
-
-
-def test_its_finding_on_quality_is_that_of_the_rule():
-    """The strength, the difference of the primary measure, and the range of the seeds."""
-    text, found = plain(README), {name: colours("laptop", name) for name in ("scratch", "diffusers-32")}
-    assert [sorted(values) for values in found.values()] == [[0, 1, 2, 3, 4, 5]] * 2
-    assert "**Quality after equally many images: `diffusers-32` is better.**" in README
-    assert row("strength")[0] == row("weakness")[1] == "none in image quality beyond the uncertainty"
-    named = row("strength")[1]
-    assert named.startswith("nearer to the true picture (")
-    assert named.count("(") + int(re.findall(r"and (\d) more", named)[0]) == 7
-    assert "By seven of 13 measures" in text
-    assert float(row("attribute accuracy, exact")[4]) > 0.05
-    mean, low, high, p = difference("laptop")
-    assert f"is {mean} (95 % interval {low} to {high}, six pairs of seeds, p by Holm {p}; lower is better)" in text
-    for values in found.values():
-        assert f"at {min(values.values()):.2f} to {max(values.values()):.2f}" in text
-    for images in ("6,000", "12,000"):
-        assert float(row(f"paired colour difference ΔE after {images} images")[4]) > 0.05
-
-
-def test_its_finding_at_other_budgets_was_measured():
-    for budget in ("time (230", "compute (0.0102"):
-        (line,) = [line for line in TABLE.splitlines() if f"difference ΔE after equal {budget}" in line and "↓" in line]
-        assert " and ".join(line.strip("| ").split(" | ")[1:]) in plain(README)
-    assert row("paired colour difference ΔE after equal compute (0.0102 PFLOP)")[4] == "below 0.0001"
-    for budget, words in (("equal compute (0.0102 PFLOP)", "{} at 0.003:"), ("equal time (230.0 s)", "six seeds: {})")):
-        at_one_rate = row(f"paired colour difference ΔE after {budget} ↓", AT_ONE_RATE)[1]
-        assert words.format(at_one_rate) in plain(README)
-    seen = [row(f"images seen after equal {budget}")[1] for budget in ("compute (0.0102 PFLOP)", "time (230.0 s)")]
-    assert f"`diffusers-32` sees {seen[0]}:" in plain(README)
-    assert f"it sees {seen[1].split()[0]}:" in plain(README)
-
-
-def test_what_it_says_of_the_sampler_was_measured():
-    found = read("laptop", "samplers.json")
-    (ours, theirs) = (
-        next(-row["colour_difference"][0] for row in found["contestants"][name]["rows"] if row["steps"] == 20)
-        for name in ("scratch", "diffusers-32")
-    )
-    (between,) = (row["colour_difference"][0] for row in found["differences"][0]["rows"] if row["steps"] == 20)
-    assert f"by {ours:.2f} and {theirs:.2f} against all 300, not their difference (−{-between:.2f}" in plain(README)
-    assert (found["fewest"], found["fewest_of_differences"]) == (100, 20)
-
-
-def test_its_finding_at_equal_time_is_that_of_the_experiment():
-    """The means, the difference of the measure that decides, and the model that was finished on the way."""
-    answer, text = read("claims", "equal-time", "experiment.json"), plain(README)
-    theirs, ours = answer["arms"]
-    assert (ours["verdict"], ours["missing"], theirs["missing"]) == ("supported", [], [])
-    errors, right = (
-        [
-            f"{fmean(values):{form}} ± {stdev(values):{form}}"
-            for values in (ours["values"][key].values(), theirs["values"][key].values())
-        ]
-        for key, form in (("paired_colour", ".2f"), ("all_right", ".1%"))
-    )
-    assert f"ΔE is {errors[0]} and {errors[1]}, the difference" in text
-    assert "right in {} and {} of the samples".format(*right).replace("%", " %") in text
-    effect = ours["effects"][0]
-    numbers = (effect["difference"], *effect["interval"])
-    assert "the difference −{:.2f} (−{:.2f} to −{:.2f}, p by Holm below 0.0001)".format(*map(abs, numbers)) in text
-    assert max(numbers) < 0
-    assert effect["p_holm"] < 0.0001
-    records = read_records(RESULTS / "claims" / "equal-time")
-    points = [p for r in records for p in r.measurements.curve or [] if p.budgets == ["images=48000"]]
-    halfway = [point.paired.colour.value for point in points]
-    assert len(halfway) == 6
-    assert (
-        f"it was already better: {fmean(halfway):.2f} ± {stdev(halfway):.2f} ({points[0].samples} samples a seed)"
-        in text
-    )
-
-
-def test_the_learning_rates_are_those_of_the_trials_and_one_for_both_leaves_it_open():
-    best = read("tune", "laptop", "tune.json")["best"]
-    assert best | {"twin-32": best["diffusers-32"]} == TUNED_RATES["laptop"]
-    assert f"lowest validation loss, {best['scratch']} and {best['diffusers-32']};" in plain(README)
-    found = [colours("laptop", name) for name in ("scratch", "diffusers-32")]
-    after = paired_difference(np.array([found[0][seed] - found[1][seed] for seed in (2, 3, 4, 5)]))
-    assert f"the difference is {after.mean:.2f} ({after.low:.2f} to {after.high:.2f})" in plain(README)
-    mean, low, high, _ = difference("rate-0.003")
-    assert f"nothing can be said: {mean} ({low} to {high})" in plain(README)
-    assert colours("rate-0.003", "scratch") == colours("laptop", "scratch")
-    records = read_records(RESULTS / "rate-0.003")
-    risen = [record.run.contestant for record in records if has_risen(record)]
-    assert risen == ["diffusers-32"] * 3
-    assert not [record for record in read_records(RESULTS / "laptop") if has_risen(record)]
-
-
-def test_what_the_page_on_quality_says_of_laptop_was_measured():
-    records = read_records(RESULTS / "laptop")
-    errors = {
-        name: [r.measurements.paired.colour.value for r in records if r.run.contestant == name]
-        for name in ("scratch", "diffusers-32")
-    }
-    text, found = plain(TEXTS["bench/quality/README.md"]), records[0].measurements.references.retrieval
-    assert f"correlate at {correlation(*errors.values()):.2f} over six seeds" in text
-    assert f"distance ({found.distance[EFFICIENTNET].frechet_distance:.1f} in `laptop`)" in text
-    assert f"the classifier ({found.accuracy:.3f})" in text
-    rates = [
-        read_record(RESULTS / f"rate-{rate}" / "records" / "scratch-matched-seed0.json")
-        for rate in ("0.0055", "0.0017")
-    ]
-    losses = [last_loss(each)["validation_loss"] for each in rates]
-    errors_of_rates = [each.measurements.paired.colour.value for each in rates]
-    said = "a lower loss than 0.0017 ({:.4f}, {:.4f}) and a higher ΔE ({:.2f}, {:.2f})"
-    assert said.format(*losses, *errors_of_rates) in text
-    assert losses[0] < losses[1]
-    assert errors_of_rates[0] > errors_of_rates[1]
-
-
-def test_what_it_says_of_the_bridge_was_measured():
-    found, text = read("bridge", "bridge.json"), plain(COST)
-    library = found["others"]["diffusers-32"]
-    step = [f"{library['seconds']['step'][key]:.2f}" for key in ("median", "low", "high")]
-    assert "takes {} times as long as one of `scratch` (95 % interval {} to {})".format(*step) in text
-    assert f"with {library['here']['training_gflop']:.2f} times the arithmetic" in text
-    steps = {
-        change: [
-            "{median:.2f} times ({low:.2f} to {high:.2f})".format(**found["changes"][change][place]["seconds"]["step"])
-            for place in ("first", "last")
-        ]
-        for change in ("attention", "blocks", "tau", "heads")
-    }
-    early, late = steps["attention"]
-    assert f"a step {early.replace('times', 'times as long')} if made first, and {late} if made last" in text
-    peaks = [found["changes"]["attention"][place]["full"]["peak_mib"] for place in ("first", "last")]
-    assert "is {:.2f} and {:.2f} times as large".format(*peaks) in text
-    assert "More ResNet blocks make it {} as long if made first, and {} if made last".format(*steps["blocks"]) in text
-    assert "A larger Tau makes it {} and {} as long".format(*steps["tau"]) in text
-    assert "was measured at {} and {}".format(*(each.replace("times ", "") for each in steps["heads"])) in text
-
-
-def changes():
-    """Validation loss and ΔE after 24,000 images of every run in results/changes, by contestant and seed."""
-    runs = read_records(RESULTS / "changes")
-    return {
-        (r.run.contestant, r.run.seed): (last_loss(r)["validation_loss"], r.measurements.paired.colour.value)
-        for r in runs
-    }
-
-
-def test_what_it_says_of_single_changes_was_measured():
-    """The table of the walk-through, and the lead in the README."""
-    table = WALK.split("<!-- changes -->")[1].split("<!-- /changes -->")[0]
-    rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()[2:]]
-    shown = {(name.strip("`"), int(seed)): (loss, error) for _, name, seed, loss, error in rows}
-    assert shown == {run: (f"{loss:.4f}", f"{error:.2f}") for run, (loss, error) in changes().items()}
-    found = changes()
-    falls = [
-        [colours("laptop", "scratch")[seed] for seed in (0, 1)],
-        [found["scratch+tau", seed][1] for seed in (0, 1)],
-    ]
-    assert "falls from {:.2f} and {:.2f} to {:.2f} and {:.2f} (seeds 0 and 1".format(*falls[0], *falls[1]) in plain(
-        README
-    )
-    tau, ours = (
-        read_record(RESULTS / "changes" / "records" / f"{name}-matched-seed0.json")
-        for name in ("scratch+tau", "scratch")
-    )
-    assert f"`scratch+tau`, {training_flop([tau]) / training_flop([ours]):.2f} times the arithmetic" in plain(README)
-    theirs = read_record(RESULTS / "rate-0.003" / "records" / "diffusers-32-matched-seed0.json")
-    loss, error = last_loss(theirs)["validation_loss"], theirs.measurements.paired.colour.value
-    assert f"`diffusers-32` has {loss:.4f} and {error:.2f} with seed 0" in plain(WALK)
-
-
-def test_what_it_says_of_the_background_is_what_the_experiment_found():
-    found = read("claims", "noise-level", "experiment.json")
-    good, bad = (fmean(arm["values"]["stray_pixels"].values()) for arm in found["arms"])
-    assert f"stray pixels: {bad:.1%} instead of {good:.1%}, six seeds".replace("%", " %") in plain(README)
-    assert found["verdict"] == "supported"
 
 
 @pytest.mark.parametrize("name", WRITTEN)
