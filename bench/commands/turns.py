@@ -21,6 +21,8 @@ def add_turns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=positive_int, default=9, help=f"at least {FEWEST_ROUNDS} (default 9)")
     parser.add_argument("--steps", type=positive_int, default=4, help="of each model a round (default 4)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    parser.add_argument("--batch-size", type=positive_int, metavar="N", help="default: the preset's")
+    parser.add_argument("--mixed-precision", choices=("no", "bf16"), default="no", help="default no: fp32, or TF32")
     parser.add_argument("--memory-format", choices=("channels_last", "contiguous"), help="default: the device's faster")
     parser.add_argument("--cache", type=Path, help="data cache, as for run")
     parser.add_argument("--json", action="store_true")
@@ -47,4 +49,6 @@ def timing_of(arguments: argparse.Namespace) -> Timing:
         device,
         arguments.memory_format or LAYOUTS[device],
         arguments.cache or default_cache(),
+        arguments.batch_size,
+        arguments.mixed_precision,
     )

@@ -64,9 +64,9 @@ def models() -> list[str]:
 def accounted(names: list[str], timing: Timing, avatars: AvatarSet) -> dict[str, dict[str, Any]]:
     """Parameters, arithmetic and predicted peak of every model, at the size that is timed and at full size."""
     print(f"accounting for {len(names)} models at two sizes", file=sys.stderr)
-    sizes = PRESETS[timing.preset]
+    sizes, how = timing.sizes, (timing.mixed_precision, timing.memory_format, timing.device)
     settings = {
-        "here": Setting(avatars.schema.width, sizes.image_size, sizes.scale, sizes.batch_size, device=timing.device),
+        "here": Setting(avatars.schema.width, sizes.image_size, sizes.scale, sizes.batch_size, *how),
         "full": published(FULL_BATCH),
     }
     found: dict[str, dict[str, Any]] = {}

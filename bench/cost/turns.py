@@ -3,13 +3,13 @@
 import itertools
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.config import MATCHED, PRESETS, RunConfig
+from bench.config import MATCHED, PRESETS, RunConfig, Sizes
 from bench.cost.overhead import median_and_interval
 from bench.cost.steps import WARM_UP, Laps
 from bench.data.dataset import AvatarSet
@@ -33,24 +33,31 @@ class Timing:
     device: str
     memory_format: str
     cache: Path
+    batch_size: int | None = None  # the preset's
+    mixed_precision: str = "no"
+
+    @property
+    def sizes(self) -> Sizes:
+        preset = PRESETS[self.preset]
+        return replace(preset, batch_size=self.batch_size or preset.batch_size)
 
     def avatars(self) -> AvatarSet:
         """Enough for some batches."""
-        sizes = PRESETS[self.preset]
+        sizes = self.sizes
         request = DataRequest("avataaars", 10 * sizes.batch_size, sizes.image_size)
         return load(request, cache_path(request, self.cache))
 
     def config(self, contestant: str, avatars: AvatarSet) -> RunConfig:
-        sizes, data = PRESETS[self.preset], (avatars.source, avatars.content_hash)
-        return RunConfig(contestant, 0, self.preset, MATCHED, sizes, *data, self.device, "no", self.memory_format)
+        data, how = (avatars.source, avatars.content_hash), (self.device, self.mixed_precision, self.memory_format)
+        return RunConfig(contestant, 0, self.preset, MATCHED, self.sizes, *data, *how)
 
     def as_dict(self, load_before: float | None) -> dict[str, Any]:
         """What a document says of it."""
-        sizes = PRESETS[self.preset]
+        sizes = self.sizes
         return {
             "preset": self.preset, "batch_size": sizes.batch_size, "image_size": sizes.image_size,
-            "scale": sizes.scale, "memory_format": self.memory_format, "rounds": self.rounds,
-            "steps_per_round": self.steps, "load_average": load_before,
+            "scale": sizes.scale, "mixed_precision": self.mixed_precision, "memory_format": self.memory_format,
+            "rounds": self.rounds, "steps_per_round": self.steps, "load_average": load_before,
             "environment": environment(self.device, commit()),
         }  # fmt: skip
 

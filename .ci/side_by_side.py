@@ -1,0 +1,153 @@
+"""Runs of experiments, many at a time on one GPU: a small model leaves most of it idle, and a run alone takes minutes.
+
+Each of `--slots` processes takes one run after another, in the order given, until the minutes are over; every record
+lies in --out as soon as it is made. Times are those of a shared GPU, so no step is timed, and `--reuse` of `bench run`
+brings the records to where they belong. See README.md beside this.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+import traceback
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+BY_SEED = "by-seed:"
+Group = list[tuple[str, str, int]]  # runs that one process does in one folder: experiment, arm, seed
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    arguments.out = arguments.out.resolve()
+    records = arguments.out / "records"
+    records.mkdir(parents=True, exist_ok=True)
+    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    began, context = time.monotonic(), multiprocessing.get_context("spawn")
+    groups = [group for word in arguments.experiments for group in groups_of(word)]
+    waiting: Queue[Group] = context.Queue()
+    for group in groups:
+        waiting.put(group)
+    print(f"{len(groups)} groups, {sum(map(len, groups))} runs", flush=True)
+    slots = [
+        context.Process(target=work, args=(number, waiting, arguments))
+        for number in range(min(arguments.slots, len(groups)))
+    ]
+    for slot in slots:
+        slot.start()
+    while any(slot.is_alive() for slot in slots) and time.monotonic() - began < 60 * arguments.minutes:
+        time.sleep(1)
+    for slot in slots:
+        slot.kill()
+    print(f"{len(list(records.glob('*.json')))} records after {time.monotonic() - began:.0f} s", flush=True)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument(
+        "experiments", nargs="+", help="NAME or NAME@ARM|ARM; of by-seed:NAME+NAME one process does a seed"
+    )
+    options.add_argument("--out", type=Path, required=True, help="of records, and a log of every process")
+    options.add_argument("--scratch", type=Path, default=Path("/tmp/side-by-side"), help="of what is not kept")
+    options.add_argument("--slots", type=int, default=15, help="processes (default 15)")
+    options.add_argument("--minutes", type=float, default=5.0)
+    options.add_argument("--device", default="cuda")
+    options.add_argument("--cache", type=Path, required=True)
+    return options
+
+
+def groups_of(word: str) -> list[Group]:
+    """The runs of an experiment, or of some of its arms; with `by-seed:`, a seed is one group: one run may train."""
+    from bench.experiments.experiment import find
+
+    by_seed = word.startswith(BY_SEED)
+    groups: dict[int, Group] = {}
+    for part in word.removeprefix(BY_SEED).split("+"):
+        name, _, arms = part.partition("@")
+        experiment = find(name)
+        chosen = arms.split("|") if arms else list(experiment.arms)
+        assert set(chosen) <= set(experiment.arms), (chosen, list(experiment.arms))
+        for seed in experiment.seeds:
+            groups.setdefault(seed, []).extend((name, arm, seed) for arm in chosen)
+    return list(groups.values()) if by_seed else [[run] for group in groups.values() for run in group]
+
+
+def work(number: int, waiting: "Queue[Group]", arguments: argparse.Namespace) -> None:
+    """Take groups until there are none; what is said goes to a log of this process."""
+    log = (arguments.out / f"slot-{number:02d}.log").open("w", buffering=1)
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    prepare()
+    while not waiting.empty():
+        group = waiting.get()
+        for run in group:
+            began = time.monotonic()
+            try:
+                done = do(run, number, arguments)
+            except BaseException:
+                traceback.print_exc()
+                done = False
+            print(f"== {run}: {'done' if done else 'NOT DONE'}, {time.monotonic() - began:.1f} s", flush=True)
+
+
+def prepare() -> None:
+    """Have `bench run` train in this process, time nothing, and draw no more than the samples."""
+    from bench.cost import costs
+    from bench.runs import configure, runner, worker
+
+    plain, known = costs.account, {}
+
+    def account(name: str, setting: object, recipe: object) -> dict:
+        """The same, once for all recipes that train by one optimiser."""
+        key = (name, setting, recipe.optimisation, recipe.ema_decay)
+        if key not in known:
+            known[key] = plain(name, setting, recipe)
+        return known[key]
+
+    costs.account = account
+    worker.step_costs = lambda *_: {}
+    runner.machine_peaks = lambda *_: {}
+    runner.another_seed_has_pictures = lambda *_: True
+    runner.run_in_processes = lambda job, *_: (write(job), worker.main(job.folder.job))
+    configure.layouts_for = lambda request, *_: ("no", dict.fromkeys(request.contestants, "contiguous"))
+
+
+def write(job: object) -> None:
+    from bench.storage import durable
+
+    durable.write_text(job.folder.job, job.to_json())
+
+
+def do(run: tuple[str, str, int], number: int, arguments: argparse.Namespace) -> bool:
+    """One run, in this process; its record and its samples go to where they are kept."""
+    from bench.commands import run as command
+    from bench.commands.asked import run_request
+    from bench.experiments.experiment import Cell, find
+    from bench.experiments.matrix import Matrix
+    from bench.runs.runner import run as bench_run
+
+    name, arm, seed = run
+    asked = argparse.ArgumentParser()
+    command.add(asked)
+    out = arguments.scratch / f"slot-{number:02d}"
+    words = ["--experiment", name, "--device", arguments.device, "--mixed-precision", "no", "--out", str(out)]
+    told = asked.parse_args([*words, "--cache", str(arguments.cache), "--checkpoint-seconds", "100000"])
+    told.processes = 1
+    matrix, cell = Matrix(find(name), run_request(told)), Cell(arm, seed)
+    label = matrix.experiment.run_name(cell)
+    if (arguments.out / "records" / f"{label}.json").exists():
+        return True
+    undone = bench_run(matrix.request_of(cell))
+    if not undone:
+        shutil.copy(out / "records" / f"{label}.json", arguments.out / "records")
+        samples = out / "images" / label / "samples.png"
+        if samples.exists():
+            shutil.copy(samples, arguments.out / "records" / f"{label}.png")
+    return not undone
+
+
+if __name__ == "__main__":
+    sys.exit(main())
