@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function
 
 from bench import contestants
 from bench.config import MATCHED, Recipe, RunConfig
@@ -24,6 +25,7 @@ from bench.sampling.diffusion import noise_schedule, training_loss
 
 FROM_TRACE = ("activations", "predicted_peak", "flops_per_image", "traffic_bytes_per_step", "levels")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HEAD_MULTIPLE = {"cuda": 8}  # flash attention computes heads of such a width alone, and torch widens the others
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,20 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
 
 
 def trace(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> Trace:
-    """The harness' training step, forward and backward, on tensors without memory."""
+    """The harness' training step on tensors without memory; its FLOPs are those of the model, not of widened heads."""
+    if setting.mixed_precision == "no" or setting.device == "cpu":
+        return trace_with(denoiser, setting, recipe, contextlib.nullcontext())
+    multiple = HEAD_MULTIPLE.get(setting.device, 1)
+    found = trace_with(denoiser, setting, recipe, as_on_a_gpu(multiple))
+    if any(each["head_width"] % multiple for each in found.attention):
+        found = replace(found, flops=trace_with(denoiser, setting, recipe, as_on_a_gpu(1)).flops)
+    return found
+
+
+def trace_with(
+    denoiser: nn.Module, setting: Setting, recipe: Recipe, rules: contextlib.AbstractContextManager[None]
+) -> Trace:
+    """The step, forward and backward, by a device's rules."""
     layout = MEMORY_FORMATS[setting.memory_format]
     for parameter in denoiser.parameters():
         if parameter.dim() == 4:
@@ -99,27 +114,37 @@ def trace(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> Trace:
     condition = torch.zeros(setting.batch_size, setting.condition_width)
     schedule = noise_schedule(recipe)
     precision = AUTOCAST.get(setting.mixed_precision)
-    on_gpu = precision is not None and setting.device != "cpu"
 
     def loss() -> Tensor:
         with torch.autocast("cpu", dtype=precision, enabled=precision is not None):
             return training_loss(denoiser, schedule, images, condition, noise, timestep)
 
-    with norms_in_float() if on_gpu else contextlib.nullcontext():
+    with rules:
         return trace_step(denoiser, loss, (images, noise, timestep, condition), from_image=(images, noise))
 
 
 @contextlib.contextmanager
-def norms_in_float() -> Iterator[None]:
-    """Normalisations in fp32, as a GPU's autocast computes them and a CPU's does not.
+def as_on_a_gpu(multiple: int) -> Iterator[None]:
+    """Normalisations in fp32 and heads of a multiple of some width, as on a GPU in half precision and not on a CPU.
 
     A TorchFunctionMode would not reach the backward pass, where gradient checkpointing computes them again.
     """
+    attention = F.scaled_dot_product_attention
 
     def in_float(norm: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda x, *args, **kwargs: norm(x.float(), *args, **kwargs)
 
-    with patch.multiple(F, group_norm=in_float(F.group_norm), layer_norm=in_float(F.layer_norm)):
+    def widened(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Attention with heads as flash attention widens them, and keeps them for the backward pass."""
+        if has_torch_function((query, key, value)):  # a mode is to see them as they are
+            return handle_torch_function(widened, (query, key, value), query, key, value, *args, **kwargs)
+        width = query.shape[-1]
+        if missing := -width % multiple:
+            query, key, value = (F.pad(each, (0, missing)) for each in (query, key, value))
+        return attention(query, key, value, *args, **kwargs)[..., :width]
+
+    norms = in_float(F.group_norm), in_float(F.layer_norm)
+    with patch.multiple(F, group_norm=norms[0], layer_norm=norms[1], scaled_dot_product_attention=widened):
         yield
 
 

@@ -20,11 +20,15 @@ def implementation_lines(document: dict[str, Any]) -> list[str]:
 
 def about_turns(document: dict[str, Any]) -> str:
     """Where, at which size and how often models were timed by turns."""
-    made_on = document["environment"]
+    made_on, precision = (
+        document["environment"],
+        document.get("mixed_precision", "no"),
+    )  # from before it could be chosen
+    half = f"{precision}, " * (precision != "no")
     return (
         f"{made_on['device']}, {made_on['threads']} threads, torch {made_on['versions']['torch']}; preset "
         f"{document['preset']}: {document['image_size']}×{document['image_size']}, scale {document['scale']:g}, batch "
-        f"{document['batch_size']}, {document['memory_format']}. Medians of {document['rounds']} rounds of "
+        f"{document['batch_size']}, {half}{document['memory_format']}. Medians of {document['rounds']} rounds of "
         f"{document['steps_per_round']} steps of each in turn. Load of others before, per core: "
         f"{load(document['load_average'])}."
     )
