@@ -6,9 +6,11 @@ brings the records to where they belong. See README.md beside this.
 """
 
 import argparse
+import ctypes
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -80,6 +82,8 @@ def work(number: int, waiting: "Queue[Group]", arguments: argparse.Namespace) ->
     log = (arguments.out / f"slot-{number:02d}.log").open("w", buffering=1)
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG: end with the one that started this process
     prepare()
     while not waiting.empty():
         group = waiting.get()

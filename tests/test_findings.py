@@ -4,8 +4,10 @@ import re
 from statistics import correlation, fmean, median, stdev
 
 import numpy as np
+import pytest
 
 from bench.config import TUNED_RATES
+from bench.cost.account import Setting, account
 from bench.quality.significance import paired_difference
 from bench.record.quality import EFFICIENTNET
 from bench.render.table.training_warnings import has_risen
@@ -183,6 +185,63 @@ def test_what_it_says_of_the_bridge_was_measured():
     assert "More ResNet blocks make it {} as long if made first, and {} if made last".format(*steps["blocks"]) in text
     assert "A larger Tau makes it {} and {} as long".format(*steps["tau"]) in text
     assert "was measured at {} and {}".format(*(each.replace("times ", "") for each in steps["heads"])) in text
+
+
+def test_what_it_says_of_the_published_size_was_measured():
+    text, found = plain(COST), read("full", "bridge.json")
+    versions = read("full", "implementation.json")["pairs"]["twin-32"]["versions"]
+    library = found["others"]["diffusers-32"]
+
+    def timed(comparison, words):
+        return words.format(*(f"{comparison['seconds']['step'][key]:.2f}" for key in ("median", "low", "high")))
+
+    assert timed(library, "`diffusers-32` takes {} times as long as one of `scratch` ({} to {})") in text
+    assert f"with {library['here']['training_gflop']:.2f} times the arithmetic" in text
+    last = {change: places["last"] for change, places in found["changes"].items()}
+    said = {
+        "attention": "attention at every level makes it {} times as long ({} to {})",
+        "transformer": "transformer blocks {} times ({} to {})",
+        "blocks": "more ResNet blocks {} times ({} to {})",
+        "tau": "a larger Tau {} times ({} to {})",
+        "heads": "with the same parameters and arithmetic: {} times as long ({} to {}) if made last",
+    }
+    for change, words in said.items():
+        assert timed(last[change], words) in text
+    assert last["heads"]["here"]["training_gflop"] == pytest.approx(1, abs=0.001)
+    ratio = {name: version["ratios"]["step"] for name, version in versions.items()}
+    memory = {name: version["peak_bytes"] / versions["library"]["peak_bytes"] for name, version in versions.items()}
+    twin = "`twin-32` takes {median:.2f} times as long as one of `diffusers-32` (95 % interval {low:.2f} to {high:.2f})"
+    assert twin.format(**ratio["twin"]) + f", with {memory['twin']:.2f} times the memory" in text
+    name = "twin, recomputing"
+    assert f"`recompute()`: {ratio[name]['median']:.2f} times as long, {memory[name]:.2f} of the memory" in text
+    name = "library, checkpointing"
+    assert f"gradient checkpointing: {ratio[name]['median']:.2f} times and {memory[name]:.2f}." in text
+    step = library["seconds"]["step"]
+    assert "in bf16 it is {median:.1f} times ({low:.1f} to {high:.1f})".format(**step) in plain(README)
+    assert f"and [{ratio['twin']['median']:.2f} times](bench/cost" in plain(README)
+
+
+def test_its_peaks_on_an_h100_were_measured():
+    peaks = read("full", "peaks.json")["peaks"]
+    largest = {(p["contestant"], p["mixed_precision"]): p for p in peaks if p["batch_size"] == 128}
+    ours, theirs = largest["scratch", "bf16"], largest["diffusers-32", "bf16"]
+    short = [-100 * each["prediction_error"] for each in (ours, theirs, largest["scratch", "no"])]
+    gib = [each["measured_bytes"] / 2**30 for each in (ours, theirs)]
+    said = "by {:.1f} % (`scratch`, {:.1f} GiB measured) and {:.2f} % (`diffusers-32`, {:.1f} GiB)"
+    assert said.format(short[0], gib[0], short[1], gib[1]) in plain(COST)
+    assert f"`scratch` alone, by {short[2]:.1f} %" in plain(COST)
+    assert all(-0.02 < peak["prediction_error"] < 0 for peak in peaks)
+
+
+@pytest.mark.slow
+def test_accounts_are_near_the_peaks_that_an_h100_measured():
+    document = read("full", "peaks.json")
+    for peak in document["peaks"]:
+        names = ("condition_width", "batch_size", "mixed_precision", "gradient_checkpointing")
+        given = {name: peak[name] for name in names}
+        setting = Setting(**given, image_size=64, scale=1.0, memory_format=document["memory_format"], device="cuda")
+        predicted = account(peak["contestant"], setting)["predicted_peak"]["bytes"]
+        assert predicted / peak["measured_bytes"] == pytest.approx(1, abs=0.02)
 
 
 def changes():

@@ -141,14 +141,11 @@ def test_what_the_h100_has_shown():
     seconds, accuracy = row("training time per epoch ↓", full), row("attribute accuracy, macro ↑", full)
     ratio = float(seconds[1].split()[0]) / float(seconds[0].split()[0])
     assert f"{seconds[0]} with `scratch` and {seconds[1]} with `diffusers-32`, {ratio:.1f} times as long" in text
-    assert f"Attribute accuracy is {accuracy[0]} for `scratch` and {accuracy[1]} for `diffusers-32`" in text
+    assert f"Attribute accuracy is {accuracy[0]} and {accuracy[1]}, intervals" in text
     runs = [read("full", "records", f"{name}-matched-seed0.json") for name in ("scratch", "diffusers-32")]
     logs = [run["measurements"]["training"] for run in runs]
     assert {len(log["seconds_per_epoch"]) * log["images_per_epoch"] for log in logs} == {25_632}
     assert "25,632 images of training" in text
-    errors = [100 * run["measurements"]["peak_memory"]["prediction_error"] for run in runs]
-    below = "the prediction was {:.1f} % (`scratch`) and {:.1f} % (`diffusers-32`) below the measured peak"
-    assert below.format(*(-error for error in errors)) in text
 
 
 def test_the_ladder_on_the_h100_was_measured():
