@@ -12,8 +12,10 @@ WALK = (ROOT / "scratch_unet" / "README.md").read_text()
 QUALITY, COST = TEXTS["bench/quality/README.md"], TEXTS["bench/cost/README.md"]
 TABLE = (RESULTS / "laptop" / "table.md").read_text()
 AT_ONE_RATE = (RESULTS / "rate-0.003" / "table.md").read_text()
-AT_EQUAL_TIME = "".join(
-    (RESULTS / "claims" / "equal-time" / f"{name}.md").read_text() for name in ("experiment", "table")
+OF_EXPERIMENTS = "".join(
+    (RESULTS / "claims" / experiment / f"{page}.md").read_text()
+    for experiment in ("equal-time", "larger-tau")
+    for page in ("experiment", "table")
 )
 UNCERTAIN = r"[\d.]+(?: s)? ± [\d.]+(?: s)?"
 

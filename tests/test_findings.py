@@ -219,6 +219,10 @@ def test_what_it_says_of_the_published_size_was_measured():
     step = library["seconds"]["step"]
     assert "in bf16 it is {median:.1f} times ({low:.1f} to {high:.1f})".format(**step) in plain(README)
     assert f"and [{ratio['twin']['median']:.2f} times](bench/cost" in plain(README)
+    assert "published size on an H100 ({low:.2f} to {high:.2f})".format(**ratio["twin"]) in plain(README)
+    here = read("twin", "implementation.json")["pairs"]["twin-32"]["versions"]["twin"]["ratios"]["step"]
+    assert f"[{here['median']:.2f} times](bench/cost" in plain(README)
+    assert "two CPU cores (95 % interval {low:.2f} to {high:.2f}, beside".format(**here) in plain(README)
 
 
 def test_its_peaks_on_an_h100_were_measured():
@@ -254,27 +258,38 @@ def changes():
 
 
 def test_what_it_says_of_single_changes_was_measured():
-    """The table of the walk-through, and the lead in the README."""
+    """The table of the walk-through."""
     table = WALK.split("<!-- changes -->")[1].split("<!-- /changes -->")[0]
     rows = [line.strip("| ").split(" | ") for line in table.strip().splitlines()[2:]]
     shown = {(name.strip("`"), int(seed)): (loss, error) for _, name, seed, loss, error in rows}
     assert shown == {run: (f"{loss:.4f}", f"{error:.2f}") for run, (loss, error) in changes().items()}
-    found = changes()
-    falls = [
-        [colours("laptop", "scratch")[seed] for seed in (0, 1)],
-        [found["scratch+tau", seed][1] for seed in (0, 1)],
-    ]
-    assert "falls from {:.2f} and {:.2f} to {:.2f} and {:.2f} (seeds 0 and 1".format(*falls[0], *falls[1]) in plain(
-        README
-    )
-    tau, ours = (
-        read_record(RESULTS / "changes" / "records" / f"{name}-matched-seed0.json")
-        for name in ("scratch+tau", "scratch")
-    )
-    assert f"`scratch+tau`, {training_flop([tau]) / training_flop([ours]):.2f} times the arithmetic" in plain(README)
     theirs = read_record(RESULTS / "rate-0.003" / "records" / "diffusers-32-matched-seed0.json")
     loss, error = last_loss(theirs)["validation_loss"], theirs.measurements.paired.colour.value
     assert f"`diffusers-32` has {loss:.4f} and {error:.2f} with seed 0" in plain(WALK)
+
+
+def test_what_it_says_of_the_larger_tau_is_what_the_experiment_found():
+    answer, text = read("claims", "larger-tau", "experiment.json"), plain(README)
+    theirs, ours = answer["arms"][:2]
+    assert (ours["verdict"], ours["missing"], theirs["missing"]) == ("supported", [], [])
+    errors, right = (
+        [
+            f"{fmean(arm['values'][key].values()):{form}} ± {stdev(arm['values'][key].values()):{form}}"
+            for arm in (ours, theirs)
+        ]
+        for key, form in (("paired_colour", ".2f"), ("all_right", ".1%"))
+    )
+    assert "is {} instead of {}".format(*errors) in text
+    assert "right in {} instead of {}".format(*right).replace("%", " %") in text
+    effect = ours["effects"][0]
+    numbers = [f"{abs(each):.2f}" for each in (effect["difference"], *effect["interval"])]
+    assert "the difference −{} (−{} to −{}, p by Holm {:.4f})".format(*numbers, effect["p_holm"]) in text
+    assert "does for `scratch`: −{} (−{} to −{})".format(*numbers) in plain(WALK)
+    work = [arm["costs"]["flop_per_image"] for arm in (ours, theirs)]
+    assert f"at {work[0] / work[1]:.2f} times the arithmetic" in text
+    full = read("bridge", "bridge.json")["models"]
+    more = full["scratch+tau"]["full"]["parameters"] - full["scratch"]["full"]["parameters"]
+    assert f"that Tau has {more / 1e6:.0f}M parameters more" in text
 
 
 def test_what_it_says_of_the_background_is_what_the_experiment_found():

@@ -16,9 +16,9 @@ from bench.render.anatomy import lines
 from bench.render.judges import defect_lines
 from bench.render.overhead import overhead_lines
 from tests.pages import (
-    AT_EQUAL_TIME,
     AT_ONE_RATE,
     COST,
+    OF_EXPERIMENTS,
     QUALITY,
     README,
     RESULTS,
@@ -55,7 +55,7 @@ def test_every_line_of_its_table_was_measured_and_the_blog_posts_ten_rows_come_f
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_number_with_an_uncertainty_was_measured(name):
-    measured = TABLE + AT_ONE_RATE + AT_EQUAL_TIME
+    measured = TABLE + AT_ONE_RATE + OF_EXPERIMENTS
     assert [each for each in re.findall(UNCERTAIN, plain(TEXTS[name])) if each not in measured] == []
 
 
