@@ -1,14 +1,16 @@
 """Runs of experiments, many at a time on one GPU: a small model leaves most of it idle, and a run alone takes minutes.
 
 Each of `--slots` processes takes one run after another, in the order given, until the minutes are over; every record
-lies in --out as soon as it is made. Times are those of a shared GPU, so no step is timed, and `--reuse` of `bench run`
-brings the records to where they belong. See README.md beside this.
+lies in --out/EXPERIMENT as soon as it is made, and `--reuse` of `bench run` takes it from there. The GPU is shared, so
+no step is timed. See README.md beside this.
 """
 
 import argparse
 import ctypes
+import itertools
 import multiprocessing
 import os
+import queue
 import shutil
 import signal
 import sys
@@ -24,8 +26,7 @@ Group = list[tuple[str, str, int]]  # runs that one process does in one folder: 
 def main() -> int:
     arguments = parser().parse_args()
     arguments.out = arguments.out.resolve()
-    records = arguments.out / "records"
-    records.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     began, context = time.monotonic(), multiprocessing.get_context("spawn")
     groups = [group for word in arguments.experiments for group in groups_of(word)]
@@ -43,8 +44,9 @@ def main() -> int:
         time.sleep(1)
     for slot in slots:
         slot.kill()
-    print(f"{len(list(records.glob('*.json')))} records after {time.monotonic() - began:.0f} s", flush=True)
-    return 0
+    made, wanted = len(list(arguments.out.glob("*/records/*.json"))), sum(map(len, groups))
+    print(f"{made} of {wanted} records after {time.monotonic() - began:.0f} s", flush=True)
+    return 0 if made >= wanted else 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,12 +87,15 @@ def work(number: int, waiting: "Queue[Group]", arguments: argparse.Namespace) ->
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG: end with the one that started this process
     prepare()
-    while not waiting.empty():
-        group = waiting.get()
-        for run in group:
+    for turn in itertools.count():
+        try:
+            group = waiting.get(timeout=1)
+        except queue.Empty:
+            return
+        for run in group:  # in one folder, where the others find the model of the first
             began = time.monotonic()
             try:
-                done = do(run, number, arguments)
+                done = do(run, f"{number:02d}-{turn:02d}", arguments)
             except BaseException:
                 traceback.print_exc()
                 done = False
@@ -125,8 +130,8 @@ def write(job: object) -> None:
     durable.write_text(job.folder.job, job.to_json())
 
 
-def do(run: tuple[str, str, int], number: int, arguments: argparse.Namespace) -> bool:
-    """One run, in this process; its record and its samples go to where they are kept."""
+def do(run: tuple[str, str, int], folder: str, arguments: argparse.Namespace) -> bool:
+    """One run, in this process; its record goes to where it is kept."""
     from bench.commands import run as command
     from bench.commands.asked import run_request
     from bench.experiments.experiment import Cell, find
@@ -136,20 +141,20 @@ def do(run: tuple[str, str, int], number: int, arguments: argparse.Namespace) ->
     name, arm, seed = run
     asked = argparse.ArgumentParser()
     command.add(asked)
-    out = arguments.scratch / f"slot-{number:02d}"
+    out = arguments.scratch / folder
     words = ["--experiment", name, "--device", arguments.device, "--mixed-precision", "no", "--out", str(out)]
     told = asked.parse_args([*words, "--cache", str(arguments.cache), "--checkpoint-seconds", "100000"])
     told.processes = 1
     matrix, cell = Matrix(find(name), run_request(told)), Cell(arm, seed)
     label = matrix.experiment.run_name(cell)
-    if (arguments.out / "records" / f"{label}.json").exists():
+    kept = arguments.out / matrix.experiment.name / "records" / f"{label}.json"
+    if kept.exists():
         return True
     undone = bench_run(matrix.request_of(cell))
     if not undone:
-        shutil.copy(out / "records" / f"{label}.json", arguments.out / "records")
-        samples = out / "images" / label / "samples.png"
-        if samples.exists():
-            shutil.copy(samples, arguments.out / "records" / f"{label}.png")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(out / "records" / kept.name, half := kept.with_suffix(".half"))
+        half.replace(kept)  # whole or not at all: this process may be killed
     return not undone
 
 

@@ -25,7 +25,7 @@ from bench.sampling.diffusion import noise_schedule, training_loss
 
 FROM_TRACE = ("activations", "predicted_peak", "flops_per_image", "traffic_bytes_per_step", "levels")
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-HEAD_MULTIPLE = {"cuda": 8}  # flash attention computes heads of such a width alone, and torch widens the others
+HEAD_MULTIPLE = {"cuda": 8}  # as an H100 was seen to: flash attention has heads of such a width
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def trace(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> Trace:
     multiple = HEAD_MULTIPLE.get(setting.device, 1)
     found = trace_with(denoiser, setting, recipe, as_on_a_gpu(multiple))
     if any(each["head_width"] % multiple for each in found.attention):
-        found = replace(found, flops=trace_with(denoiser, setting, recipe, as_on_a_gpu(1)).flops)
+        plain = trace_with(denoiser, setting, recipe, as_on_a_gpu(1))
+        found = replace(found, flops=plain.flops, traffic_bytes=plain.traffic_bytes, calls=plain.calls)
     return found
 
 
@@ -135,12 +136,16 @@ def as_on_a_gpu(multiple: int) -> Iterator[None]:
         return lambda x, *args, **kwargs: norm(x.float(), *args, **kwargs)
 
     def widened(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Attention with heads as flash attention widens them, and keeps them for the backward pass."""
+        """Attention with heads as flash attention, which takes no mask, widens them and keeps them for later."""
         if has_torch_function((query, key, value)):  # a mode is to see them as they are
             return handle_torch_function(widened, (query, key, value), query, key, value, *args, **kwargs)
-        width = query.shape[-1]
-        if missing := -width % multiple:
-            query, key, value = (F.pad(each, (0, missing)) for each in (query, key, value))
+        given, width, masked = (query, key, value), query.shape[-1], bool(args) or kwargs.get("attn_mask") is not None
+        missing = -width % multiple
+        alike = all(each.shape[-1] == width and each.dtype != torch.float32 for each in given)
+        if not missing or masked or not alike:
+            return attention(query, key, value, *args, **kwargs)
+        # The default scale becomes that of the wider heads, which does not matter without numbers.
+        query, key, value = (F.pad(each, (0, missing)) for each in given)
         return attention(query, key, value, *args, **kwargs)[..., :width]
 
     norms = in_float(F.group_norm), in_float(F.layer_norm)

@@ -42,6 +42,7 @@ class Trace:
     calls: list[Call]  # of modules in the forward pass; their meter reads FLOPs and saved bytes so far
 
 
+SDPA = F.scaled_dot_product_attention  # itself: an account may stand in for it
 ATTENTION_ARGUMENTS = ("query", "key", "value", "embed_dim_to_check", "num_heads")  # by position; the first 3 in both
 
 
@@ -54,10 +55,10 @@ class Attentions(TorchFunctionMode):
         self.found: list[dict[str, Any]] = []
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if function in (F.scaled_dot_product_attention, F.multi_head_attention_forward):
+        if function in (F.scaled_dot_product_attention, SDPA, F.multi_head_attention_forward):
             told: dict[str, Any] = dict(zip(ATTENTION_ARGUMENTS, args, strict=False)) | (kwargs or {})
             query, keys = told["query"], told["key"]
-            if function is F.scaled_dot_product_attention:  # (B, heads, tokens, head width)
+            if function is not F.multi_head_attention_forward:  # (B, heads, tokens, head width)
                 self.note(query.shape[-2], keys, keys.shape[-2], query.shape[1], query.shape[-1])
             else:  # (tokens, B, width); what it calls in its turn does not pass through here
                 heads = told["num_heads"]

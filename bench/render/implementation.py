@@ -20,10 +20,8 @@ def implementation_lines(document: dict[str, Any]) -> list[str]:
 
 def about_turns(document: dict[str, Any]) -> str:
     """Where, at which size and how often models were timed by turns."""
-    made_on, precision = (
-        document["environment"],
-        document.get("mixed_precision", "no"),
-    )  # from before it could be chosen
+    made_on = document["environment"]
+    precision = document.get("mixed_precision", "no")  # documents from before it could be chosen have none
     half = f"{precision}, " * (precision != "no")
     return (
         f"{made_on['device']}, {made_on['threads']} threads, torch {made_on['versions']['torch']}; preset "

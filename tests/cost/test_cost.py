@@ -14,8 +14,8 @@ from bench.contestants import MEMORY_FORMATS
 from bench.cost.account import (
     Setting,
     account,
+    as_on_a_gpu,
     count_parameters,
-    norms_in_float,
     one_token,
     parameters_by_level,
     training_bytes,
@@ -213,8 +213,8 @@ def test_saved_bytes_of_a_norm_under_autocast_by_hand():
 
     weights, statistics = 2 * 4 * 4 * 2, 2  # of both convolutions, in bf16; mean and deviation
     # the image in bf16, the first layer's output, the norm's in bf16 for the second layer
-    assert saved(norms_in_float()) == pixels(2) + pixels(4) + pixels(2) + weights + 4 * statistics
-    assert saved(contextlib.nullcontext()) < saved(norms_in_float())
+    assert saved(as_on_a_gpu(1)) == pixels(2) + pixels(4) + pixels(2) + weights + 4 * statistics
+    assert saved(contextlib.nullcontext()) < saved(as_on_a_gpu(1))
 
 
 @pytest.mark.parametrize("name", COPIES_ARE_SLOW)
@@ -373,3 +373,24 @@ def test_a_plug_in_that_cannot_be_built_is_named_in_one_line(name, why):
     with pytest.raises(BadInput, match=f"contestant tests.plug_in:{name}:? {why}") as refused:
         account(f"tests.plug_in:{name}", setting())
     assert "\n" not in str(refused.value)
+
+
+def test_narrow_heads_are_widened_in_memory_alone(monkeypatch):
+    """Of 4 to 8, as an H100 was seen to; the arithmetic and the shapes that are told stay the model's own."""
+    small = setting(32, mixed_precision="bf16", device="cuda")
+    wide = account("diffusers-32", small)
+    assert min(each["head_width"] for each in wide["attention"]) == 4
+    monkeypatch.setattr("bench.cost.account.HEAD_MULTIPLE", {})
+    plain = account("diffusers-32", small)
+    for same in ("attention", "flops_per_image", "traffic_bytes_per_step"):
+        assert wide[same] == plain[same]
+    assert wide["activations"]["saved_bytes"] > plain["activations"]["saved_bytes"]
+
+
+def test_attention_on_a_gpu_keeps_its_shape():
+    query, value = torch.ones(1, 2, 3, 4, dtype=torch.bfloat16), torch.ones(1, 2, 3, 6, dtype=torch.bfloat16)
+    with as_on_a_gpu(8):
+        assert F.scaled_dot_product_attention(query, query, query).shape == query.shape
+        assert F.scaled_dot_product_attention(query, query, value).shape == value.shape
+        masked = F.scaled_dot_product_attention(query, query, query, attn_mask=torch.ones(3, 3, dtype=torch.bool))
+    assert torch.equal(masked, query)

@@ -2,10 +2,12 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from bench.cost.turns import PARTS, orders, ratios
+from bench.cost.turns import PARTS, Timing, orders, ratios
+from bench.render.implementation import about_turns
 
 
 @pytest.mark.parametrize("count", [2, 4, 18])
@@ -26,3 +28,11 @@ def test_a_ratio_is_the_median_over_rounds_and_not_of_medians():
     assert found["median"] == 2
     assert found["ratios"] == [2, 4, 3, 2, 2, 2, 2]
     assert (found["low"], found["high"]) == (2, 4)
+
+
+def test_a_batch_and_a_precision_of_ones_own_are_used_and_told(avatars):
+    timing = Timing("full", 9, 1, "cpu", "contiguous", Path(), batch_size=32, mixed_precision="bf16")
+    config, document = timing.config("scratch", avatars), timing.as_dict(None)
+    assert (config.sizes.batch_size, config.mixed_precision, config.sizes.image_size) == (32, "bf16", 64)
+    assert "scale 1, batch 32, bf16, contiguous." in about_turns(document)
+    assert "batch 128, contiguous." in about_turns(Timing("full", 9, 1, "cpu", "contiguous", Path()).as_dict(None))
