@@ -1,6 +1,7 @@
 """Do the samples show what was asked? Accuracy of every attribute, where it can be seen, with its uncertainty."""
 
 from collections.abc import Callable
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -17,7 +18,9 @@ from bench.quality import interval
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.defects import blurred, noisy
 from bench.quality.palette import is_colour
+from bench.storage import cache
 
+FORMAT = 1  # of the cached bounds; raise when they are measured otherwise
 HAIRSTYLE = ("top", "hair")  # what Avataaars and Cartoon Set call it
 LIGHT_NOISE, LIGHT_BLUR = 10.0, 0.5  # of 255, and in pixels at 32×32
 Judged = tuple[Tensor, Tensor]  # right or not (N, A), and whether it can be seen (N, A)
@@ -122,6 +125,12 @@ def classifier_bounds(classifier: AttributeClassifier, split: Split) -> dict[str
         "untrained": absent,
         "held_out": len(held_out),
     }
+
+
+def cached_bounds(classifier: AttributeClassifier, split: Split, device: str, folder: Path) -> dict[str, Any]:
+    """The same, measured once for each classifier and the images that it is tried on."""
+    key = [FORMAT, split.train.content_hash, split.test.content_hash, classifier.digest(), device]
+    return cache.document(folder, "bounds", key, lambda: classifier_bounds(classifier, split))
 
 
 def measure_attributes(predicted: Tensor, asked: AvatarSet, bounds: dict[str, Any]) -> dict[str, Any]:

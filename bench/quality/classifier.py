@@ -71,6 +71,11 @@ class AttributeClassifier(nn.Module):
             rows.append(torch.stack([part.argmax(1) for part in self.split(self(pixels))], dim=1).cpu())
         return torch.cat(rows)
 
+    def digest(self) -> str:
+        """sha256 of the weights."""
+        weights = [each.cpu().numpy().tobytes() for each in self.state_dict().values()]
+        return hashlib.sha256(b"".join(weights)).hexdigest()
+
 
 def loss(model: AttributeClassifier, images: Tensor, codes: Tensor) -> Tensor:
     """Sum of the attributes' cross entropies."""

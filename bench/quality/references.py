@@ -1,7 +1,5 @@
 """What known images score on the very metrics of the samples: a perfect model's answers, and those of a look-up."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,11 +30,5 @@ def cached_references(
     asked: AvatarSet, train: AvatarSet, measure: Measure, folder: Path, rests_on: list[str]
 ) -> dict[str, Any]:
     """The same, measured once for every data set and everything else that the metrics rest on."""
-    key = json.dumps([FORMAT, asked.content_hash, train.content_hash, *rests_on])
-    path = folder / f"references-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
-    found = cache.read(path)
-    if found is not None and found[1].get("name") == path.name:
-        return json.loads(found[1]["found"])
-    made = measure_references(asked, train, measure)
-    cache.write(path, {"asked": torch.tensor(len(asked))}, {"name": path.name, "found": json.dumps(made)})
-    return made
+    key = [FORMAT, asked.content_hash, train.content_hash, *rests_on]
+    return cache.document(folder, "references", key, lambda: measure_references(asked, train, measure))

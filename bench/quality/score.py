@@ -1,6 +1,5 @@
 """Everything that is scored of a run: a pure function of its samples, the data, the classifier and the extractors."""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from bench.data.splits import Split
 from bench.data.variants import can_be_drawn
 from bench.quality import interval
 from bench.quality.artefacts import Reference, first, measure_artefacts, reference
-from bench.quality.attributes import classifier_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
+from bench.quality.attributes import cached_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.distance import frechet, moments
 from bench.quality.exact import ExactJudge
@@ -53,7 +52,7 @@ class Scorer:
 
     def __init__(self, classifier: AttributeClassifier, parts: Split, asked: AvatarSet, extraction: Extraction) -> None:
         self.classifier, self.parts, self.asked, self.extraction = classifier, parts, asked, extraction
-        self.bounds = classifier_bounds(classifier, parts)
+        self.bounds = cached_bounds(classifier, parts, extraction.device, extraction.cache)
         self.reference: Reference = reference(asked, learn_palette(parts.train))
         self.held_out = {name: extraction.real(parts.test.images, name) for name in extraction.weights}
         known = parts.train.images[:TRAIN_REFERENCE]
@@ -109,9 +108,8 @@ class Scorer:
     def rests_on(self) -> list[str]:
         """What the metrics rest on besides the conditions asked and the training images."""
         labels = [str(extractor_label(*each)) for each in self.extraction.weights.items()]
-        weights = [each.cpu().numpy().tobytes() for each in self.classifier.state_dict().values()]
         real = self.parts.test.subset(self.real_rows).content_hash
-        return [real, hashlib.sha256(b"".join(weights)).hexdigest(), self.extraction.device, *labels]
+        return [real, self.classifier.digest(), self.extraction.device, *labels]
 
     def right(self, images: Tensor) -> Tensor:
         """Whether the classifier sees what was asked, bool (N, scored attributes)."""

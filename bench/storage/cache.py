@@ -1,8 +1,11 @@
 """Tensors on disk with a checksum of their own (safetensors has none): found whole, or not found at all."""
 
 import hashlib
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -37,6 +40,17 @@ def read(path: Path) -> Cached | None:
         warn(path, "its content is not what was written")
         return None
     return tensors, metadata
+
+
+def document(folder: Path, kind: str, rests_on: list[Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A JSON document, made once for everything that it rests on and found again after that."""
+    path = folder / f"{kind}-{hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:24]}.safetensors"
+    found = read(path)
+    if found is not None and found[1].get("name") == path.name:
+        return json.loads(found[1]["found"])
+    made = json.dumps(make())
+    write(path, {"bytes": torch.tensor(len(made))}, {"name": path.name, "found": made})
+    return json.loads(made)
 
 
 def checksum(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from bench.data.splits import Split, split
 from bench.quality import interval
 from bench.quality.attributes import (
     accuracies,
+    cached_bounds,
     classifier_bounds,
     commonest,
     effective_number,
@@ -22,7 +23,7 @@ from bench.quality.attributes import (
     normalised,
     untrained,
 )
-from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path, train_classifier
+from bench.quality.classifier import AttributeClassifier, ClassifierConfig, cached_classifier, classifier_path, train_classifier
 
 CPU = torch.device("cpu")
 
@@ -79,6 +80,18 @@ def test_the_judge_bears_light_noise_and_blur(faces, judged):
     bounds = classifier_bounds(judged, faces)["macro"]
     assert bounds["noisy"] > bounds["ceiling"] - 0.15
     assert bounds["blurred"] > bounds["ceiling"] - 0.15
+
+
+def test_the_bounds_of_a_classifier_are_measured_once_and_those_of_another_anew(parts, tmp_path):
+    torch.manual_seed(0)
+    one, other = (AttributeClassifier(parts.train.schema.cardinalities) for _ in range(2))
+    first = cached_bounds(one, parts, "cpu", tmp_path)
+    assert first == classifier_bounds(one, parts)
+    asked = []
+    one.register_forward_pre_hook(lambda *_: asked.append(1))
+    assert cached_bounds(one, parts, "cpu", tmp_path) == first
+    assert asked == []
+    assert cached_bounds(other, parts, "cpu", tmp_path) == classifier_bounds(other, parts) != first
 
 
 def test_intervals_hold_the_value_and_shrink_with_more_samples():
