@@ -76,8 +76,12 @@ def experiment_lines(document: dict[str, Any]) -> list[str]:
 
 def told(document: dict[str, Any]) -> str:
     """The verdict, or that nobody has run it yet: of a reference alone nothing can be said."""
-    others = [arm for arm in document["arms"] if not arm["is_reference"]]
-    return document["verdict"] if any(arm["done"] for arm in others) else "not run yet"
+    return document["verdict"] if is_run(document) else "not run yet"
+
+
+def is_run(document: dict[str, Any]) -> bool:
+    """Whether any arm but the reference has a run."""
+    return any(arm["done"] for arm in document["arms"] if not arm["is_reference"])
 
 
 def table_header(document: dict[str, Any]) -> list[str]:
@@ -146,9 +150,14 @@ def notes(document: dict[str, Any]) -> list[str]:
     lines += [f"**Left out, of another configuration:** {escape(told)}" for told in document["left_out"]]
     if len(codes := document["training_codes"]) > 1:
         lines.append(f"**Runs of {len(codes)} versions of the training code stand together:** {', '.join(codes)}.")
-    if count := len(missing(document)):
-        lines.append(f"**Missing: {count} runs**{time_of(document, count)}: `{document['command']}`")
-    return lines
+    return [*lines, f"**Missing:** {to_be_run(document)}"] if missing(document) else lines
+
+
+def to_be_run(document: dict[str, Any]) -> str:
+    """How many runs are missing, about how long they take, and the command."""
+    count = len(missing(document))
+    runs = "1 run" if count == 1 else f"{count} runs"
+    return f"{runs}{time_of(document, count)}: `{document['command']}`"
 
 
 def missing(document: dict[str, Any]) -> list[tuple[str, int]]:

@@ -139,7 +139,7 @@ def test_the_page_names_what_failed_and_what_is_missing(of_laptop):
     _, _, document = of_laptop
     page = "\n".join(experiment_lines(document))
     assert "**scratch, seed 6 failed:** no memory" in page
-    assert "**Missing: 1 runs**, about" in page
+    assert "**Missing:** 1 run, about" in page
     assert "`python -m bench run --experiment x.toml`" in page
     assert "| scratch | `scratch`, `matched` | 6 of 7, 1 failed |" in page
     claim, said, told, seeds, comparisons = overview_row(document)

@@ -315,13 +315,13 @@ def test_what_nobody_has_run_is_told_with_its_command_and_its_hours(tmp_path, de
     assert bench("experiments", declared(), "--hours", "--out", claims).returncode == 0
     page = ResultsFolder(claims / "mine").answer.read_text()
     assert "two heads are better. Verdict: **not run yet**" in page
-    told = rf"\*\*Missing: 4 runs\*\*, about 0\.0 h by a few timed steps \({re.escape(str(instruction_set('cpu')))}\)"
+    told = rf"\*\*Missing:\*\* 4 runs, about 0\.0 h by a few timed steps \({re.escape(str(instruction_set('cpu')))}\)"
     assert re.search(rf"{told}: `python -m bench run --experiment mine\.toml`", page)
     assert bench("overview", tmp_path / "results").returncode == 0
     overview = (tmp_path / "results" / "README.md").read_text()
     assert "## claims: what experiments say" in overview
-    assert "| two heads are better | **not run yet** | – | 0 | 0 |" in overview
-    assert "### mine" in overview
+    assert "| [two heads are better](claims/mine/experiment.md) | **not run yet** | – | 0 | 0 |" in overview
+    assert "- mine: 4 runs, about" in overview
     ResultsFolder(claims / "mine").experiment.write_text("{}")
     damaged = bench("overview", tmp_path / "results")
     assert damaged.returncode == 2  # there is nothing else to show

@@ -23,7 +23,13 @@ from bench.quality.attributes import (
     normalised,
     untrained,
 )
-from bench.quality.classifier import AttributeClassifier, ClassifierConfig, cached_classifier, classifier_path, train_classifier
+from bench.quality.classifier import (
+    AttributeClassifier,
+    ClassifierConfig,
+    cached_classifier,
+    classifier_path,
+    train_classifier,
+)
 
 CPU = torch.device("cpu")
 

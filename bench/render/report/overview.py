@@ -3,18 +3,27 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 from bench.errors import BadInput, line_of
 from bench.record import Record
 from bench.render.anatomy import anatomy_lines, setting_of
 from bench.render.bridge import bridge_lines
-from bench.render.experiment import HEADER, experiment_lines, overview_row, picture_lines, read_answer
+from bench.render.experiment import (
+    HEADER,
+    experiment_lines,
+    is_run,
+    overview_row,
+    picture_lines,
+    read_answer,
+    to_be_run,
+)
 from bench.render.images.plots import PLOTS
 from bench.render.implementation import implementation_lines
 from bench.render.judges import defect_lines
 from bench.render.ladder import ladder_lines
-from bench.render.markdown import escape, image, markdown
+from bench.render.markdown import Markdown, escape, image, markdown
 from bench.render.overhead import overhead_lines
 from bench.render.report.exhibits import SINGLE, shown_records
 from bench.render.table.column import Column, columns
@@ -79,13 +88,26 @@ def anchor(title: str) -> str:
 
 
 def claims(root: Path, refusals: list[str]) -> list[Section]:
-    """One table of what every experiment in `claims` has answered so far, then each answer as its own page has it."""
-    rows, parts = [], []
+    """One table of what every experiment in `claims` has answered so far, each answer as its own page has it, and how
+    to run the others.
+    """
+    answered, open_ones, pages, waiting = [], [], [], []
     for path in sorted(root.glob("claims/*/experiment.json")):
-        for row, page in readable(answers, path.parent, refusals):
-            rows.append(row)
-            parts += [f"### {escape(path.parent.name)}", page]
-    return [("claims: what experiments say", "\n\n".join([markdown(HEADER, rows), *parts]))] if rows else []
+        name = path.parent.name
+        for document, page in readable(answers, path.parent, refusals):
+            claim, *found = overview_row(document)
+            row = [Markdown(f"[{escape(claim)}](claims/{quote(name)}/experiment.md)"), *found]
+            if is_run(document):
+                answered.append(row)
+                pages += [f"### {escape(name)}", page]
+            else:
+                open_ones.append(row)
+                waiting.append(f"- {escape(name)}: {to_be_run(document)}")
+    if waiting:
+        pages += ["### Not run yet", "\n".join(waiting)]
+    rows = answered + open_ones
+    whole = "\n\n".join([markdown(HEADER, rows), *pages])
+    return [("claims: what experiments say", whole)] if rows else []
 
 
 def experiments(folder: Path) -> Iterator[Section]:
@@ -97,12 +119,12 @@ def experiments(folder: Path) -> Iterator[Section]:
             yield f"{folder.name}: an experiment", page + link
 
 
-def answers(folder: Path) -> Iterator[tuple[list[str], str]]:
-    """The row and the page of an experiment, as it stands in a folder above."""
+def answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """The document and the page of an experiment, as it stands in a folder above."""
     document = read_answer(ResultsFolder(folder).experiment)
     prefix = f"{'claims/' * (folder.parent.name == 'claims')}{folder.name}/"
     lines = [*experiment_lines(document), *picture_lines(document, folder, prefix)]
-    yield overview_row(document), "\n".join(lines).strip()
+    yield document, "\n".join(lines).strip()
 
 
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
@@ -176,17 +198,22 @@ def overheads(folder: Path) -> Iterator[Section]:
 
 
 def comparison(folder: Path, records: list[Record]) -> str:
-    """The table, plots and pictures of a folder of records."""
-    more = {"quality.md": "curves, guidance and confusions in numbers", "report.html": "the page (download and open)"}
+    """The first rows of the table of a folder of records, what does not compare, the plots and pictures, and links."""
+    more = {
+        "table.md": "all rows, the paired differences, and what the numbers rest on",
+        "quality.md": "curves, guidance and confusions in numbers",
+        "report.html": "the page (download and open)",
+    }
     links = [f"[{words}]({folder.name}/{name})" for name, words in more.items() if (folder / name).exists()]
-    made = columns([record for record in records if record.status == "done"])
+    whole, made = table(records), columns([record for record in records if record.status == "done"])
     parts = [
-        f"{escape(f'Its first run was made by `{records[0].command}`.')} {', '.join(links)}".strip(),
-        table(records).to_markdown().strip().replace("](images/", f"]({folder.name}/images/"),
+        whole.markdown_of(whole.headlines).replace("](images/", f"]({folder.name}/images/"),
+        "\n".join(f"- {escape(line)}" for line in whole.warnings),
+        f"More: {' · '.join(links)}" if links else "",
         *plots(folder),
         *(part for column in made for part in gallery(folder, column)),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def plots(folder: Path) -> list[str]:
@@ -199,8 +226,8 @@ def plots(folder: Path) -> list[str]:
 
 
 def gallery(folder: Path, column: Column) -> list[str]:
-    """The pictures of one seed of a contestant, each under what it is, and the names of those that are not there."""
-    record, parts, missing = shown_records(column)[0], [f"### {escape(f'{folder.name}: {column.title}')}"], []
+    """The pictures of one seed of a contestant, each under what it is, and what is not there; nothing if none is."""
+    record, parts, missing = shown_records(column)[0], [], []
     epochs = [(f"after epoch {n}", path) for n, path in enumerate(record.images.epochs, 1)]
     scales = [(f"guidance {scale}", path) for scale, path in record.images.guidance.items()]
     for title, strips in (("What it learns over the epochs", epochs), ("The same at every guidance scale", scales)):
@@ -214,7 +241,8 @@ def gallery(folder: Path, column: Column) -> list[str]:
             parts.append(f"{one.caption}:<br>{image(one.alt.format(column.title), f'{folder.name}/{path}')}")
         else:
             missing.append(one.what)
-    return [*parts, f"Not drawn: {', '.join(missing)}."] if missing else parts
+    missing = [f"Not drawn: {', '.join(missing)}."] if missing else []
+    return [f"### {escape(f'{folder.name}: {column.title}')}", *parts, *missing] if parts else []
 
 
 def pictures(folder: Path, pattern: str) -> list[str]:
