@@ -5,9 +5,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
-WRITTEN = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "bench").glob("**/README.md")))]
+WRITTEN = ["README.md", "results/laptop/README.md"]
+WRITTEN += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "bench").glob("**/README.md"))]
 TEXTS = {name: (ROOT / name).read_text() for name in [*WRITTEN, "results/README.md"]}
-README, BENCH = TEXTS["README.md"], TEXTS["bench/README.md"]
+README, BENCH, DETAILS = TEXTS["README.md"], TEXTS["bench/README.md"], TEXTS["results/laptop/README.md"]
 WALK = (ROOT / "scratch_unet" / "README.md").read_text()
 QUALITY, COST = TEXTS["bench/quality/README.md"], TEXTS["bench/cost/README.md"]
 TABLE = (RESULTS / "laptop" / "table.md").read_text()

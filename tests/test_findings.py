@@ -10,28 +10,36 @@ from bench.config import TUNED_RATES
 from bench.cost.account import Setting, account
 from bench.quality.significance import paired_difference
 from bench.record.quality import EFFICIENTNET
+from bench.render.experiment import is_run, overview_row, read_answer
 from bench.render.table.training_warnings import has_risen
 from bench.runs.tune import last_loss
 from bench.storage.records import read_record, read_records
-from tests.pages import AT_ONE_RATE, COST, README, RESULTS, TABLE, TEXTS, WALK, plain, read, row
+from tests.pages import AT_ONE_RATE, COST, DETAILS, README, RESULTS, TABLE, TEXTS, WALK, between, plain, read, row
 
 
 def test_its_finding_on_cost_was_measured():
-    text, seconds = plain(README), row("training time per epoch ↓")
+    text, seconds = plain(DETAILS), row("training time per epoch ↓")
     assert f"An epoch takes {seconds[0]} with `scratch` and {seconds[1]} with `diffusers-32`" in text
     ratio = float(seconds[1].split()[0]) / float(seconds[0].split()[0])
     assert f"which is {ratio:.1f} times as long" in text
-    assert f"It sees 133,000 images, {ratio:.1f} times as many" in text
+    assert f"It sees 133,000 images, {ratio:.1f} times as many" in plain(README)
+    assert f"`scratch` sees 133,000 images, {ratio:.1f} times as many" in text
+    assert f"In whole runs it was [{ratio:.1f} times or more](results/laptop" in README
     ours, theirs = (
         [r for r in read_records(RESULTS / "laptop") if r.run.contestant == name]
         for name in ("scratch", "diffusers-32")
     )
     work, scored = ([read_of(records) for records in (theirs, ours)] for read_of in (training_flop, epoch_seconds))
-    assert f"It has {work[0] / work[1]:.1f} times the arithmetic an image" in text
+    assert f"`diffusers-32` has {work[0] / work[1]:.1f} times the arithmetic an image" in text
     turns = read("bridge", "bridge.json")["others"]["diffusers-32"]["seconds"]["step"]
-    said = "a step takes {:.1f} times as long (95 % interval {:.1f} to {:.1f}, one session of nine rounds"
-    assert said.format(turns["median"], turns["low"], turns["high"]) in text
-    assert f"{turns['median']:.1f} times, it should have seen {round(24 * turns['median'])},000" in text
+    shown = [f"{turns[name]:.1f}" for name in ("median", "low", "high")]
+    said = "a step takes {} times as long (95 % interval {} to {}, one session of nine rounds"
+    assert said.format(*shown) in text
+    said = "It is {} times on two quiet CPU cores (95 % interval {} to {}, one session of nine rounds)"
+    assert said.format(*shown) in plain(README)
+    fewer = f"{round(24 * turns['median'])},000"
+    assert f"{shown[0]} times, it should have seen {fewer}" in text
+    assert f"it would have been [{fewer} images](results/laptop" in README
     assert f"it was about {scored[0] / scored[1]:.0f} times" in text
 
 
@@ -57,17 +65,20 @@ def difference(folder):
 
 def test_its_finding_on_quality_is_that_of_the_rule():
     """The strength, and the difference of the primary measure."""
-    text, found = plain(README), {name: colours("laptop", name) for name in ("scratch", "diffusers-32")}
+    found = {name: colours("laptop", name) for name in ("scratch", "diffusers-32")}
     assert [sorted(values) for values in found.values()] == [[0, 1, 2, 3, 4, 5]] * 2
     assert "**Quality after equally many images: `diffusers-32` is better.**" in README
     assert row("strength")[0] == row("weakness")[1] == "none in image quality beyond the uncertainty"
     named = row("strength")[1]
     assert named.startswith("nearer to the true picture (")
     assert named.count("(") + int(re.findall(r"and (\d) more", named)[0]) == 7
-    assert "By seven of 13 measures" in text
+    assert "By [seven of 13 measures](" in README
+    assert "By seven of 13 measures" in plain(DETAILS)
     assert float(row("attribute accuracy, exact")[4]) > 0.05
     mean, low, high, p = difference("laptop")
-    assert f"is {mean} (95 % interval {low} to {high}, six pairs of seeds, p by Holm {p}; lower is better)" in text
+    for page in (README, DETAILS):
+        said = f"is {mean} in ΔE (95 % interval {low} to {high}, six pairs of seeds, p by Holm {p})"
+        assert said in plain(page)
     for images in ("6,000", "12,000"):
         assert float(row(f"paired colour difference ΔE after {images} images")[4]) > 0.05
 
@@ -75,14 +86,14 @@ def test_its_finding_on_quality_is_that_of_the_rule():
 def test_its_finding_at_other_budgets_was_measured():
     for budget in ("time (230", "compute (0.0102"):
         (line,) = [line for line in TABLE.splitlines() if f"difference ΔE after equal {budget}" in line and "↓" in line]
-        assert " and ".join(line.strip("| ").split(" | ")[1:]) in plain(README)
+        assert " and ".join(line.strip("| ").split(" | ")[1:]) in plain(DETAILS)
     assert row("paired colour difference ΔE after equal compute (0.0102 PFLOP)")[4] == "below 0.0001"
     for budget, words in (("equal compute (0.0102 PFLOP)", "{} at 0.003:"), ("equal time (230.0 s)", "six seeds: {})")):
         at_one_rate = row(f"paired colour difference ΔE after {budget} ↓", AT_ONE_RATE)[1]
-        assert words.format(at_one_rate) in plain(README)
+        assert words.format(at_one_rate) in plain(DETAILS)
     seen = [row(f"images seen after equal {budget}")[1] for budget in ("compute (0.0102 PFLOP)", "time (230.0 s)")]
-    assert f"`diffusers-32` sees {seen[0]}:" in plain(README)
-    assert f"it sees {seen[1].split()[0]}:" in plain(README)
+    assert f"`diffusers-32` sees {seen[0]} images" in plain(DETAILS)
+    assert f"it sees {seen[1].split()[0]} images" in plain(DETAILS)
 
 
 def test_what_it_says_of_the_sampler_was_measured():
@@ -92,7 +103,7 @@ def test_what_it_says_of_the_sampler_was_measured():
         for name in ("scratch", "diffusers-32")
     )
     (between,) = (row["colour_difference"][0] for row in found["differences"][0]["rows"] if row["steps"] == 20)
-    assert f"by {ours:.2f} and {theirs:.2f} against all 300, not their difference (−{-between:.2f}" in plain(README)
+    assert f"by {ours:.2f} and {theirs:.2f} against all 300, not their difference (−{-between:.2f}" in plain(DETAILS)
     assert (found["fewest"], found["fewest_of_differences"]) == (100, 20)
 
 
@@ -121,19 +132,19 @@ def test_its_finding_at_equal_time_is_that_of_the_experiment():
     assert len(halfway) == 6
     assert (
         f"it was already better: {fmean(halfway):.2f} ± {stdev(halfway):.2f} ({points[0].samples} samples a seed)"
-        in text
+        in plain(DETAILS)
     )
 
 
 def test_the_learning_rates_are_those_of_the_trials_and_one_for_both_leaves_it_open():
     best = read("tune", "laptop", "tune.json")["best"]
     assert best | {"twin-32": best["diffusers-32"]} == TUNED_RATES["laptop"]
-    assert f"lowest validation loss, {best['scratch']} and {best['diffusers-32']};" in plain(README)
+    assert f"lowest validation loss, {best['scratch']} and {best['diffusers-32']};" in plain(DETAILS)
     found = [colours("laptop", name) for name in ("scratch", "diffusers-32")]
     after = paired_difference(np.array([found[0][seed] - found[1][seed] for seed in (2, 3, 4, 5)]))
-    assert f"the difference is {after.mean:.2f} ({after.low:.2f} to {after.high:.2f})" in plain(README)
+    assert f"the difference is {after.mean:.2f} ({after.low:.2f} to {after.high:.2f})" in plain(DETAILS)
     mean, low, high, _ = difference("rate-0.003")
-    assert f"nothing can be said: {mean} ({low} to {high})" in plain(README)
+    assert f"nothing can be said: {mean} ({low} to {high})" in plain(DETAILS)
     assert colours("rate-0.003", "scratch") == colours("laptop", "scratch")
     records = read_records(RESULTS / "rate-0.003")
     risen = [record.run.contestant for record in records if has_risen(record)]
@@ -280,15 +291,8 @@ def test_what_it_says_of_the_larger_tau_is_what_the_experiment_found():
     answer, text = read("claims", "larger-tau", "experiment.json"), plain(README)
     theirs, ours = answer["arms"][:2]
     assert (ours["verdict"], ours["missing"], theirs["missing"]) == ("supported", [], [])
-    errors, right = (
-        [
-            f"{fmean(arm['values'][key].values()):{form}} ± {stdev(arm['values'][key].values()):{form}}"
-            for arm in (ours, theirs)
-        ]
-        for key, form in (("paired_colour", ".2f"), ("all_right", ".1%"))
-    )
-    assert "is {} instead of {}".format(*errors) in text
-    assert "right in {} instead of {}".format(*right).replace("%", " %") in text
+    errors = [arm["values"]["paired_colour"].values() for arm in (ours, theirs)]
+    assert "is {} instead of {}".format(*(f"{fmean(each):.2f} ± {stdev(each):.2f}" for each in errors)) in text
     effect = ours["effects"][0]
     numbers = [f"{abs(each):.2f}" for each in (effect["difference"], *effect["interval"])]
     assert "the difference −{} (−{} to −{}, p by Holm {:.4f})".format(*numbers, effect["p_holm"]) in text
@@ -302,18 +306,17 @@ def test_what_it_says_of_the_larger_tau_is_what_the_experiment_found():
     assert f"has {more / 1e6:.0f}M parameters more, {(tau[0] - tau[1]) / 1e6:.0f}M of them in Tau" in text
 
 
-def test_what_it_says_of_one_head_is_what_the_experiment_found():
-    found = read("claims", "heads", "experiment.json")
-    four, one = found["arms"][:2]
-    assert (one["name"], one["missing"], four["missing"]) == ("1 head", [], [])
-    effect = one["effects"][0]
-    assert effect["p_holm"] > 0.05
-    numbers = [f"{each:.1f}".replace("-", "−") for each in (effect["difference"], *effect["interval"])]
-    assert "{} from four heads, {} to {}".format(*numbers) in plain(README)
-
-
-def test_what_it_says_of_the_background_is_what_the_experiment_found():
-    found = read("claims", "noise-level", "experiment.json")
-    good, bad = (fmean(arm["values"]["stray_pixels"].values()) for arm in found["arms"])
-    assert f"stray pixels: {bad:.1%} instead of {good:.1%}, by our sampler".replace("%", " %") in plain(README)
-    assert found["verdict"] == "supported"
+def test_its_conclusions_of_the_blog_post_are_those_of_the_experiments():
+    """Verdict, difference and interval of each, and none that was run by the claims' six seeds is left out."""
+    shown = {
+        re.search(r"results/claims/([\w-]+)/experiment\.md", line)[1]: line.strip("| ").split(" | ")[1:]
+        for line in between("claims", README)[2:]
+    }
+    for name, (said, effect) in shown.items():
+        _, verdict, found, seeds, _ = overview_row(read("claims", name, "experiment.json"))
+        assert said == verdict, name
+        assert found.split(": ")[-1].split(", ")[0] in effect, name
+        assert seeds == "6"
+    findings = {"equal-time", "larger-tau"}
+    run = {path.parent.name for path in RESULTS.glob("claims/*/experiment.json") if is_run(read_answer(path))}
+    assert set(shown) == run - findings
