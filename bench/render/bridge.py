@@ -38,18 +38,23 @@ COSTS = (
 )
 
 
+def costs_of(document: dict[str, Any]) -> list[Cost]:
+    """The costs to show: where the timed models have the full size, they are not accounted for twice."""
+    return [cost for cost in COSTS if not (cost.size == "here" and document["scale"] == 1)]
+
+
 def bridge_lines(document: dict[str, Any]) -> list[str]:
     """What was measured and how, then a row for each change and one for all of them."""
-    together, made = document["together"], list(document["changes"].values())
-    rows = [[title(change, places), *(both(places, cost) for cost in COSTS)]
+    together, made, costs = document["together"], list(document["changes"].values()), costs_of(document)
+    rows = [[title(change, places), *(both(places, cost) for cost in costs)]
             for change, places in document["changes"].items()]  # fmt: skip
     rows.append(
-        ["product of the eight", *(" / ".join(product(made, cost, place) for place in PLACES) for cost in COSTS)]
+        ["product of the eight", *(" / ".join(product(made, cost, place) for place in PLACES) for cost in costs)]
     )
-    rows.append([TOGETHER, *(written(together, cost) for cost in COSTS)])
+    rows.append([TOGETHER, *(written(together, cost) for cost in costs)])
     others = document["others"].items()
     rows += [
-        [f"{name} instead of {together['before']}", *(written(each, cost) for cost in COSTS)] for name, each in others
+        [f"{name} instead of {together['before']}", *(written(each, cost) for cost in costs)] for name, each in others
     ]
     ours = together["before"]
     return [
@@ -57,7 +62,7 @@ def bridge_lines(document: dict[str, Any]) -> list[str]:
         f"times each multiplies a cost: made first, on `{ours}` / made last, after the other seven. The model before "
         "the last change is large, so a change that adds the same amount to both multiplies the large one by less.",
         "",
-        *markdown(["change", *(cost.label for cost in COSTS)], rows).splitlines(),
+        *markdown(["change", *(cost.label for cost in costs)], rows).splitlines(),
         "",
         f"{about_turns(document)} In brackets: 95 % intervals, each for itself. Full size: the published one, with a "
         f"condition 217 wide, in batches of {document['full_batch_size']}. Arithmetic and peaks are accounted, not "

@@ -92,6 +92,11 @@ def test_the_table_says_first_and_last_their_products_and_what_does_nothing(made
     assert "*: at the timed size both models are the same" in how
 
 
+def test_at_the_full_size_arithmetic_is_shown_once(made_up):
+    head = bridge_lines(made_up | {"scale": 1.0})[2]
+    assert head.count("training GFLOP") == 1 == bridge_lines(made_up)[2].count("training GFLOP") - 1
+
+
 def test_the_picture_has_a_mark_for_first_and_for_last(made_up):
     with Image.open(io.BytesIO(draw_bridge(made_up))) as picture:
         colors = picture.convert("RGB").getcolors(maxcolors=2**24)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.render.bridge import COSTS, PLACES, TOGETHER, Cost, multiple, title
+from bench.render.bridge import PLACES, TOGETHER, Cost, costs_of, multiple, title
 from bench.render.images.figures import Figure, blank, look, rendered
 
 
@@ -10,9 +10,10 @@ def draw_bridge(document: dict[str, Any]) -> bytes:
     """A row a change and a panel a cost; a mark for the change made first, one for the change made last."""
     rows = [*(list(places.values()) for places in document["changes"].values()), [document["together"]]]
     names = [*(title(*each) for each in document["changes"].items()), TOGETHER]
-    figure = blank(5 + 2.6 * len(COSTS), 1.6 + 0.4 * len(rows))
-    panels = figure.subplots(1, len(COSTS), sharey=True)
-    for panel, cost in zip(panels, COSTS, strict=True):
+    costs = costs_of(document)
+    figure = blank(5 + 2.6 * len(costs), 1.6 + 0.4 * len(rows))
+    panels = figure.subplots(1, len(costs), sharey=True)
+    for panel, cost in zip(panels, costs, strict=True):
         draw_cost(panel, cost, rows)
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
