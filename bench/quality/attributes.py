@@ -1,6 +1,7 @@
 """Do the samples show what was asked? Accuracy of every attribute, where it can be seen, with its uncertainty."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -129,8 +130,9 @@ def classifier_bounds(classifier: AttributeClassifier, split: Split) -> dict[str
 
 def cached_bounds(classifier: AttributeClassifier, split: Split, device: str, folder: Path) -> dict[str, Any]:
     """The same, measured once for each classifier and the images that it is tried on."""
-    key = [FORMAT, split.train.content_hash, split.test.content_hash, classifier.digest(), device]
-    return cache.document(folder, "bounds", key, lambda: classifier_bounds(classifier, split))
+    images, kind = [split.train.content_hash, split.test.content_hash], torch.device(device).type
+    key = [FORMAT, LIGHT_NOISE, LIGHT_BLUR, *images, classifier.digest(), kind, version("torch")]
+    return cache.made_once(folder, "bounds", key, lambda: classifier_bounds(classifier, split))
 
 
 def measure_attributes(predicted: Tensor, asked: AvatarSet, bounds: dict[str, Any]) -> dict[str, Any]:

@@ -73,8 +73,7 @@ class AttributeClassifier(nn.Module):
 
     def digest(self) -> str:
         """sha256 of the weights."""
-        weights = [each.cpu().numpy().tobytes() for each in self.state_dict().values()]
-        return hashlib.sha256(b"".join(weights)).hexdigest()
+        return cache.checksum({name: each.cpu() for name, each in self.state_dict().items()}, {})
 
 
 def loss(model: AttributeClassifier, images: Tensor, codes: Tensor) -> Tensor:

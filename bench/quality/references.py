@@ -31,4 +31,4 @@ def cached_references(
 ) -> dict[str, Any]:
     """The same, measured once for every data set and everything else that the metrics rest on."""
     key = [FORMAT, asked.content_hash, train.content_hash, *rests_on]
-    return cache.document(folder, "references", key, lambda: measure_references(asked, train, measure))
+    return cache.made_once(folder, "references", key, lambda: measure_references(asked, train, measure))

@@ -1,7 +1,7 @@
 """The document of `bench bridge` as a table: how many times each change multiplies what a model costs."""
 
 from collections.abc import Iterable
-from math import prod
+from math import isclose, prod
 from typing import Any, NamedTuple
 
 from bench.render.implementation import about_turns
@@ -31,16 +31,18 @@ class Cost(NamedTuple):
 
 COSTS = (
     Cost("full", "parameters", "parameters, full size"),
-    Cost("full", "training_gflop", "training GFLOP an image, full size"),
+    FULL := Cost("full", "training_gflop", "training GFLOP an image, full size"),
     Cost("full", "peak_mib", "predicted peak, full size"),
-    Cost("here", "training_gflop", "training GFLOP an image, as timed"),
+    TIMED := Cost("here", "training_gflop", "training GFLOP an image, as timed"),
     Cost("seconds", "step", "time of a step"),
 )
 
 
 def costs_of(document: dict[str, Any]) -> list[Cost]:
-    """The costs to show: where the timed models have the full size, they are not accounted for twice."""
-    return [cost for cost in COSTS if not (cost.size == "here" and document["scale"] == 1)]
+    """The costs to show: arithmetic as timed is left out where it is that of the full size."""
+    pairs = [pair for places in document["changes"].values() for pair in places.values()]
+    alike = all(isclose(multiple(pair, FULL), multiple(pair, TIMED), rel_tol=0.01) for pair in pairs)
+    return [cost for cost in COSTS if not (cost is TIMED and alike)]
 
 
 def bridge_lines(document: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tensors on disk with a checksum of their own (safetensors has none): found whole, or not found at all."""
+"""Tensors and JSON on disk with a checksum of their own (safetensors has none): found whole, or not found at all."""
 
 import hashlib
 import json
@@ -42,14 +42,14 @@ def read(path: Path) -> Cached | None:
     return tensors, metadata
 
 
-def document(folder: Path, kind: str, rests_on: list[Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A JSON document, made once for everything that it rests on and found again after that."""
+def made_once(folder: Path, kind: str, rests_on: list[Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A JSON document, made for everything that it rests on and found again after that."""
     path = folder / f"{kind}-{hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:24]}.safetensors"
     found = read(path)
     if found is not None and found[1].get("name") == path.name:
         return json.loads(found[1]["found"])
     made = json.dumps(make())
-    write(path, {"bytes": torch.tensor(len(made))}, {"name": path.name, "found": made})
+    write(path, {"no": torch.zeros(1)}, {"name": path.name, "found": made})  # a file of safetensors has some tensor
     return json.loads(made)
 
 

@@ -98,6 +98,10 @@ def test_the_bounds_of_a_classifier_are_measured_once_and_those_of_another_anew(
     assert cached_bounds(one, parts, "cpu", tmp_path) == first
     assert asked == []
     assert cached_bounds(other, parts, "cpu", tmp_path) == classifier_bounds(other, parts) != first
+    fewer = replace(parts, test=parts.test.subset(torch.arange(5)))
+    assert cached_bounds(one, fewer, "cpu", tmp_path)["held_out"] == 5
+    others = replace(parts, train=parts.train.subset(torch.arange(5)))
+    assert cached_bounds(one, others, "cpu", tmp_path)["per_attribute"]["chance"] != first["per_attribute"]["chance"]
 
 
 def test_intervals_hold_the_value_and_shrink_with_more_samples():

@@ -40,7 +40,8 @@ INTRODUCTION = """# Results
 
 Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
 from the records and pictures beside it. What a number means stands in the README under
-[How to read the numbers](../README.md#how-to-read-the-numbers)."""
+[How to read the numbers](../README.md#how-to-read-the-numbers). `±` is the standard deviation over seeds, `(a to b)`
+the 95 % interval over the samples of one seed; a sign behind a number: it does not compare with the first column."""
 
 
 PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
@@ -53,6 +54,7 @@ PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
     "shape": "Edges of real images, and of bent ones",
     "memory": "Memory of a training step by kind and level",
 }
+MAIN = ("laptop", "full")  # the comparisons that come first
 TUNED = "Validation loss against learning rate, a line for each contestant"
 MULTIPLES = "How many times each change of the architecture multiplies a cost: made first, and made last"
 Section = tuple[str, str]  # a title, and Markdown
@@ -70,7 +72,8 @@ def write_overview(root: Path) -> tuple[Path, list[str]]:
     sections += [section for folder in folders for section in readable(implementations, folder, refusals)]
     sections += [section for folder in folders for section in readable(bridges, folder, refusals)]
     sections += [section for folder in folders for section in readable(experiments, folder, refusals)]
-    sections += [section for folder in folders for section in comparisons(folder, refusals)]
+    main = sorted(folders, key=lambda folder: (folder.name not in MAIN, folder.name != MAIN[0], folder.name))
+    sections += [section for folder in main for section in comparisons(folder, refusals)]
     for kind in (ladders, tunings, judges, anatomies, overheads):
         sections += [section for folder in folders for section in readable(kind, folder, refusals)]
     if not sections:
@@ -111,19 +114,20 @@ def claims(root: Path, refusals: list[str]) -> list[Section]:
 
 
 def experiments(folder: Path) -> Iterator[Section]:
-    """The answer of an experiment in a folder of its own; the table of its runs is a link."""
+    """The answer of an experiment in a folder of its own."""
     if ResultsFolder(folder).experiment.exists():
-        for _, page in answers(folder):
-            table_of_runs = ResultsFolder(folder).table
-            link = f"\n\n[All rows of all runs]({folder.name}/{table_of_runs.name})" * table_of_runs.exists()
-            yield f"{folder.name}: an experiment", page + link
+        for document, page in answers(folder):
+            waiting = f"{escape(document['experiment']['question'])} Not run yet: {to_be_run(document)}"
+            yield f"{folder.name}: an experiment", page if is_run(document) else waiting
 
 
 def answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
     """The document and the page of an experiment, as it stands in a folder above."""
     document = read_answer(ResultsFolder(folder).experiment)
     prefix = f"{'claims/' * (folder.parent.name == 'claims')}{folder.name}/"
-    lines = [*experiment_lines(document), *picture_lines(document, folder, prefix)]
+    runs = ResultsFolder(folder).table
+    link = ["", f"[All rows of all runs]({prefix}{runs.name})"] if runs.exists() else []
+    lines = [*experiment_lines(document), *picture_lines(document, folder, prefix), *link]
     yield document, "\n".join(lines).strip()
 
 
@@ -200,20 +204,27 @@ def overheads(folder: Path) -> Iterator[Section]:
 def comparison(folder: Path, records: list[Record]) -> str:
     """The first rows of the table of a folder of records, what does not compare, the plots and pictures, and links."""
     more = {
+        "README.md": "in detail",
         "table.md": "all rows, the paired differences, and what the numbers rest on",
         "quality.md": "curves, guidance and confusions in numbers",
+        "samplers.md": "the sampler",
         "report.html": "the page (download and open)",
     }
     links = [f"[{words}]({folder.name}/{name})" for name, words in more.items() if (folder / name).exists()]
     whole, made = table(records), columns([record for record in records if record.status == "done"])
     parts = [
         whole.markdown_of(whole.headlines).replace("](images/", f"]({folder.name}/images/"),
-        "\n".join(f"- {escape(line)}" for line in whole.warnings),
+        "\n".join(f"- {escape(line)}" for line in [*whole.warnings, *of_runs(whole.legend)]),
         f"More: {' · '.join(links)}" if links else "",
         *plots(folder),
         *(part for column in made for part in gallery(folder, column)),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def of_runs(legend: list[str]) -> list[str]:
+    """What a legend says of preset, seeds, sizes and learning rates."""
+    return [line for line in legend if line.startswith("Preset ")]
 
 
 def plots(folder: Path) -> list[str]:
