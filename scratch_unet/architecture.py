@@ -27,6 +27,7 @@ class Architecture:
     time_width: int
     cosines_first: bool
     groups: int = 32
+    normalises_context: bool = False  # each of Tau's tokens to mean 0 and variance 1
 
     def scaled(self, scale: float) -> "Architecture":
         """The same shape with fewer channels."""

@@ -2,21 +2,24 @@
 
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Tau(nn.Module):
     """`tokens` linear projections of the condition (B, D), each to `width`, as a context (B, tokens, width).
 
-    A zero condition yields the biases alone: the learned unconditional context.
+    A zero condition yields the biases alone: the learned unconditional context. Tokens begin small, with a standard
+    deviation of about a quarter; normalised, each has mean 0 and variance 1.
     """
 
-    def __init__(self, condition_width: int, tokens: int, width: int) -> None:
+    def __init__(self, condition_width: int, tokens: int, width: int, normalises: bool = False) -> None:
         super().__init__()
-        self.tokens = tokens
+        self.tokens, self.normalises = tokens, normalises
         self.projections = nn.Linear(condition_width, tokens * width)
 
     def forward(self, condition: Tensor) -> Tensor:
-        return rearrange(self.projections(condition), "b (n c) -> b n c", n=self.tokens)  # (B, N, C)
+        context = rearrange(self.projections(condition), "b (n c) -> b n c", n=self.tokens)  # (B, N, C)
+        return F.layer_norm(context, context.shape[-1:]) if self.normalises else context
 
 
 def check_size(image_size: int, scale: float, halvings: int, groups: int) -> None:

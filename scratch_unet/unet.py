@@ -129,7 +129,8 @@ class ScratchDenoiser(ModelMixin, ConfigMixin):
         made_of = replace(architecture_of(architecture), **changes or {})
         check_size(image_size, scale, halvings=len(made_of.channels) - 1, groups=made_of.groups)
         made_of = made_of.scaled(scale)
-        self.tau = Tau(condition_width, made_of.context_tokens, made_of.context_width)
+        sizes = made_of.context_tokens, made_of.context_width
+        self.tau = Tau(condition_width, *sizes, made_of.normalises_context)
         self.unet = UNet(made_of)
 
     def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
