@@ -13,6 +13,7 @@ from bench.experiments.effects import document_of, measures_of
 from bench.experiments.experiment import Cell, Experiment
 from bench.record import Images, Record
 from bench.render.experiment import write_experiment
+from bench.render.report.embedded import NotDrawn, locate
 from bench.render.results import write_results
 from bench.runs.only_missing import refuse_other
 from bench.runs.request import RunRequest, preflight
@@ -136,7 +137,7 @@ def run_matrix(
 
 
 def reuse(matrix: Matrix, folder: Path | None) -> None:
-    """Take the records of another folder that are of the very runs that are missing, without their pictures."""
+    """Take the records of another folder that are of the very runs that are missing; of their pictures, the samples."""
     if folder is None:
         return
     if not ResultsFolder(folder).record_files():
@@ -144,8 +145,19 @@ def reuse(matrix: Matrix, folder: Path | None) -> None:
     for cell in matrix.missing():
         if (record := same_run(matrix, folder, cell)) is not None:
             here = ResultsFolder(matrix.request.out).record(record.run.name)
-            durable.write_text(here, record.model_copy(update={"images": Images()}).to_json())
+            images = taken_samples(record.images.samples, folder, matrix.request.out)
+            durable.write_text(here, record.model_copy(update={"images": images}).to_json())
             print(f"{cell.arm}, seed {cell.seed}: its record is taken from '{folder.name}'", file=sys.stderr)
+
+
+def taken_samples(path: str | None, folder: Path, out: Path) -> Images:
+    """The picture of a run's samples, copied from one results folder to another if it is there."""
+    try:
+        found = locate(folder.resolve(), path)
+    except NotDrawn:
+        return Images()
+    durable.write_bytes(out / str(path), found.read_bytes())
+    return Images(samples=path)
 
 
 def same_run(matrix: Matrix, folder: Path, cell: Cell) -> Record | None:

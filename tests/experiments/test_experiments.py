@@ -11,6 +11,7 @@ from bench.environment import instruction_set
 from bench.errors import BadInput, NoRoom
 from bench.experiments.experiment import Arm, Cell, Experiment, find, names
 from bench.experiments.matrix import Matrix, check, one_after_another, run_matrix
+from bench.record import Images
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_records
@@ -246,7 +247,8 @@ def test_the_records_of_the_same_runs_are_taken_from_another_folder(answered, re
     for taken in read_records(matrix.request.out):
         (same,) = (record for record in read_records(out) if record.run == taken.run)
         assert taken.measurements == same.measurements
-        assert taken.images.samples is None
+        assert taken.images == Images(samples=same.images.samples)
+        assert (matrix.request.out / taken.images.samples).read_bytes() == (out / same.images.samples).read_bytes()
 
 
 def test_begun_anew_records_are_kept_aside_and_a_stop_goes_on_where_it_was(request_in):
