@@ -322,6 +322,20 @@ def test_what_it_says_of_the_larger_tau_is_what_the_experiment_found():
     assert f"has {more / 1e6:.0f}M parameters more, {(tau[0] - tau[1]) / 1e6:.0f}M of them in Tau" in text
 
 
+def test_what_it_says_of_normalised_tokens_is_what_the_experiment_found():
+    answer = read("claims", "normalised-tokens", "experiment.json")
+    theirs, ours, larger = answer["arms"]
+    assert (ours["verdict"], ours["missing"], theirs["missing"], larger["missing"]) == ("supported", [], [], [])
+    assert ours["costs"]["parameters"] == theirs["costs"]["parameters"]
+    values = ours["values"]["paired_colour"].values()
+    effect = ours["effects"][0]
+    numbers = [f"{abs(each):.2f}" for each in (effect["difference"], *effect["interval"])]
+    said = f"it is {fmean(values):.2f} ± {stdev(values):.2f}: "
+    said += "−{} (−{} to −{}, p by Holm {:.4f})".format(*numbers, effect["p_holm"])
+    assert said in plain(README)
+    assert "−{} (−{} to −{})".format(*numbers) in plain(WALK)
+
+
 MEASURES = {"paired_colour": "ΔE: ", "stray_pixels": "stray pixels: ", "colour_error": "ΔE to the colour asked for: "}
 
 
@@ -345,4 +359,4 @@ def test_its_claims_are_decided_by_the_experiments():
         missing = [arm["name"].split()[0] for arm in answer["arms"] if arm["missing"]]
         assert measured.endswith(f"; runs with {' and '.join(missing)} heads are missing") == bool(missing), name
     run = {path.parent.name for path in RESULTS.glob("claims/*/experiment.json") if is_run(read_answer(path))}
-    assert set(shown) == run - {"equal-time", "larger-tau"}  # which are findings
+    assert set(shown) == run - {"equal-time", "larger-tau", "normalised-tokens"}  # which are findings
