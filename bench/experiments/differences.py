@@ -1,6 +1,5 @@
 """Differences by seed: their mean, its interval, and how surprising it is among all that were tested together."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,10 @@ def effect(measure: str, differences: dict[str, float]) -> dict[str, Any]:
 
 
 def adjust(effects: list[dict[str, Any]]) -> None:
-    """Write Holm's p into effects that are tested together."""
-    adjusted = holm(np.array([math.nan if each["p"] is None else each["p"] for each in effects]))
+    """Write Holm's p into effects that are tested together.
+
+    A test that is still to be made counts as one that finds nothing: whatever it will find, no p grows by it.
+    """
+    adjusted = holm(np.array([1.0 if each["p"] is None else each["p"] for each in effects]))
     for each, p in zip(effects, adjusted, strict=True):
-        each["p_holm"] = None if math.isnan(p) else float(p)
+        each["p_holm"] = None if each["p"] is None else float(p)

@@ -51,7 +51,7 @@ def document_of(
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.model_dump(mode="json"),
         "measures": [measure_fields(each) for each in measures_of(experiment)],
-        "comparisons": sum(each["p"] is not None for each in tests),
+        "comparisons": len(tests),
         "arms": list(arms.values()),
         "parts": parts_of(experiment, arms),
         "verdict": together([arm["verdict"] for arm in arms.values() if arm["verdict"] is not None]),
@@ -159,8 +159,8 @@ def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]], com
 
     `better` and `worse` are supported by a significant difference whose interval lies beyond the margin, and refuted by
     a significant one the other way, or by an interval without an effect as large as the margin. `alike` is supported by
-    an interval within the margin, refuted by one outside of it. Nothing is decided before all runs are there: who
-    looks often finds something.
+    an interval within the margin, refuted by one outside of it. Nothing is decided of an arm before all its runs and
+    the reference's are there: who looks often finds something.
     """
     if arm.expected is None or not effects:
         return None

@@ -140,8 +140,8 @@ def notes(document: dict[str, Any]) -> list[str]:
     first = document["measures"][0]["label"] if document["measures"] else asked["measures"][0]
     lines = [
         f"Preset {asked['preset']}. The first measure, {first}, decides. Differences are paired by seed; p by a paired "
-        f"t test, with Holm's correction over all {document['comparisons']} comparisons; with fewer than six seeds "
-        f"nothing is tested, and nothing is decided before all runs are there.{margin}"
+        f"t test, with Holm's correction over all {document['comparisons']} comparisons, also those still to be made; "
+        f"with fewer than six seeds nothing is tested, and no arm is decided before all its runs are there.{margin}"
     ]
     for arm in document["arms"]:
         lines += [

@@ -101,6 +101,19 @@ def test_an_effect_is_that_of_the_comparison_table(of_laptop):
     assert document["comparisons"] == 3
 
 
+def test_tests_that_are_still_to_be_made_count_in_the_correction(of_laptop):
+    """So that nothing said now is taken back when they are made."""
+    experiment, records, document = of_laptop
+    third = experiment.model_copy(update={"arms": experiment.arms | {"twin-32": Arm(contestant="twin-32")}})
+    more = document_of(third, records, {})
+    assert more["comparisons"] == 6
+    before, now = ([each["p_holm"] for each in made["arms"][1]["effects"]] for made in (document, more))
+    smallest = min(each["p"] for each in more["arms"][1]["effects"])
+    assert min(now) == pytest.approx(6 * smallest)
+    assert all(later >= earlier for earlier, later in zip(before, now, strict=True))
+    assert [each["p_holm"] for each in more["arms"][2]["effects"]] == [None] * 3
+
+
 def test_what_the_models_cost_is_told_beside_the_reference(of_laptop):
     """The accounted numbers are those of the comparison table; a ratio of times is that of the same seeds."""
     _, records, document = of_laptop

@@ -322,7 +322,7 @@ def test_what_nobody_has_run_is_told_with_its_command_and_its_hours(tmp_path, de
     assert bench("overview", tmp_path / "results").returncode == 0
     overview = (tmp_path / "results" / "README.md").read_text()
     assert "## claims: what experiments say" in overview
-    assert "| [two heads are better](claims/mine/experiment.md) | **not run yet** | – | 0 | 0 |" in overview
+    assert "| [two heads are better](claims/mine/experiment.md) | **not run yet** | – | 0 | 1 |" in overview
     assert "- mine: 4 runs, about" in overview
     ResultsFolder(claims / "mine").experiment.write_text("{}")
     damaged = bench("overview", tmp_path / "results")
