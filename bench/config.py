@@ -99,14 +99,16 @@ SOURCE = dataclasses.replace(
 ADAM_STEP = Optimisation("adam", "step", step_epochs=2, step_factor=0.7)
 ADAMW_COSINE = Optimisation("adamw", "cosine", weight_decay=0.01, warmup_share=0.05)
 SOURCE_OPTIMISATION = {
-    "scratch": ADAM_STEP,
+    **dict.fromkeys(("scratch", "scratch-best"), ADAM_STEP),
     **dict.fromkeys(("diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8"), ADAMW_COSINE),
 }
 
 ONE_RATE = ("same-rate", "source")  # by these everyone has the preset's learning rate
 RECIPES = {each.name: each for each in (MATCHED, SAME_RATE, COSINE, SOURCE)}
 # In the order of the table's columns.
-CONTESTANTS = ("scratch", "diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8")
+CONTESTANTS = (
+    "scratch", "scratch-best", "diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8",
+)  # fmt: skip
 # One change of the architecture each, from `scratch` towards `twin-32` and back: scratch_unet/architecture.py.
 CHANGES = ("tau", "heads", "attention", "transformer", "blocks", "levels", "upsampling", "time")
 BRIDGE = (*(f"scratch+{change}" for change in CHANGES), *(f"twin-32-{change}" for change in CHANGES))

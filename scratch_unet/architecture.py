@@ -28,6 +28,7 @@ class Architecture:
     cosines_first: bool
     groups: int = 32
     normalises_context: bool = False  # each of Tau's tokens to mean 0 and variance 1
+    adds_context_to_time: bool = False  # so every ResNet block is told the attributes, also where none attends
 
     def scaled(self, scale: float) -> "Architecture":
         """The same shape with fewer channels."""
@@ -89,6 +90,18 @@ LIBRARY_32 = Architecture(
 LIBRARY_16 = replace(LIBRARY_32, attends_to_itself=True, heads=16)
 LIBRARY_8 = replace(LIBRARY_32, attends_to_itself=True, heads=8)
 
+# What one would write after reading results/claims and results/changes: few wide tokens, normalised, told to every
+# block, and channels moved from the coarsest level to the finest.
+SCRATCH_BEST = replace(
+    SCRATCH,
+    channels=(192, 320, 512, 768),
+    context_tokens=24,
+    context_width=1280,
+    time_width=512,
+    normalises_context=True,
+    adds_context_to_time=True,
+)
+
 # Between `scratch` and `twin-32`: each change by name, and the fields that it sets as in the other one.
 CHANGES = {
     "tau": ("context_tokens", "context_width"),
@@ -107,7 +120,13 @@ def changed(architecture: Architecture, other: Architecture, change: str) -> Arc
     return replace(architecture, **{field: getattr(other, field) for field in CHANGES[change]})
 
 
-NAMED = {"scratch": SCRATCH, "twin-32": LIBRARY_32, "twin-16": LIBRARY_16, "twin-8": LIBRARY_8}
+NAMED = {
+    "scratch": SCRATCH,
+    "scratch-best": SCRATCH_BEST,
+    "twin-32": LIBRARY_32,
+    "twin-16": LIBRARY_16,
+    "twin-8": LIBRARY_8,
+}
 
 
 def architecture_of(name: str) -> Architecture:

@@ -29,6 +29,7 @@ class UNet(nn.Module):
         self.skips_blocks = made_of.skips == "block"
         self.stem = nn.Conv2d(3, channels[0], 3, padding=1)
         self.time = TimeEmbedding(made_of.time_frequencies, made_of.time_width, made_of.cosines_first)
+        self.told = nn.Linear(made_of.context_width, made_of.time_width) if made_of.adds_context_to_time else None
 
         # Encoder: ResNet blocks; every level but the last is halved.
         self.down = nn.ModuleDict()
@@ -83,7 +84,8 @@ class UNet(nn.Module):
         return Transformer(*sizes, attends_to_itself)
 
     def forward(self, x: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
-        time = self.time(timestep)
+        time = self.time(timestep)  # (B, T)
+        time = time if self.told is None else time + self.told(context.mean(1))
         x = self.stem(x)
 
         # Encoder.

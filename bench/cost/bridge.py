@@ -2,6 +2,7 @@
 
 import statistics
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,10 +19,13 @@ BY_HAND, LIBRARY = "scratch", "twin-32"  # the library's model by hand: what dif
 FULL_BATCH = PRESETS["full"].batch_size
 
 
-def bridge(timing: Timing, others: list[str]) -> dict[str, Any]:
-    """The document of `bench bridge`: the costs of every model, and how many times each change multiplies them."""
+def bridge(timing: Timing, others: list[str], changes: Sequence[str] = CHANGES) -> dict[str, Any]:
+    """The document of `bench bridge`: the costs of every model, and how many times each change multiplies them.
+
+    The other models are held against `scratch`, and those after the first also against the first.
+    """
     busy, avatars, scale = load_average(), timing.avatars(), PRESETS[timing.preset].scale
-    names = list(dict.fromkeys([*models(), *others]))
+    names = list(dict.fromkeys([*models(changes), *others]))
     accounts = accounted(names, timing, avatars)
     seconds = timed(names, timing, avatars)
     return {
@@ -39,9 +43,10 @@ def bridge(timing: Timing, others: list[str]) -> dict[str, Any]:
                 place: compared(*pair, accounts, seconds) | {"changes_nothing_here": alike(*pair, scale)}
                 for place, pair in pairs_of(change).items()
             }
-            for change in CHANGES
+            for change in changes
         },
         "others": {name: compared(BY_HAND, name, accounts, seconds) for name in others},
+        "among_others": {name: compared(others[0], name, accounts, seconds) for name in others[1:]},
     }
 
 
@@ -56,8 +61,8 @@ def alike(before: str, after: str, scale: float) -> bool:
     return ours == theirs
 
 
-def models() -> list[str]:
-    pairs = [pair for change in CHANGES for pair in pairs_of(change).values()]
+def models(changes: Sequence[str]) -> list[str]:
+    pairs = [pair for change in changes for pair in pairs_of(change).values()]
     return list(dict.fromkeys(name for pair in [(BY_HAND, LIBRARY), *pairs] for name in pair))
 
 

@@ -40,35 +40,51 @@ COSTS = (
 
 def costs_of(document: dict[str, Any]) -> list[Cost]:
     """The costs to show: arithmetic as timed is left out where it is that of the full size."""
-    pairs = [pair for places in document["changes"].values() for pair in places.values()]
+    pairs = [document["together"], *document["others"].values(), *document.get("among_others", {}).values()]
+    pairs += [pair for places in document["changes"].values() for pair in places.values()]
     alike = all(isclose(multiple(pair, FULL), multiple(pair, TIMED), rel_tol=0.01) for pair in pairs)
     return [cost for cost in COSTS if not (cost is TIMED and alike)]
 
 
 def bridge_lines(document: dict[str, Any]) -> list[str]:
-    """What was measured and how, then a row for each change and one for all of them."""
-    together, made, costs = document["together"], list(document["changes"].values()), costs_of(document)
-    rows = [[title(change, places), *(both(places, cost) for cost in costs)]
-            for change, places in document["changes"].items()]  # fmt: skip
-    rows.append(
-        ["product of the eight", *(" / ".join(product(made, cost, place) for place in PLACES) for cost in costs)]
-    )
-    rows.append([TOGETHER, *(written(together, cost) for cost in costs)])
-    others = document["others"].items()
-    rows += [
-        [f"{name} instead of {together['before']}", *(written(each, cost) for cost in costs)] for name, each in others
-    ]
-    ours = together["before"]
+    """What was measured and how, then a row for each change, one for all of them, and those of other models."""
+    costs, made = costs_of(document), document["changes"]
     return [
-        f"From `{ours}` to `{together['after']}`, which is the library's model by hand, in eight changes. How many "
-        f"times each multiplies a cost: made first, on `{ours}` / made last, after the other seven. The model before "
-        "the last change is large, so a change that adds the same amount to both multiplies the large one by less.",
+        beginning(document),
         "",
-        *markdown(["change", *(cost.label for cost in costs)], rows).splitlines(),
+        *markdown(["change", *(cost.label for cost in costs)], rows_of(document, costs)).splitlines(),
         "",
         f"{about_turns(document)} In brackets: 95 % intervals, each for itself. Full size: the published one, with a "
         f"condition 217 wide, in batches of {document['full_batch_size']}. Arithmetic and peaks are accounted, not "
-        f"measured.{NOTE * any(same_here(places) for places in made)}",
+        f"measured.{NOTE * any(same_here(places) for places in made.values())}",
+    ]
+
+
+def beginning(document: dict[str, Any]) -> str:
+    together, changes = document["together"], len(document["changes"])
+    ours, ends = together["before"], f"From `{together['before']}` to `{together['after']}`"
+    if not changes:
+        return f"How many times the costs of one model those of another are. `{together['after']}` is the library's."
+    few = "in eight changes" if changes == len(CHANGES) else f"{changes} of the eight changes"
+    return (
+        f"{ends}, which is the library's model by hand, {few}. How many "
+        f"times each multiplies a cost: made first, on `{ours}` / made last, after the other seven. The model before "
+        "the last change is large, so a change that adds the same amount to both multiplies the large one by less."
+    )
+
+
+def rows_of(document: dict[str, Any], costs: list[Cost]) -> list[list[str]]:
+    together, made = document["together"], document["changes"]
+    rows = [[title(change, places), *(both(places, cost) for cost in costs)] for change, places in made.items()]
+    if len(made) == len(CHANGES):
+        products = (" / ".join(product(made.values(), cost, place) for place in PLACES) for cost in costs)
+        rows.append(["product of the eight", *products])
+    ends = [TOGETHER if made else f"{together['after']} instead of {together['before']}"]
+    rows.append([*ends, *(written(together, cost) for cost in costs)])
+    # documents from before others were held against each other have no such pairs
+    pairs = [*document["others"].items(), *document.get("among_others", {}).items()]
+    return rows + [
+        [f"{name} instead of {pair['before']}", *(written(pair, cost) for cost in costs)] for name, pair in pairs
     ]
 
 

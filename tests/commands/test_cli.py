@@ -157,6 +157,8 @@ BAD = {
     "rounds": (["overhead", "--rounds", "3"], "at least 7"),
     "rounds of the bridge": (["bridge", "--rounds", "3"], "at least 7"),
     "plot of the bridge": (["bridge", "--plot", "nowhere/bridge.png"], "lies in no folder that is there"),
+    "changes of the bridge": (["bridge", "--changes", "tau,head"], "unknown change 'head'"),
+    "a plot of no changes": (["bridge", "--changes", "none", "--plot", "b.png"], "--plot draws changes"),
     "others": (["bridge", "--others", "scratch+heads+tau"], "in one order: scratch+tau+heads"),
     "contestants": (["overhead", "--contestant", "scratch,diffusers-8"], "--contestant takes one name"),
     "option": (["run", "--nonsense", "1"], "unrecognized arguments: --nonsense 1 (see `bench run --help`)"),

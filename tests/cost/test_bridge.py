@@ -25,24 +25,21 @@ def test_a_pair_differs_in_the_change_and_nothing_else(change):
 
 
 def test_every_model_of_the_bridge_is_there_once():
-    assert sorted(models()) == sorted(["scratch", "twin-32", *BRIDGE])
+    assert sorted(models(CHANGES)) == sorted(["scratch", "twin-32", *BRIDGE])
     assert IN_WORDS.keys() == {*CHANGES}
 
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory):
     """Of two changes, by real steps and accounts."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bridge, "CHANGES", ("tau", "heads"))
-        return bridge.bridge(
-            Timing("smoke", 7, 1, "cpu", "contiguous", tmp_path_factory.mktemp("cache")), ["diffusers-32"]
-        )
+    timing = Timing("smoke", 7, 1, "cpu", "contiguous", tmp_path_factory.mktemp("cache"))
+    return bridge.bridge(timing, ["diffusers-32", "scratch-best"], ("tau", "heads"))
 
 
 @pytest.mark.slow
 def test_each_change_is_measured_and_accounted_first_and_last(document):
     changed = {"scratch+tau", "twin-32-tau", "scratch+heads", "twin-32-heads"}
-    assert document["models"].keys() == {"scratch", "twin-32", "diffusers-32"} | changed
+    assert document["models"].keys() == {"scratch", "twin-32", "diffusers-32", "scratch-best"} | changed
     assert document["models"]["scratch"]["full"]["parameters"] == 76_470_531
     assert document["models"]["twin-32"]["full"]["parameters"] == 188_511_363
     assert document["models"]["scratch"]["here"]["parameters"] == 1_140_003  # as in the runs: 98 attributes
@@ -54,6 +51,9 @@ def test_each_change_is_measured_and_accounted_first_and_last(document):
     assert document["together"]["full"]["parameters"] == pytest.approx(188_511_363 / 76_470_531)
     assert document["together"]["seconds"]["step"]["median"] > 1.5  # it is some six times as long
     assert document["others"]["diffusers-32"]["full"]["parameters"] == document["together"]["full"]["parameters"]
+    best = document["among_others"]["scratch-best"]
+    assert (best["before"], best["after"]) == ("diffusers-32", "scratch-best")
+    assert best["full"]["peak_mib"] < 1 / 3
 
 
 def made_up_comparison(ratio, nothing=False):
@@ -71,6 +71,7 @@ def made_up():
         "preset": "laptop", "image_size": 32, "scale": 0.125, "batch_size": 16, "memory_format": "channels_last",
         "rounds": 7, "steps_per_round": 4, "load_average": 0.04, "full_batch_size": 128,
         "together": made_up_comparison(5.0), "others": {"mine": made_up_comparison(7.0)},
+        "among_others": {"hers": made_up_comparison(0.5) | {"before": "mine"}},
         "changes": {
             "tau": {"first": made_up_comparison(2.0), "last": made_up_comparison(1.5)},
             "heads": {"first": made_up_comparison(3.0, True), "last": made_up_comparison(1.2, True)},
@@ -79,17 +80,32 @@ def made_up():
 
 
 def test_the_table_says_first_and_last_their_products_and_what_does_nothing(made_up):
-    about, _, head, _, tau, heads, product, every, other, _, how = bridge_lines(made_up)
-    assert "From `scratch` to `twin-32`" in about
+    about, _, head, _, tau, heads, every, other, among, _, how = bridge_lines(made_up)
+    assert "From `scratch` to `twin-32`, which is the library's model by hand, 2 of the eight changes" in about
     assert head.count("|") == 6
     assert tau.split(" | ")[1] == "× 2.00 / × 1.50"
     assert tau.split(" | ")[-1] == "× 2.00 (1.90 to 2.10) / × 1.50 (1.40 to 1.60) |"
     assert "*" in heads.split(" | ")[0]
     assert "*" not in tau
-    assert product.split(" | ")[1] == "× 6.00 / × 1.80"
     assert every.split(" | ")[1] == "× 5.00"
     assert other.startswith("| mine instead of scratch | × 7.00 | ")
+    assert among.startswith("| hers instead of mine | × 0.50 | ")
     assert "*: at the timed size both models are the same" in how
+
+
+def test_the_product_is_of_all_eight_or_not_there(made_up):
+    made_up["changes"] |= {change: made_up["changes"]["tau"] for change in CHANGES if change not in ("tau", "heads")}
+    about, _, _, _, *rows, _, _ = bridge_lines(made_up)
+    assert ", in eight changes." in about
+    (product,) = (row for row in rows if row.startswith("| product of the eight | "))
+    assert product.split(" | ")[1] == f"× {2.0**7 * 3:.2f} / × {1.5**7 * 1.2:.2f}"
+
+
+def test_without_changes_models_alone_are_held_against_each_other(made_up):
+    about, _, head, _, every, other, among, _, how = bridge_lines(made_up | {"changes": {}})
+    assert about.startswith("How many times the costs of one model those of another are.")
+    assert every.startswith("| twin-32 instead of scratch | × 5.00 | ")
+    assert (other[:6], among[:6]) == ("| mine", "| hers")
 
 
 def test_at_the_full_size_arithmetic_is_shown_once(made_up):
