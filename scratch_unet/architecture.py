@@ -90,14 +90,17 @@ LIBRARY_32 = Architecture(
 LIBRARY_16 = replace(LIBRARY_32, attends_to_itself=True, heads=16)
 LIBRARY_8 = replace(LIBRARY_32, attends_to_itself=True, heads=8)
 
-# What one would write after reading results/claims and results/changes: few wide tokens, normalised, told to every
-# block, and channels moved from the coarsest level to the finest.
+# What one would write after reading what was measured: few wide tokens, normalised, told to every block and read at
+# every level, and channels moved from the coarsest level to the finest. How: bench/experiments/scratch-best.toml.
 SCRATCH_BEST = replace(
     SCRATCH,
-    channels=(192, 320, 512, 768),
+    channels=(192, 320, 512, 640),
+    attends="all levels",
+    heads=32,
+    scales_heads=True,
     context_tokens=24,
     context_width=1280,
-    time_width=512,
+    time_width=1024,
     normalises_context=True,
     adds_context_to_time=True,
 )
