@@ -37,7 +37,8 @@ INTRODUCTION = """# Results
 Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
 from the records and pictures beside it. What a number means stands in the README under
 [How to read the numbers](../README.md#how-to-read-the-numbers). `±` is the standard deviation over seeds, `(a to b)`
-the 95 % interval over the samples of one seed; a sign behind a number: it does not compare with the first column."""
+the 95 % interval over the samples of one seed; a sign behind a number: it does not compare, or only as the effect of
+what differs."""
 
 
 PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`

@@ -198,7 +198,7 @@ def consequences(record: Record, reference: Record) -> str:
     if not alike("time", record, reference):
         lines.append(" Its times (†) do not compare.")
     if not comparable(record, reference):
-        lines.append(" Its image quality (‡) does not compare.")
+        lines.append(" Its image quality (‡) compares only as the effect of these differences.")
     elif not same_classifier(record, reference):
         lines.append(" What the classifier says of it (‡) does not compare.")
     return "".join(lines)
