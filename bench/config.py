@@ -98,7 +98,7 @@ SOURCE = dataclasses.replace(
 # The blog post names these optimisers and schedules and gives no constants; those are ours and stand in the record.
 ADAM_STEP = Optimisation("adam", "step", step_epochs=2, step_factor=0.7)
 ADAMW_COSINE = Optimisation("adamw", "cosine", weight_decay=0.01, warmup_share=0.05)
-SOURCE_OPTIMISATION = {
+SOURCE_OPTIMISATION = {  # the twins and `scratch-best`, which are not in it, have that of the model they began as
     **dict.fromkeys(("scratch", "scratch-best"), ADAM_STEP),
     **dict.fromkeys(("diffusers-32", "twin-32", "diffusers-16", "twin-16", "diffusers-8", "twin-8"), ADAMW_COSINE),
 }
@@ -268,9 +268,13 @@ PRESETS = {
 TUNED_RATES: dict[str, dict[str, float]] = {"laptop": {"scratch": 3e-3, "diffusers-32": 1.7e-3, "twin-32": 1.7e-3}}
 
 
+BEGAN_AS = {"scratch-best": "scratch"}  # whose rate it has: it was tried with others as well, and not tuned
+
+
 def found_rate(preset: str, contestant: str) -> float | None:
     """The rate that was found for a contestant, or for the one that it is a variant of: `scratch+heads`, say."""
-    rates = TUNED_RATES.get(preset, {})
+    rates, base = TUNED_RATES.get(preset, {}), split_name(contestant)[0]
+    contestant = BEGAN_AS.get(base, base)
     bases = [name for name in rates if contestant == name or contestant.startswith((f"{name}+", f"{name}-"))]
     return rates[max(bases, key=len)] if bases else None
 

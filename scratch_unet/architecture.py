@@ -1,4 +1,4 @@
-"""What a UNet is made of, as one frozen configuration: the blog post's two kinds, and the steps between them."""
+"""What a UNet is made of, as one frozen configuration: the blog post's two kinds, the steps between, and one more."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -90,8 +90,8 @@ LIBRARY_32 = Architecture(
 LIBRARY_16 = replace(LIBRARY_32, attends_to_itself=True, heads=16)
 LIBRARY_8 = replace(LIBRARY_32, attends_to_itself=True, heads=8)
 
-# What one would write after reading what was measured: few wide tokens, normalised, told to every block and read at
-# every level, and channels moved from the coarsest level to the finest. How: bench/experiments/scratch-best.toml.
+# Found by trials: few wide tokens, normalised, read at every level and told to every block, and channels moved from the
+# coarsest level to the finest. Which of it helps is not known.
 SCRATCH_BEST = replace(
     SCRATCH,
     channels=(192, 320, 512, 640),

@@ -90,7 +90,7 @@ def test_about_a_tenth_of_the_conditions_is_dropped_and_the_rest_untouched(confi
     assert 0.07 < (sums == 0).float().mean() < 0.13
 
 
-def test_matched_is_one_recipe_for_all_and_source_is_each_as_published():
+def test_matched_is_one_recipe_for_all_and_source_is_each_as_published_for_its_family():
     assert {recipe_for("matched", name) for name in CONTESTANTS} == {MATCHED}
     for name in CONTESTANTS:
         published = ("adam", "step") if name.startswith("scratch") else ("adamw", "cosine")

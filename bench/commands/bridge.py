@@ -21,7 +21,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "(default diffusers-32)",
     )
     parser.add_argument(
-        "--changes", default="all", help=f"'all', 'none' (then only --others), or some of {', '.join(CHANGES)}"
+        "--changes",
+        default="all",
+        help=f"'all', 'none' (only scratch, twin-32 and --others), or some of {', '.join(CHANGES)}",
     )
     add_turns(parser)
 

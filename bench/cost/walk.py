@@ -31,6 +31,7 @@ ROLE_OF_CLASS = {
     "Downsample2D": terms.DOWNSAMPLE,
     "Upsample2D": terms.UPSAMPLE,
 }
+ROLE_OF_NAME = {"unet.told": terms.TIME}  # the layer that adds Tau's tokens to the time embedding
 PATH_OF_ROLE = {terms.TAU: "start", terms.TIME: "start", terms.INPUT: "start", terms.OUTPUT: "end"}
 PATH_OF_NAME = {"down": "down", "mid": "middle", "up": "up"}  # how a child of the UNet begins
 ONE_BLOCK = (terms.TIME, terms.OUTPUT)  # of several modules in a row
@@ -74,7 +75,7 @@ def roles_of(denoiser: nn.Module, calls: list[Call]) -> Iterator[tuple[str, Call
     layer = terms.INPUT
     for call in calls:
         module = denoiser.get_submodule(call.name)
-        role = ROLE_OF_CLASS.get(type(module).__name__)
+        role = ROLE_OF_NAME.get(call.name) or ROLE_OF_CLASS.get(type(module).__name__)
         if role == terms.RESNET:
             layer = terms.OUTPUT
         if role is None and call.name.startswith("unet.") and call.name.count(".") == 1 and not [*module.children()]:

@@ -52,7 +52,9 @@ def bridge_lines(document: dict[str, Any]) -> list[str]:
     return [
         beginning(document),
         "",
-        *markdown(["change", *(cost.label for cost in costs)], rows_of(document, costs)).splitlines(),
+        *markdown(
+            ["change" if made else "models", *(cost.label for cost in costs)], rows_of(document, costs)
+        ).splitlines(),
         "",
         f"{about_turns(document)} In brackets: 95 % intervals, each for itself. Full size: the published one, with a "
         f"condition 217 wide, in batches of {document['full_batch_size']}. Arithmetic and peaks are accounted, not "
@@ -60,11 +62,22 @@ def bridge_lines(document: dict[str, Any]) -> list[str]:
     ]
 
 
+def bridge_title(document: dict[str, Any]) -> str:
+    """What the document is about, as a heading."""
+    if not document["changes"]:
+        return f"the costs of {', '.join(document['others'])}"
+    every = len(document["changes"]) == len(CHANGES)
+    return f"what {'each change' if every else 'some changes'} of the architecture {'costs' if every else 'cost'}"
+
+
 def beginning(document: dict[str, Any]) -> str:
     together, changes = document["together"], len(document["changes"])
     ours, ends = together["before"], f"From `{together['before']}` to `{together['after']}`"
     if not changes:
-        return f"How many times the costs of one model those of another are. `{together['after']}` is the library's."
+        return (
+            "A row has the costs of its first model, divided by those of its second. "
+            f"`{together['after']}` is the library's model by hand."
+        )
     few = "in eight changes" if changes == len(CHANGES) else f"{changes} of the eight changes"
     return (
         f"{ends}, which is the library's model by hand, {few}. How many "

@@ -11,7 +11,7 @@ from bench.cost import bridge
 from bench.cost.bridge import compared, models, pairs_of
 from bench.cost.turns import PARTS, Timing
 from bench.render.bridge import CHANGES as IN_WORDS
-from bench.render.bridge import bridge_lines
+from bench.render.bridge import bridge_lines, bridge_title
 from bench.render.images.bridge import draw_bridge
 from scratch_unet.architecture import CHANGES as FIELDS
 from scratch_unet.architecture import architecture_of
@@ -103,9 +103,17 @@ def test_the_product_is_of_all_eight_or_not_there(made_up):
 
 def test_without_changes_models_alone_are_held_against_each_other(made_up):
     about, _, head, _, every, other, among, _, how = bridge_lines(made_up | {"changes": {}})
-    assert about.startswith("How many times the costs of one model those of another are.")
+    assert about.startswith("A row has the costs of its first model, divided by those of its second.")
+    assert head.startswith("| models | ")
     assert every.startswith("| twin-32 instead of scratch | × 5.00 | ")
     assert (other[:6], among[:6]) == ("| mine", "| hers")
+
+
+def test_a_heading_says_what_it_is_about(made_up):
+    every = made_up | {"changes": dict.fromkeys(CHANGES)}
+    assert bridge_title(every) == "what each change of the architecture costs"
+    assert bridge_title(made_up) == "what some changes of the architecture cost"
+    assert bridge_title(made_up | {"changes": {}, "others": {"mine": {}, "hers": {}}}) == "the costs of mine, hers"
 
 
 def test_at_the_full_size_arithmetic_is_shown_once(made_up):

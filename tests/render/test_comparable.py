@@ -16,11 +16,17 @@ def test_records_that_do_not_compare_are_said_not_to(record):
     made = table([record(), other])
     assert made.warnings == made.legend[:1] == [
         "**diffusers-8 differs from scratch:** `data_hash` fedcba, not 0123456789ab. Its times (†) do not compare. "
-        "Its image quality (‡) compares only as the effect of these differences."
+        "Its image quality (‡) does not compare."
     ]  # fmt: skip
     for label, sign in (("training time per epoch", "†"), ("background: stray pixels", "‡"), ("weights, here", "")):
         ours, theirs = (cell.text for cell in cells_of(made, label))
         assert theirs == ours + sign
+
+
+def test_quality_by_other_settings_on_the_same_images_may_differ_by_them(record):
+    other = edited(record("diffusers-8"), put(0.008, "config", "recipe", "beta_end"))
+    (warning,) = table([record(), other]).warnings
+    assert warning.endswith(" A difference in its image quality (‡) may come from these settings.")
 
 
 def moved(record, **environment):

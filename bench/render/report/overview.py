@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from bench.errors import BadInput, line_of
 from bench.render.anatomy import anatomy_lines, setting_of
-from bench.render.bridge import bridge_lines
+from bench.render.bridge import bridge_lines, bridge_title
 from bench.render.experiment import (
     HEADER,
     experiment_lines,
@@ -37,8 +37,8 @@ INTRODUCTION = """# Results
 Everything that was measured and committed, a section a folder. This page is made by `python -m bench overview results`
 from the records and pictures beside it. What a number means stands in the README under
 [How to read the numbers](../README.md#how-to-read-the-numbers). `±` is the standard deviation over seeds, `(a to b)`
-the 95 % interval over the samples of one seed; a sign behind a number: it does not compare, or only as the effect of
-what differs."""
+the 95 % interval over the samples of one seed; a sign behind a number: it does not compare with the first
+column, or settings differ that may decide it."""
 
 
 PICTURES = {  # beside the documents of `bench judges` and `bench anatomy`
@@ -158,8 +158,8 @@ def bridges(folder: Path) -> Iterator[Section]:
     for path in sorted(folder.glob("bridge*.json")):
         plot = path.with_suffix(".png")
         shown = ["", image(MULTIPLES, f"{folder.name}/{plot.name}")] if plot.exists() else []
-        lines = [*bridge_lines(json.loads(path.read_text())), *shown]
-        yield f"{folder.name}: what each change of the architecture costs", "\n".join(lines)
+        document = json.loads(path.read_text())
+        yield f"{folder.name}: {bridge_title(document)}", "\n".join([*bridge_lines(document), *shown])
 
 
 def ladders(folder: Path) -> Iterator[Section]:

@@ -27,13 +27,13 @@ class Column:
 
 
 def place(record: Record) -> int:
-    """The blog post's order of contestants; a user's own come after them."""
+    """The order of `bench.config.CONTESTANTS`; a user's own come after them."""
     name, ours = record.run.contestant, CONTESTANTS + BRIDGE
     return ours.index(name) if name in ours else len(ours)
 
 
 def columns(records: list[Record]) -> list[Column]:
-    """The records that differ in nothing but the seed, together; the blog post's contestants first.
+    """The records that differ in nothing but the seed, together; ours first.
 
     A seed that was run twice, as on two machines, gets a column of its own.
     """

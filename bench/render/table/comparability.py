@@ -12,6 +12,8 @@ RECIPE = (
     ("timesteps", "beta_end", "prediction", "condition_dropout", "ema_decay", "sampler")
     + ("sampling_steps", "clip_sample", "guidance", "one_hot", "centred")
 )  # fmt: skip
+SCORED_ON = ("data_hash", "preset", "sizes.images", "sizes.image_size")  # what decides which images are drawn
+MAY_BE_THEIRS = "A difference in its image quality (‡) may come from these settings."
 FREE = ("sizes.learning_rate", "sizes.scale")  # named where they differ, but each contestant may have its own
 PEAKS_ALIKE = 1.25  # two measured peaks of one machine differ by less
 BUSY = 0.5  # load of other work, per core, above which times are said to be measured beside it
@@ -88,7 +90,7 @@ def grouped(rests_on: RestsOn | None, records: list[Record]) -> list[list[Record
 
 
 def mark(rests_on: RestsOn | None, record: Record, reference: Record | None) -> str:
-    """The sign of a number that does not compare with the reference's."""
+    """The sign of a number that rests on something else than the reference's."""
     return "" if rests_on is None or reference is None or alike(rests_on, record, reference) else MARKS[rests_on]
 
 
@@ -143,7 +145,7 @@ def ceiling(record: Record) -> str:
 
 
 def comparability_notes(columns: list[Column]) -> list[str]:
-    """Everything in which records differ from the first column's, and what of them therefore does not compare."""
+    """Everything in which records differ from the first column's, and what follows for comparing."""
     reference = reference_of(columns)
     home = next(column for column in columns if reference in column.records)
     return [note for column in columns for note in column_notes(column, home, reference)]
@@ -193,12 +195,13 @@ def who(column: Column, records: list[Record]) -> str:
 
 
 def consequences(record: Record, reference: Record) -> str:
-    """What of a record does not compare with the reference, with the signs in the table."""
+    """What of a record does not compare with the reference, or may differ by its settings; with the table's signs."""
     lines = []
     if not alike("time", record, reference):
         lines.append(" Its times (†) do not compare.")
     if not comparable(record, reference):
-        lines.append(" Its image quality (‡) compares only as the effect of these differences.")
+        same_images = all(settings(record)[name] == settings(reference)[name] for name in SCORED_ON)
+        lines.append(f" {MAY_BE_THEIRS if same_images else 'Its image quality (‡) does not compare.'}")
     elif not same_classifier(record, reference):
         lines.append(" What the classifier says of it (‡) does not compare.")
     return "".join(lines)

@@ -34,7 +34,7 @@ class Cell:
     sd: float | None = None
     interval: list[float] | None = None  # over samples: of the only seed, or the same for all
     seeds: int = 0
-    mark: str = ""  # the sign of a value that does not compare with the first column's
+    mark: str = ""  # the sign of a value that rests on something else than the first column's
 
 
 def cell(row: Row, column: Column, reference: Record | None = None) -> Cell:
