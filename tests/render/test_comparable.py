@@ -25,8 +25,9 @@ def test_records_that_do_not_compare_are_said_not_to(record):
 
 def test_quality_by_other_settings_on_the_same_images_may_differ_by_them(record):
     other = edited(record("diffusers-8"), put(0.008, "config", "recipe", "beta_end"))
-    (warning,) = table([record(), other]).warnings
-    assert warning.endswith(" A difference in its image quality (‡) may come from these settings.")
+    warnings = table([record(), other]).warnings
+    assert warnings[0].startswith("**diffusers-8 differs from scratch:** `recipe.beta_end` 0.008, not ")
+    assert warnings[0].endswith(" A difference in its image quality (‡) may come from these settings.")
 
 
 def moved(record, **environment):
