@@ -15,7 +15,7 @@ TABLE = (RESULTS / "laptop" / "table.md").read_text()
 AT_ONE_RATE = (RESULTS / "rate-0.003" / "table.md").read_text()
 OF_EXPERIMENTS = "".join(
     (RESULTS / "claims" / experiment / f"{page}.md").read_text()
-    for experiment in ("equal-time", "larger-tau", "normalised-tokens")
+    for experiment in ("equal-time", "larger-tau", "normalised-tokens", "scratch-best")
     for page in ("experiment", "table")
 )
 UNCERTAIN = r"[\d.]+(?: s)? ± [\d.]+(?: s)?"

@@ -10,7 +10,7 @@ from bench.config import TUNED_RATES
 from bench.cost.account import Setting, account
 from bench.quality.significance import paired_difference
 from bench.record.quality import EFFICIENTNET
-from bench.render.experiment import is_run, overview_row, read_answer
+from bench.render.experiment import overview_row, read_answer
 from bench.render.experiment_effect import writer
 from bench.render.table.training_warnings import has_risen
 from bench.runs.tune import last_loss
@@ -43,6 +43,10 @@ def test_its_finding_on_cost_was_measured():
     assert said.format(*shown) in text
     said = "it is {} times on two CPU cores (95 % interval {} to {}, one session of nine rounds)"
     assert said.format(*shown) in plain(README)
+    again = read("bridge", "bridge-scratch-best.json")["others"]["diffusers-32"]["seconds"]["step"]
+    other = "{median:.1f}{} ({low:.1f} to {high:.1f})"
+    assert f"{other.format('', **again).replace(' (', ' in another (')}, and" in plain(README)
+    assert f"not eighteen, {other.format(' times', **again)}" in text
     fewer = f"{round(24 * turns['median'])},000"
     assert f"{shown[0]} times, it should have seen {fewer}" in text
     assert f"By the {shown[0]} times above it should have seen [{fewer}](results/laptop" in README
@@ -324,7 +328,7 @@ def test_what_it_says_of_tau_is_what_the_experiment_found():
         assert all(f"{numbers})" in plain(page) for page in (README, WALK))
     assert normal["costs"]["parameters"] == small["costs"]["parameters"]
     work = [arm["costs"]["flop_per_image"] for arm in (larger, small)]
-    assert f"at {work[0] / work[1]:.2f} times the arithmetic" in text
+    assert f"At {work[0] / work[1]:.2f} times the arithmetic" in text
     full = read("bridge", "bridge.json")["models"]
     more = full["scratch+tau"]["full"]["parameters"] - full["scratch"]["full"]["parameters"]
     tau = [[c for c in read("anatomy", "anatomy.json")["contestants"] if c["name"] == name][0]["parameters"]["tau"]
@@ -332,21 +336,56 @@ def test_what_it_says_of_tau_is_what_the_experiment_found():
     assert f"makes {more / 1e6:.0f}M parameters more, {(tau[0] - tau[1]) / 1e6:.0f}M of them in Tau" in text
 
 
-def test_runs_of_one_seed_by_other_code_differ_as_it_says():
+def test_what_it_says_of_scratch_best_was_measured():
+    """Means and difference of the measure that decides; time by turns; memory and parameters."""
+    answer, text = read("claims", "scratch-best", "experiment.json"), plain(README)
+    theirs, ours = answer["arms"]
+    assert (ours["verdict"], ours["missing"], theirs["missing"]) == ("supported", [], [])
+    colour = {int(seed): error for seed, error in theirs["values"]["paired_colour"].items()}
+    assert colour == pytest.approx(colours("laptop", "diffusers-32"))  # the very runs of the comparison
+    both = [arm["values"]["paired_colour"].values() for arm in (ours, theirs)]
+    ours_is, theirs_is = (f"{fmean(errors):.2f} ± {stdev(errors):.2f}" for errors in both)
+    effect = ours["effects"][0]
+    difference, low, high = (f"−{-each:.2f}" for each in (effect["difference"], *effect["interval"]))
+    p = "below 0.0001" if effect["p_holm"] < 1e-4 else f"{effect['p_holm']:.4f}"
+    said = f"its ΔE is {ours_is}, that of `diffusers-32` {theirs_is}, the difference {difference}"
+    assert f"{said} (95 % interval {low} to {high}, p by Holm {p})" in text
+    assert f"[{difference} ({low} to {high})]" in plain(WALK)
+    turns = read("bridge", "bridge-scratch-best.json")
+    pair = turns["among_others"]["scratch-best"]
+    assert pair["before"] == "diffusers-32"
+    step, peak = pair["seconds"]["step"], pair["here"]["peak_mib"]
+    assert step["high"] < 1 / 3
+    assert f"A step takes {step['median']:.2f} times as long ({step['low']:.2f} to {step['high']:.2f})" in text
+    assert f"with {peak:.2f} times the predicted peak memory" in text
+    parameters = turns["models"]["scratch-best"]["full"]["parameters"]
+    assert all(f"{parameters / 1e6:.1f}M parameters" in plain(page) for page in (README, WALK))
+
+
+def test_the_trials_that_led_to_scratch_best_are_those_of_its_file():
+    trials, shown = read("claims", "scratch-best", "trials.json"), between("trials", DETAILS)[2:]
+    assert f"{len(trials)} trials" in plain(DETAILS)
+    assert [line.strip("| ").split(" | ")[1:] for line in shown] == [
+        [f"{t['learning_rate']:g}", f"{t['validation_loss']:.4f}", f"{t['paired_colour']['value']:.2f}"] for t in trials
+    ]
+    assert [re.findall(r"`(\w+)`", line) for line in shown] == [[*trial["changes_of_scratch"]] for trial in trials]
+
+
+def test_runs_of_one_seed_at_other_sizes_differ_as_it_says():
     again = colours("claims/noise-level", "scratch")
     assert (
         f"`scratch` has {fmean(again.values()):.2f} there, not {fmean(colours('laptop', 'scratch').values()):.2f}."
         in README
     )
     most = max(abs(again[seed] - value) for seed, value in colours("laptop", "scratch").items())
-    assert f"run again by other code may differ by {most:.1f}." in README
+    assert f"(150 steps, not 38): a seed may differ by {most:.1f}." in README
 
 
-MEASURES = {"paired_colour": "ΔE: ", "stray_pixels": "stray pixels: ", "colour_error": "ΔE to the colour asked for: "}
+MEASURES = {"paired_colour": "ΔE: ", "stray_pixels": "stray pixels: "}
 
 
 def test_its_claims_are_decided_by_the_experiments():
-    """Verdict, measure, both means, difference and interval; none is left out that has a run."""
+    """Verdict, measure, both means, difference and interval; none is left out that is decided."""
     shown = {
         re.search(r"results/claims/([\w-]+)/experiment\.md", line)[1]: line.strip("| ").split(" | ")[1:]
         for line in between("claims", README)[2:]
@@ -362,7 +401,7 @@ def test_its_claims_are_decided_by_the_experiments():
         )
         assert measured.startswith(f"{MEASURES[key]}{ours} instead of {theirs}"), name
         assert f"; {effect.split(': ')[-1].split(', ')[0]}" in measured, name
-        missing = [arm["name"].split()[0] for arm in answer["arms"] if arm["missing"]]
-        assert measured.endswith(f"; {' and '.join(missing)} heads are not run yet") == bool(missing), name
-    run = {path.parent.name for path in RESULTS.glob("claims/*/experiment.json") if is_run(read_answer(path))}
-    assert set(shown) == run - {"equal-time", "larger-tau", "normalised-tokens"}  # which are findings
+    answers = {path.parent.name: read_answer(path) for path in RESULTS.glob("claims/*/experiment.json")}
+    decided = {name for name, answer in answers.items() if answer["verdict"] in ("supported", "refuted")}
+    findings = {"equal-time", "larger-tau", "normalised-tokens", "scratch-best"}
+    assert set(shown) == decided - findings

@@ -18,7 +18,7 @@ from tests.invoking import ROOT, bench
 
 PAGE = ROOT / "scratch_unet" / "README.md"
 NAMES = ("scratch", "diffusers-32")
-SOURCES = [*(ROOT / "scratch_unet").glob("*.py"), ROOT / "bench" / "sampling" / "diffusion.py"]
+SOURCES = [*(ROOT / "scratch_unet").glob("*.py")]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_what_both_are_made_of_differs_in_every_change(walks):
 def test_its_snippets_are_the_source():
     sources = ["\n".join(map(str.strip, path.read_text().splitlines())) for path in SOURCES]
     snippets = re.findall(r"```python\n(.*?)\n```", PAGE.read_text(), re.DOTALL)
-    assert len(snippets) >= 5
+    assert len(snippets) >= 4
     for snippet in snippets:
         plain = "\n".join(map(str.strip, snippet.splitlines()))
         assert any(plain in source for source in sources), snippet
@@ -103,7 +103,7 @@ def test_every_share_and_link_in_its_prose_is_there():
     assert shares
     assert [share for share in shares if f"({share})" not in tables] == []
     targets = re.findall(r"\]\((?!http|#)([^)]+)\)", page)
-    assert [target for target in targets if not (PAGE.parent / target).exists()] == []
+    assert [target for target in targets if not (PAGE.parent / target.split("#")[0]).exists()] == []
 
 
 def test_rendering_imports_no_torch():
