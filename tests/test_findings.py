@@ -356,6 +356,11 @@ def test_what_it_says_of_scratch_best_was_measured():
     assert pair["before"] == "diffusers-32"
     step, peak = pair["seconds"]["step"], pair["here"]["peak_mib"]
     assert step["high"] < 1 / 3
+    told = "`diffusers-32` ({low:.2f} to {high:.2f}) and".format(**step)
+    mine = turns["others"]["scratch-best"]["seconds"]["step"]
+    assert told + " {median:.2f} times as long as one of `scratch` ({low:.2f} to {high:.2f}).".format(**mine) in plain(
+        COST
+    )
     assert f"A step takes {step['median']:.2f} times as long ({step['low']:.2f} to {step['high']:.2f})" in text
     assert f"with {peak:.2f} times the predicted peak memory" in text
     parameters = turns["models"]["scratch-best"]["full"]["parameters"]
