@@ -30,7 +30,8 @@ class Display:
         """Begin something that takes `total` advances, if that is known; what was before is over."""
         self.end_phase()
         self.text, self.said, self.started = text, False, time.perf_counter()
-        self.progress.reset(self.task, total=total, description=f"{self.title} {text}", info="")
+        self.progress.reset(self.task, description=f"{self.title} {text}", info="")
+        self.progress.tasks[self.task].total = total  # to `reset`, None means that the old one stays
 
     def end_phase(self) -> None:
         """Note how long the phase took, and say so where nothing moves on a screen."""

@@ -28,6 +28,15 @@ def test_every_phase_has_a_line_and_a_long_one_says_where_it_stands(capsys, monk
     ]
 
 
+def test_a_phase_of_unknown_length_has_not_that_of_the_one_before(capsys):
+    with display("scratch") as show:
+        show.phase("sampling, guidance-9", 2)
+        show.phase("drawings of every variant")
+        show.advance(704)
+        show.say_where_it_stands()
+    assert "drawings of every variant: 0 s so far, 704 done" in capsys.readouterr().err
+
+
 def test_the_summary_names_the_phases_by_their_time_and_those_of_one_kind_together(monkeypatch):
     with display("scratch") as show:
         show.seconds_by_phase = {"epoch 1/2": 1.0, "sampling, main": 2.5, "epoch 2/2": 1.0, "sampling, guidance-3": 0.5}

@@ -86,7 +86,7 @@ def score(
     sizes = job.run.sizes
     scorer = scorer_for(job, parts, asked_of(parts, max(sizes.samples, sizes.curve_samples)), show)
     main, full = drawn[samples.MAIN].images, drawn.get(samples.FULL)
-    show.phase("scoring", sum(len(each.images) for each in drawn.values()))
+    show.phase("scoring")  # several measures look at each image, some of them at real ones
     by_steps = {
         point["steps"]: drawn[samples.after(job.run, point["steps"]).name].images
         if point["steps"] != log["main_steps"]
