@@ -374,8 +374,8 @@ def test_what_it_says_of_scratch_best_was_measured():
     assert told + " {median:.2f} times as long as one of `scratch` ({low:.2f} to {high:.2f}).".format(**mine) in plain(
         COST
     )
-    assert f"A step takes {step['median']:.2f} times as long ({step['low']:.2f} to {step['high']:.2f})" in text
-    assert f"with {peak:.2f} times the predicted peak memory" in text
+    assert f"`diffusers-32` it takes {step['median']:.2f} ({step['low']:.2f} to {step['high']:.2f})," in text
+    assert f"of its predicted peak memory {peak:.2f}." in text
     parameters = turns["models"]["scratch-best"]["full"]["parameters"]
     assert all(f"{parameters / 1e6:.1f}M parameters" in plain(page) for page in (README, WALK))
 
