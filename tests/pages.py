@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from bench.storage.records import read_record
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results"
 WRITTEN = ["README.md", "results/laptop/README.md"]
@@ -41,3 +43,9 @@ def read(*path):
 
 
 # README.md
+
+
+def colours(folder, name):
+    """ΔE of every seed of a contestant in a results folder."""
+    records = [read_record(path) for path in (RESULTS / folder / "records").glob(f"{name}-matched-seed*.json")]
+    return {record.run.seed: record.measurements.paired.colour.value for record in records}

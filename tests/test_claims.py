@@ -1,0 +1,156 @@
+"""What the pages say of experiments, and of `scratch-best`, is what their records and answers say."""
+
+import re
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+
+from bench.quality.significance import paired_difference
+from bench.render.experiment import overview_row, read_answer
+from bench.render.experiment_effect import writer
+from bench.storage.records import read_record
+from tests.pages import (
+    COST,
+    DETAILS,
+    README,
+    RESULTS,
+    WALK,
+    between,
+    colours,
+    plain,
+    read,
+    row,
+)
+
+
+def test_what_it_says_of_tau_is_what_the_experiment_found():
+    """Of a larger one, and of normalised tokens."""
+    answer, text = read("claims", "normalised-tokens", "experiment.json"), plain(DETAILS)
+    small, normal, larger = answer["arms"]
+    assert normal["verdict"] == "supported"
+    assert [small["missing"], normal["missing"], larger["missing"]] == [[], [], []]
+    errors = [arm["values"]["paired_colour"].values() for arm in (small, normal, larger)]
+    without, ours, theirs = (f"{fmean(each):.2f} ± {stdev(each):.2f}" for each in errors)
+    for arm, words in (
+        (larger, f"is {theirs} instead of {without}, the difference"),
+        (normal, f"has {ours}, the difference"),
+    ):
+        effect = arm["effects"][0]
+        numbers = "−{} (−{} to −{}".format(
+            *(f"{abs(each):.2f}" for each in (effect["difference"], *effect["interval"]))
+        )
+        assert max(effect["difference"], *effect["interval"]) < 0
+        assert f"{words} {numbers}, p by Holm {effect['p_holm']:.4f})" in text
+        assert all(numbers in plain(page) for page in (README, WALK))
+    own = read("claims", "larger-tau", "experiment.json")["arms"][1]
+    assert (own["verdict"], own["effects"][0]["difference"]) == (
+        "undecided",
+        pytest.approx(larger["effects"][0]["difference"]),
+    )
+    assert f"in its own experiment (p by Holm {own['effects'][0]['p_holm']:.4f})" in plain(README)
+    assert normal["costs"]["parameters"] == small["costs"]["parameters"]
+    work = [arm["costs"]["flop_per_image"] for arm in (larger, small)]
+    assert f"At {work[0] / work[1]:.2f} times the arithmetic" in text
+    full = read("bridge", "bridge.json")["models"]
+    more = full["scratch+tau"]["full"]["parameters"] - full["scratch"]["full"]["parameters"]
+    tau = [[c for c in read("anatomy", "anatomy.json")["contestants"] if c["name"] == name][0]["parameters"]["tau"]
+           for name in ("diffusers-32", "scratch")]  # fmt: skip
+    assert f"makes {more / 1e6:.0f}M parameters more, {(tau[0] - tau[1]) / 1e6:.0f}M of them in Tau" in text
+
+
+def test_what_it_says_of_scratch_best_was_measured():
+    """Means and difference of the measure that decides; time by turns; memory and parameters."""
+    answer, text = read("claims", "scratch-best", "experiment.json"), plain(README)
+    theirs, ours = answer["arms"]
+    assert (ours["verdict"], ours["missing"], theirs["missing"]) == ("supported", [], [])
+    colour = {int(seed): error for seed, error in theirs["values"]["paired_colour"].items()}
+    assert colour == pytest.approx(colours("laptop", "diffusers-32"))  # the very runs of the comparison
+    both = [arm["values"]["paired_colour"].values() for arm in (ours, theirs)]
+    ours_is, theirs_is = (f"{fmean(errors):.2f} ± {stdev(errors):.2f}" for errors in both)
+    effect = ours["effects"][0]
+    difference, low, high = (f"−{-each:.2f}" for each in (effect["difference"], *effect["interval"]))
+    p = "below 0.0001" if effect["p_holm"] < 1e-4 else f"{effect['p_holm']:.4f}"
+    said = f"its ΔE is {ours_is}, that of `diffusers-32` {theirs_is}, the difference {difference}"
+    assert f"{said} (95 % interval {low} to {high}, p by Holm {p})" in text
+    assert f"[{difference} ({low} to {high})]" in plain(WALK)
+    turns = read("bridge", "bridge-scratch-best.json")
+    pair = turns["among_others"]["scratch-best"]
+    assert pair["before"] == "diffusers-32"
+    step, peak = pair["seconds"]["step"], pair["here"]["peak_mib"]
+    assert step["high"] < 1 / 3
+    told = "`diffusers-32` ({low:.2f} to {high:.2f}) and".format(**step)
+    mine = turns["others"]["scratch-best"]["seconds"]["step"]
+    assert told + " {median:.2f} times as long as one of `scratch` ({low:.2f} to {high:.2f}).".format(**mine) in plain(
+        COST
+    )
+    assert f"`diffusers-32` it takes {step['median']:.2f} ({step['low']:.2f} to {step['high']:.2f})," in text
+    assert f"of its predicted peak memory {peak:.2f}." in text
+    parameters = turns["models"]["scratch-best"]["full"]["parameters"]
+    assert all(f"{parameters / 1e6:.1f}M parameters" in plain(page) for page in (README, WALK))
+
+
+def test_after_equal_compute_scratch_best_is_no_better_than_scratch():
+    """By the tables, and by the runs in pairs of seeds."""
+    name = "paired colour difference ΔE after equal compute (0.0102 PFLOP) ↓"
+    ours = row(name, (RESULTS / "claims" / "scratch-best" / "table.md").read_text())[0]
+    theirs = row(name)[0]
+    assert f"16,800 images) ΔE is {ours}, that of `scratch` {theirs} (128 samples a seed;" in plain(DETAILS)
+    assert f"both have {ours.split()[0]}." in README
+    found = [at_equal_compute(*each) for each in (("claims/scratch-best", "scratch-best"), ("laptop", "scratch"))]
+    between = paired_difference(np.array([found[0][seed] - found[1][seed] for seed in range(6)]))
+    assert f"paired by seed {abs(between.mean):.2f}, −{-between.low:.2f} to {between.high:.2f})" in plain(DETAILS)
+
+
+def at_equal_compute(folder, name):
+    """ΔE of every seed after the compute that all had."""
+    records = [read_record(path) for path in (RESULTS / folder / "records").glob(f"{name}-matched-seed*.json")]
+    points = {
+        r.run.seed: next(p for p in r.measurements.curve if "pflop=0.0102" in p.budgets) for r in records
+    }  # fmt: skip
+    return {seed: point.paired.colour.value for seed, point in points.items()}
+
+
+def test_the_trials_that_led_to_scratch_best_are_those_of_its_file():
+    trials, shown = read("claims", "scratch-best", "trials.json"), between("trials", DETAILS)[2:]
+    assert f"{len(trials)} trials" in plain(DETAILS)
+    assert [line.strip("| ").split(" | ")[1:] for line in shown] == [
+        [f"{t['learning_rate']:g}", f"{t['validation_loss']:.4f}", f"{t['paired_colour']['value']:.2f}"] for t in trials
+    ]
+    assert [re.findall(r"`(\w+)`", line) for line in shown] == [[*trial["changes_of_scratch"]] for trial in trials]
+
+
+def test_runs_of_one_seed_at_other_sizes_differ_as_it_says():
+    again = colours("claims/noise-level", "scratch")
+    assert (
+        f"`scratch` has {fmean(again.values()):.2f} there, not {fmean(colours('laptop', 'scratch').values()):.2f}."
+        in README
+    )
+    most = max(abs(again[seed] - value) for seed, value in colours("laptop", "scratch").items())
+    assert f"(150 steps, not 38): a seed may differ by {most:.1f}." in README
+
+
+MEASURES = {"paired_colour": "ΔE: ", "stray_pixels": "stray pixels: "}
+
+
+def test_its_claims_are_decided_by_the_experiments():
+    """Verdict, measure, both means, difference and interval; none is left out that is decided."""
+    shown = {
+        re.search(r"results/claims/([\w-]+)/experiment\.md", line)[1]: line.strip("| ").split(" | ")[1:]
+        for line in between("claims", README)[2:]
+    }
+    for name, (said, measured) in shown.items():
+        answer = read("claims", name, "experiment.json")
+        _, verdict, effect, seeds, _ = overview_row(answer)
+        assert (said, seeds) == (verdict, "6"), name
+        key = answer["measures"][0]["key"]
+        theirs, ours = (
+            writer(key)(fmean(arm["values"][key].values()))
+            for arm in sorted(answer["arms"], key=lambda arm: (not arm["is_reference"], arm["expected"] is None))[:2]
+        )
+        assert measured.startswith(f"{MEASURES[key]}{ours} instead of {theirs}"), name
+        assert f"; {effect.split(': ')[-1].split(', ')[0]}" in measured, name
+    answers = {path.parent.name: read_answer(path) for path in RESULTS.glob("claims/*/experiment.json")}
+    decided = {name for name, answer in answers.items() if answer["verdict"] in ("supported", "refuted")}
+    findings = {"equal-time", "larger-tau", "normalised-tokens", "scratch-best"}
+    assert set(shown) == decided - findings
