@@ -3,15 +3,14 @@
 import functools
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from loky import ProcessPoolExecutor
 
 from bench import randomness
 from bench.data import avataaars, cartoonset, files
@@ -87,8 +86,9 @@ def over_all_cores() -> Iterator[cartoonset.Mapper]:
 
 
 def pool() -> ProcessPoolExecutor:
-    # spawn: a fork would copy torch's threads in whatever state they are
-    return ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn"))
+    # Not a fork, which would copy torch's threads in whatever state they are; and not the standard library's "spawn",
+    # which runs the user's own script once more in each process.
+    return ProcessPoolExecutor(os.cpu_count())
 
 
 def render(request: DataRequest) -> AvatarSet:

@@ -1,5 +1,6 @@
 """What a notebook does: the README's own lines, in small."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import bench
+from bench.data.library import ALONE
 from bench.errors import BadInput
 from bench.runs.session import in_time
 from tests.plug_in import build
@@ -75,6 +77,14 @@ def test_the_readmes_lines_run(data, monkeypatch):
     monkeypatch.setattr("bench.runs.session.train", lambda denoiser, data, seconds: asked.append(seconds) or Shown())
     exec(code, {})
     assert asked == [60]
+
+
+def test_a_script_needs_no_guard_to_draw_on_all_cores(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"import bench\nprint(len(bench.load_data(images={ALONE}).train))\n")
+    places = {"PYTHONPATH": str(ROOT), "UNET_BENCH_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, script], env=os.environ | places, capture_output=True, text=True, check=True)
+    assert 0 < int(done.stdout) < ALONE
 
 
 class Shown:
