@@ -155,7 +155,7 @@ def test_the_ladder_on_the_h100_was_measured():
         for name, found in document["contestants"].items()
     }
     for rung in ("TF32", "bf16", "bf16, channels_last", "bf16, channels_last, compiled"):
-        assert row(rung, COST) == [f"{found[rung] / found['fp32']:.1f}" for found in speeds.values()]
+        assert row(rung, COST)[:2] == [f"{found[rung] / found['fp32']:.1f}" for found in speeds.values()]
     assert list(speeds) == ["scratch", "diffusers-32"]
     assert f"in batches of {document['batch_size']}" in plain(COST)
 
