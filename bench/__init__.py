@@ -32,3 +32,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'bench' has no attribute '{name}'")
     module, _, here = HOMES[name].partition(":")
     return getattr(importlib.import_module(module), here)
+
+
+def __dir__() -> list[str]:
+    return [*HOMES, *globals()]

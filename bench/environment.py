@@ -6,7 +6,9 @@ import math
 import multiprocessing
 import os
 import platform
+import re
 import subprocess
+import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +25,16 @@ from bench.errors import BadInput
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
 # What decides what a contestant learns, beside the model packages: rooms and files of the harness.
-TRAINING = ("training", "sampling", "data", "randomness.py", "contestants.py", "contract.py", "distributed.py")
+TRAINING = (
+    "training",
+    "runs/train.py",
+    "sampling",
+    "data",
+    "randomness.py",
+    "contestants.py",
+    "contract.py",
+    "distributed.py",
+)
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
@@ -144,11 +155,20 @@ def training_code(contestant: str) -> str:
     rooms += [Path(inspect.getfile(package)).parent for package in (scratch_unet, diffusers_unet)]
     files = [file for room in rooms for file in (sorted(room.glob("*.py")) or [room])]
     if not contestants.is_ours(contestant):
-        files.append(Path(inspect.getfile(contestants.contestant(contestant).build)))
+        files += source_of(contestant)
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def source_of(plug_in: str) -> list[Path]:
+    """The files of a user's module: it alone, or the whole package that it is part of."""
+    contestants.contestant(plug_in)  # imports it
+    top = sys.modules[re.split(r"[.:]", plug_in)[0]]
+    if hasattr(top, "__path__"):
+        return sorted(file for folder in top.__path__ for file in Path(folder).rglob("*.py"))
+    return [Path(inspect.getfile(top))]
 
 
 def git(*words: str) -> str:

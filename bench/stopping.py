@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import NoReturn
 
 import psutil
@@ -21,10 +22,21 @@ class TimeIsUp(KeyboardInterrupt):
     """The time limit is over: all stops as at Ctrl+C, and can go on later."""
 
 
+@dataclass
+class Deadline:
+    """When this process's time is over, by the monotonic clock: each run of a matrix sets aside time before it."""
+
+    at: float = math.inf
+
+
+deadline = Deadline()
+
+
 @contextmanager
 def time_limit(seconds: float | None) -> Iterator[None]:
     """TimeIsUp in the main thread, if the block is not over so many seconds after this process began; None: never."""
     spent = time.time() - psutil.Process().create_time()  # torch alone takes seconds to be imported
+    deadline.at = math.inf if seconds is None else time.monotonic() + seconds - spent
 
     def end(*_: object) -> None:
         raise TimeIsUp
@@ -34,16 +46,16 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     try:
         yield
     finally:
+        deadline.at = math.inf
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def reserve_time(seconds: float) -> float:
     """End that many seconds before the limit, to have time to save; what is left until then, infinite if unlimited."""
-    left = signal.getitimer(signal.ITIMER_REAL)[0]
-    if not left:
-        return math.inf
-    signal.setitimer(signal.ITIMER_REAL, max(left - seconds, 0.001))
-    return left - seconds
+    left = deadline.at - time.monotonic() - seconds
+    if left < math.inf:
+        signal.setitimer(signal.ITIMER_REAL, max(left, 0.001))
+    return left
 
 
 class Stopped(SystemExit):

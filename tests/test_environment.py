@@ -63,6 +63,9 @@ def test_only_the_load_of_others_counts(monkeypatch):
     assert here.environment("cpu", None, 0.5)["load_average"] == 0.5
 
 
+PARTIAL = "import functools\nbuild = functools.partial(print)\n"
+
+
 @pytest.fixture
 def code(tmp_path, monkeypatch):
     """A copy of the code that is digested, to be changed."""
@@ -84,3 +87,18 @@ def test_the_code_that_trains_covers_tau_the_check_of_sizes_and_the_schema(name,
         before = after
     (code / "bench" / "commands" / "cli.py").write_text("# no matter\n")
     assert here.training_code(name) == before
+
+
+def test_the_code_of_a_plug_in_is_its_module_or_its_whole_package_whatever_builds_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "alone_here.py").write_text(PARTIAL)
+    (tmp_path / "of_two" / "deep").mkdir(parents=True)
+    for file in ("of_two/__init__.py", "of_two/deep/__init__.py", "of_two/deep/unet.py"):
+        (tmp_path / file).write_text(PARTIAL)
+    for name, file in (("alone_here:build", "alone_here.py"), ("of_two.deep:build", "of_two/deep/unet.py")):
+        before = here.training_code(name)
+        (tmp_path / file).write_text(PARTIAL + "# changed\n")
+        assert here.training_code(name) != before
+    before = here.training_code("alone_here:build")
+    (tmp_path / "beside.py").write_text("# no matter\n")
+    assert here.training_code("alone_here:build") == before

@@ -98,24 +98,26 @@ def answer(arguments: argparse.Namespace, request: "RunRequest") -> int:
 
 def about(experiment: "Experiment", timed: bool, out: Path | None) -> dict[str, Any]:
     """An experiment's question, its runs, how many are done and what they say, and the hours of the others here."""
-    from bench.experiments.hours import seconds_of_run
+    from bench.experiments.hours import times_of_runs
     from bench.experiments.matrix import write_answer
 
-    seconds = seconds_of_run(experiment) if timed else None
+    times = times_of_runs(experiment) if timed else None
     answer: dict[str, Any] | None
     if out is not None:  # from the records, whatever stood there
-        answer = write_answer(experiment, out / experiment.name, estimated=seconds)
+        answer = write_answer(experiment, out / experiment.name, estimated=times)
     else:
         there = [path for root in RESULTS if (path := ResultsFolder(root / experiment.name).experiment).exists()]
         answer = read(there[0]) if there else None
-    done = sum(len({*arm["done"]} & {*experiment.seeds}) for arm in answer["arms"]) if answer else 0
+    arms = answer["arms"] if answer else []
+    done = {arm["name"]: len({*arm["done"]} & {*experiment.seeds}) for arm in arms}
+    left = {name: len(experiment.seeds) - done.get(name, 0) for name in experiment.arms}
     return {
         "name": experiment.name,
         "question": experiment.question,
         "runs": len(experiment.cells),
-        "done": done,
+        "done": sum(done.values()),
         "verdict": answer and answer["verdict"],
-        "hours": None if seconds is None else (len(experiment.cells) - done) * seconds / 3600,
+        "hours": None if times is None else sum(left[name] * times[name]["seconds"] for name in left) / 3600,
     }
 
 

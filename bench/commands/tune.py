@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bench.data.splits import split
     from bench.environment import choose_device
     from bench.render.tune import tune_lines, write_tune
-    from bench.runs.tune import RATES, config_for, tune
+    from bench.runs.tune import RATES, config_for, tune, without_copies
     from bench.storage import durable
     from bench.storage.records import read_records
 
@@ -51,8 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     images = arguments.images or max(sizes.batch_size, trained_images(sizes, len(parts.train)) // SHARE)
     config = config_for(arguments.preset, sizes, images, parts, avatars.content_hash, device)
     there = [record for folder in arguments.runs or [] for record in read_records(folder)]
-    records = list({record.measurements.model_dump_json(): record for record in there}.values())  # copies count once
-    document = tune(names, arguments.rates or RATES, arguments.seeds, config, parts, out, records)
+    document = tune(names, arguments.rates or RATES, arguments.seeds, config, parts, out, without_copies(there))
     write_tune(out, document)
     if arguments.json:
         emit_json(document)

@@ -1,10 +1,10 @@
 """What the records of an experiment say: an effect for every arm and measure, and a verdict on what was claimed."""
 
 import shlex
+from statistics import fmean
 from typing import Any
 
 from bench.data.avataaars import schema
-from bench.environment import choose_device, instruction_set
 from bench.errors import known
 from bench.experiments.costs import costs_of
 from bench.experiments.differences import adjust, effect
@@ -15,7 +15,15 @@ from bench.record import Record
 from bench.render.experiment import SCHEMA_VERSION
 from bench.render.table.comparability import same_classifier
 from bench.render.table.distance_rows import basis
-from bench.render.table.measures import MEASURES, Measure, attribute_measure, budget_measure, distance, same_distance
+from bench.render.table.measures import (
+    BY_CLASSIFIER,
+    MEASURES,
+    Measure,
+    attribute_measure,
+    budget_measure,
+    distance,
+    same_distance,
+)
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 
@@ -31,22 +39,26 @@ def measures_of(experiment: Experiment) -> list[Measure]:
 
 
 def document_of(
-    experiment: Experiment, records: list[Record], refused: dict[Cell, str], estimated: float | None = None
+    experiment: Experiment,
+    records: list[Record],
+    refused: dict[Cell, str],
+    estimated: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The answer so far, as JSON holds it. `refused`: why a cell could not begin; `estimated`: seconds of a run."""
+    """The answer so far, as JSON holds it. `refused`: why a cell could not begin; `estimated`: the time of each arm."""
     fitting = {name: by_seed(experiment, arm, records) for name, arm in experiment.arms.items()}
     tests = tests_of(experiment, fitting)
     arms = {
         name: about(experiment, name, fitting[name], refused)
         | {"values": {each.key: values_of(each, fitting[name]) for each in measures_of(experiment)}}
-        | {"costs": costs_of(fitting[name])}
+        | {"costs": costs_of(fitting[name]), "time": time_of(fitting[name], (estimated or {}).get(name))}
+        | {"unpaired": unpaired(measures_of(experiment)[0], fitting[name], fitting[experiment.reference])}
         | {"effects": [each for each in tests if each["arm"] == name]}
         for name in experiment.arms
     }
     for name, arm in experiment.arms.items():
-        complete = not arms[name]["missing"] and not arms[experiment.reference]["missing"]
+        sides = (arms[name], arms[experiment.reference])
+        complete = not any(side["missing"] or side["unpaired"] for side in sides)
         arms[name]["verdict"] = verdict(experiment, arm, arms[name]["effects"], complete)
-    times = [seconds for record in records if (seconds := seconds_of(record)) is not None]
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.model_dump(mode="json"),
@@ -57,9 +69,6 @@ def document_of(
         "verdict": together([arm["verdict"] for arm in arms.values() if arm["verdict"] is not None]),
         "left_out": left_out(experiment, records),
         "training_codes": training_codes([record for each in fitting.values() for record in each.values()]),
-        "seconds_per_run": sum(times) / len(times) if times else estimated,  # of training and sampling
-        "seconds_are_measured": bool(times),
-        "timed_on": timed_on(records) if times else [instruction_set(choose_device("auto"))] if estimated else [],
         "command": f"python -m bench run --experiment {shlex.quote(experiment.given)}",
     }
 
@@ -82,9 +91,13 @@ def by_seed(experiment: Experiment, arm: Arm, records: list[Record]) -> dict[int
     return {record.run.seed: record for record in named if not experiment.unlike(arm, record.run)}
 
 
-def timed_on(records: list[Record]) -> list[str | None]:
-    """The instruction sets of the machines that have done them."""
-    return sorted({record.environment.instruction_set for record in records if record.status == "done"}, key=str)
+def time_of(there: dict[int, Record], estimated: dict[str, Any] | None) -> dict[str, Any]:
+    """Seconds of a run of an arm: the mean of those that are done, or else as estimated; and on which machines."""
+    done = {seed: seconds for seed, record in there.items() if (seconds := seconds_of(record)) is not None}
+    if not done:
+        return estimated or {"seconds": None, "measured": False, "on": []}
+    machines = sorted({there[seed].environment.instruction_set for seed in done}, key=str)
+    return {"seconds": fmean(done.values()), "measured": True, "on": machines}
 
 
 def training_codes(records: list[Record]) -> list[str]:
@@ -131,7 +144,7 @@ def test(measure: Measure, ours: dict[int, Record], theirs: dict[int, Record]) -
     pairs = {
         seed: (value, other)
         for seed, value in values.items()
-        if seed in theirs and pairable(measure, ours[seed], theirs[seed]) and value is not None
+        if seed in theirs and not unlike(measure, ours[seed], theirs[seed]) and value is not None
         and (other := value_of(measure, theirs[seed])) is not None
     }  # fmt: skip
     return effect(measure.key, {str(seed): a - b for seed, (a, b) in sorted(pairs.items())})
@@ -147,11 +160,23 @@ def value_of(measure: Measure, record: Record) -> float | None:
     return measure.value(record) if record.status == "done" else None
 
 
-def pairable(measure: Measure, a: Record, b: Record) -> bool:
-    """Whether two runs had the same data and precision, and what judged them was the same."""
-    alike = all(getattr(a.run, name) == getattr(b.run, name) for name in ("data_hash", "mixed_precision", "processes"))
+def unlike(measure: Measure, a: Record, b: Record) -> list[str]:
+    """What keeps two runs from being a pair: other data or precision, or that another judge scored this measure."""
+    found = [
+        name for name in ("data_hash", "mixed_precision", "processes") if getattr(a.run, name) != getattr(b.run, name)
+    ]
+    if measure.same is BY_CLASSIFIER and not same_classifier(a, b):
+        found.append("classifier")
     (ours, theirs) = (distance(a), distance(b)) if measure.same is same_distance else (None, None)
-    return alike and same_classifier(a, b) and (ours is None or theirs is None or basis(ours) == basis(theirs))
+    if ours is not None and theirs is not None and basis(ours) != basis(theirs):
+        found.append("what the distance rests on")
+    return found
+
+
+def unpaired(measure: Measure, ours: dict[int, Record], theirs: dict[int, Record]) -> dict[str, list[str]]:
+    """Seeds that both arms have done and that are no pair all the same, and why."""
+    both = [seed for seed in sorted(ours) if seed in theirs and {ours[seed].status, theirs[seed].status} == {"done"}]
+    return {str(seed): why for seed in both if (why := unlike(measure, ours[seed], theirs[seed]))}
 
 
 def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]], complete: bool) -> str | None:
@@ -176,7 +201,7 @@ def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]], com
     significant = found["p_holm"] <= SIGNIFICANT
     if significant and low > margin:
         return SUPPORTED
-    return REFUTED if (significant and high < 0) or high < margin else UNDECIDED
+    return REFUTED if (significant and high < 0) or high < margin > 0 else UNDECIDED
 
 
 def together(verdicts: list[str]) -> str:
@@ -191,4 +216,5 @@ def seconds_of(record: Record) -> float | None:
     training, sampling = record.measurements.training, record.measurements.sampling
     if record.status != "done" or training is None or sampling is None:
         return None
-    return (0.0 if training.taken_from else sum(training.seconds_per_epoch)) + sampling.seconds
+    whole = training.points[-1].seconds if training.points else sum(training.seconds_per_epoch)
+    return (0.0 if training.taken_from else whole) + sampling.seconds

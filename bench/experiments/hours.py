@@ -1,7 +1,7 @@
 """How long an experiment takes on this machine, from a few steps of each arm."""
 
 import sys
-from statistics import fmean
+from typing import Any
 
 from bench.config import recipe_for
 from bench.cost.account import Setting
@@ -10,22 +10,23 @@ from bench.cost.estimate import estimate
 from bench.cost.probe import fastest_step
 from bench.cost.steps import trial
 from bench.data.library import DataRequest, render
-from bench.environment import choose_device
+from bench.environment import choose_device, instruction_set
 from bench.experiments.experiment import Arm, Experiment
 from bench.runs.trained_alike import trained_as
 
 
-def seconds_of_run(experiment: Experiment) -> float:
-    """The mean over the arms, each by a few steps that are timed here; arms that are trained alike are trained once."""
+def times_of_runs(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """The time of a run of each arm, by a few steps that are timed here; arms trained alike are trained once."""
     print(f"experiments: a few steps of each arm of {experiment.name}", file=sys.stderr)
-    seconds, trained = [], set()
-    for arm in experiment.arms.values():
+    times, trained, machine = {}, set(), instruction_set(choose_device("auto"))
+    for name, arm in experiment.arms.items():
         found = seconds_of_arm(experiment, arm)
         recipe = recipe_for(arm.recipe_name, arm.contestant_name)
         alike = (arm.contestant_name, *trained_as(recipe, experiment.sizes_of(arm)))
-        seconds.append(found["sampling"] if alike in trained else found["total"])
+        seconds = found["sampling"] if alike in trained else found["total"]
+        times[name] = {"seconds": seconds, "measured": False, "on": [machine]}
         trained.add(alike)
-    return fmean(seconds)
+    return times
 
 
 def seconds_of_arm(experiment: Experiment, arm: Arm) -> dict[str, float]:

@@ -12,7 +12,7 @@ from bench.errors import BadContestant, BadInput, NoRoom
 from bench.experiments.effects import document_of, measures_of
 from bench.experiments.experiment import Cell, Experiment
 from bench.record import Images, Record
-from bench.render.experiment import write_experiment
+from bench.render.experiment import read_answer, write_experiment
 from bench.render.report.embedded import NotDrawn, locate
 from bench.render.results import write_results
 from bench.runs.only_missing import refuse_other
@@ -93,7 +93,7 @@ class Matrix:
             when = f"begun anew at {time.time()}\n"  # so that nodes of a cluster begin anew, too
             durable.write_text(folder.replaced / f"{name}.txt", when)
             if (path := folder.record(name)).exists():
-                durable.write_bytes(folder.replaced / path.name, path.read_bytes())
+                durable.write_bytes(folder.replaced / f"{name}.{time.time_ns()}.json", path.read_bytes())
                 path.unlink()
         return Matrix(self.experiment, replace(self.request, fresh=False))
 
@@ -178,13 +178,25 @@ def run_cell(matrix: Matrix, cell: Cell, runner: Runner) -> dict[Cell, str]:
     return {}
 
 
+def estimated_before(folder: ResultsFolder) -> dict[str, dict[str, Any]]:
+    """The time of each arm that an earlier answer has estimated."""
+    try:
+        arms = read_answer(folder.experiment)["arms"]
+    except (OSError, ValueError):
+        return {}
+    return {arm["name"]: arm["time"] for arm in arms if "time" in arm and not arm["time"]["measured"]}
+
+
 def write_answer(
-    experiment: Experiment, out: Path, lost: dict[Cell, str] | None = None, estimated: float | None = None
+    experiment: Experiment,
+    out: Path,
+    lost: dict[Cell, str] | None = None,
+    estimated: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The document of what is there, after it is written with its page, and with the table of all runs."""
     folder = ResultsFolder(out)
     records = read_records(out) if folder.record_files() else []
-    document = document_of(experiment, records, lost or {}, estimated)
+    document = document_of(experiment, records, lost or {}, estimated or estimated_before(folder))
     write_experiment(folder, document)
     if records:
         write_results(out, records)

@@ -9,9 +9,9 @@ from rich.table import Table
 from bench.cost.terms import finest_first, head_shapes
 from bench.errors import BadInput
 from bench.render.markdown import Markdown, escape, markdown
+from bench.render.table.row import MISSING
 
 Entry = dict[str, Any]
-MISSING = "–"
 KINDS = {"weights": "weights", "gradients": "gradients", "adam": "Adam", "ema": "averaged weights (EMA)"}
 PARAMETERS = {"total": "parameters", "unet": "… Unet", "tau": "… Tau"}
 

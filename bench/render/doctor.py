@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from bench.render.table.row import share
+from bench.render.table.row import MISSING, share
 
-MISSING = "–"
 GIB, GIGA = 2**30, 1e9
 KINDS = {
     "gemm_flop_per_second": "GEMM",

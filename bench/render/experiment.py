@@ -35,8 +35,12 @@ def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
     drawn = [arm for arm in document["arms"] if (effect := first_effect(arm)) and effect["differences"]]
     if drawn:
         durable.write_bytes(folder.path / PICTURE, draw(document, drawn, ratios(document, drawn)))
+    else:
+        durable.remove_file(folder.path / PICTURE)
     if has_shares(document):
         durable.write_bytes(folder.path / WATERFALL, draw_waterfall(document))
+    else:
+        durable.remove_file(folder.path / WATERFALL)
     shown = picture_lines(document, folder.path)
     durable.write_text(folder.answer, "\n".join([*experiment_lines(document), *shown]) + "\n")
 
@@ -147,6 +151,10 @@ def notes(document: dict[str, Any]) -> list[str]:
         lines += [
             f"**{escape(arm['name'])}, seed {seed} failed:** {escape(why)}" for seed, why in arm["failed"].items()
         ]
+        lines += [
+            f"**{escape(arm['name'])}, seed {seed} is no pair with the reference:** another {escape(', '.join(why))}."
+            for seed, why in arm.get("unpaired", {}).items()  # older documents have none
+        ]
     lines += [f"**Left out, of another configuration:** {escape(told)}" for told in document["left_out"]]
     if len(codes := document["training_codes"]) > 1:
         lines.append(f"**Runs of {len(codes)} versions of the training code stand together:** {', '.join(codes)}.")
@@ -157,7 +165,7 @@ def to_be_run(document: dict[str, Any]) -> str:
     """How many runs are missing, about how long they take, and the command."""
     count = len(missing(document))
     runs = "1 run" if count == 1 else f"{count} runs"
-    return f"{runs}{time_of(document, count)}: `{document['command']}`"
+    return f"{runs}{time_of(document)}: `{document['command']}`"
 
 
 def missing(document: dict[str, Any]) -> list[tuple[str, int]]:
@@ -165,11 +173,17 @@ def missing(document: dict[str, Any]) -> list[tuple[str, int]]:
     return [(arm["name"], seed) for arm in document["arms"] for seed in arm["missing"]]
 
 
-def time_of(document: dict[str, Any], count: int) -> str:
-    seconds = document["seconds_per_run"]
-    how = "at the mean time of those that are done" if document["seconds_are_measured"] else "by a few timed steps"
-    where = f" ({', '.join(map(str, document['timed_on']))})"
-    return "" if seconds is None else f", about {count * seconds / 3600:.1f} h {how}{where}"
+def time_of(document: dict[str, Any]) -> str:
+    """About how long the missing runs take: by those of the same arms that are done, else by a few steps."""
+    arms = [arm for arm in document["arms"] if arm["missing"]]
+    times = [arm.get("time", {"seconds": None}) for arm in arms]  # older documents have none
+    if any(time["seconds"] is None for time in times):
+        return ""
+    hours = sum(len(arm["missing"]) * time["seconds"] for arm, time in zip(arms, times, strict=True)) / 3600
+    measured = all(time["measured"] for time in times)
+    how = "at the mean time of those that are done" if measured else "by a few timed steps"
+    where = ", ".join(sorted({str(machine) for time in times for machine in time["on"]}))
+    return f", about {hours:.1f} h {how} ({where})"
 
 
 def overview_row(document: dict[str, Any]) -> list[str]:

@@ -15,7 +15,6 @@ HOW = (
     "multiples of a cost multiply to the whole ratio. p by a t test of the shares over seeds, with Holm's correction "
     "over all parts and measures: a second family of tests, beside that of the arms. Intervals are not corrected."
 )
-OF_MEASURE = ("{}: share (95 %)", "seeds", "p by Holm")
 
 
 def part_lines(document: dict[str, Any]) -> list[str]:

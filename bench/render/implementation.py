@@ -49,7 +49,7 @@ def pair_lines(twin: str, pair: dict[str, Any]) -> list[str]:
         [f"predicted peak {full}, GiB", *amounts(pair["full_peak_bytes"], versions, GIB, ",.1f")],
         [
             f"parameters {full.split(',')[0]}",
-            *(f"{n:,}" if n else "–" for n in map(pair["full_parameters"].get, versions)),
+            *map(counted, map(pair["full_parameters"].get, versions)),
         ],
     ]
     head = ["", *titles]

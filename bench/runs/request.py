@@ -161,8 +161,8 @@ def wrong_sizes(request: RunRequest) -> list[str]:
         if getattr(sizes, name) < 2:
             found.append(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
     recipe = recipe_for(request.recipe, "scratch")  # of which every recipe says something
-    if (sizes.sampling_steps or 0) > recipe.timesteps:
-        told = f"--sampling-steps {sizes.sampling_steps} are more than the schedule's {recipe.timesteps}"
+    if (steps := sizes.sampling_steps or recipe.sampling_steps) > recipe.timesteps:
+        told = f"--sampling-steps {steps} are more than the schedule's {recipe.timesteps}"
         found.append(f"{told}: ask for fewer")
     if sizes.images < 20:
         found.append(f"--images {sizes.images} is too few: at least 20, of which a third is for validation and test")
@@ -186,8 +186,9 @@ def check_extractors(request: RunRequest) -> None:
 def check_space(out: Path, configs: list[RunConfig], condition_width: int) -> None:
     """NoRoom unless the disk has room for the checkpoints of all runs, and of one more while it is written."""
     sizes = {config: checkpoint_bytes(config, condition_width) for config in configs}
-    there = {config: min(kept_bytes(out, config), KEPT * size) for config, size in sizes.items()}
-    needed = KEPT * sum(sizes.values()) - sum(there.values()) + max(sizes.values(), default=0)
+    wanted = {config: KEPT * size * (1 + (len(config.sizes.budgets) > 1)) for config, size in sizes.items()}  # + trunk
+    there = {config: min(kept_bytes(out, config), size) for config, size in wanted.items()}
+    needed = sum(wanted.values()) - sum(there.values()) + max(sizes.values(), default=0)
     free = shutil.disk_usage(out).free
     if needed > free:
         raise NoRoom(
@@ -236,7 +237,8 @@ def memory_needed(config: RunConfig, condition_width: int, precision: str, machi
 
 def kept_bytes(out: Path, config: RunConfig) -> int:
     """What a run's checkpoints take already."""
-    return sum(file.stat().st_size for file in ResultsFolder(out).run(config.name).checkpoints.rglob("*.*"))
+    run = ResultsFolder(out).run(config.name)
+    return sum(file.stat().st_size for folder in (run.checkpoints, run.trunk) for file in folder.rglob("*.*"))
 
 
 def checkpoint_bytes(config: RunConfig, condition_width: int) -> int:

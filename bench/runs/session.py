@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import Tensor, nn
 
 from bench import contestants
@@ -47,11 +48,11 @@ class Trained:
         """uint8 images (count, 3, H, W) for held-out attributes, by the weights that are scored; each time the same."""
         conditions = asked_of(self.data, count).conditions
         with self.trainer.averaged() as denoiser:
-            return draw(denoiser, self.trainer.config, conditions, self.trainer.accelerator.device, guidance)
+            return draw(denoiser, self.trainer.config, conditions, torch.device(self.trainer.config.device), guidance)
 
     def score(self, images: Tensor, classifier_steps: int = 500, cache: Path | None = None) -> pd.Series:
         """What samples are worth: the attributes that they show, by a classifier, and their distance to real images."""
-        device, folder = self.trainer.accelerator.device, cache or default_cache()
+        device, folder = torch.device(self.trainer.config.device), cache or default_cache()
         classifier = cached_classifier(self.data, ClassifierConfig(steps=classifier_steps), device, folder)
         extraction = Extraction({EFFICIENTNET: None}, str(device), folder)
         found = Scorer(classifier, self.data, asked_of(self.data, len(images)), extraction).score(images)

@@ -82,6 +82,11 @@ def trials_there(names: list[str], out: Path) -> list[dict[str, Any]]:
     return sorted(kept, key=lambda trial: (names.index(trial["contestant"]), trial["learning_rate"], trial["seed"]))
 
 
+def without_copies(records: list[Record]) -> list[Record]:
+    """A record that lies in two folders counts once; runs that failed have measured nothing, and are no copies."""
+    return list({(record.run, record.measurements.model_dump_json()): record for record in records}.values())
+
+
 def whole_runs(records: Iterable[Record], names: list[str], config: RunConfig) -> list[dict[str, Any]]:
     """The validation losses at the end of finished and of diverged runs, of each name with every seed that it has at
     two rates or more.

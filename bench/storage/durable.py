@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,12 +14,17 @@ TEMPORARY = ".*.[0-9]*.tmp"  # what a killed process may leave behind; no reader
 NOBODYS = 24 * 3600.0  # seconds: in a folder that others share, an older temporary file is nobody's
 
 
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that no other process has, also not one with the same number on another machine."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader, or a crash, meets the old content or the new and nothing between.
 
     CannotWrite where the disk is full, read-only or not allowed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         make_folder(path.parent)
         try:
@@ -60,7 +66,7 @@ def write_folder(final: Path, contents: dict[str, bytes]) -> None:
 @contextlib.contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
     """A folder to fill and to sync, that gets its name only after that; CannotWrite as above, and nothing is left."""
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(final)
     try:
         make_folder(final.parent)
         try:
@@ -101,7 +107,7 @@ def sync_folder(folder: Path) -> None:
 def remove_folder(folder: Path) -> None:
     """Take a folder away at once, and its files after that: nobody meets half of it."""
     if folder.exists():
-        going = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        going = temporary_name(folder)
         try:
             os.replace(folder, going)
         except OSError as error:
@@ -128,7 +134,7 @@ def check_writable(folder: Path) -> None:
     """BadInput unless files can be made in the folder, which is made if need be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trial = folder / f".writable-{os.getpid()}.tmp"
+        trial = temporary_name(folder / "writable")
         trial.touch()
         trial.unlink()
     except OSError as error:

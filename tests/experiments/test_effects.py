@@ -7,16 +7,18 @@ import pytest
 
 from bench.errors import BadInput
 from bench.experiments import effects
-from bench.experiments.effects import document_of, measures_of, pairable, verdict
+from bench.experiments.effects import document_of, measures_of, unlike, verdict
 from bench.experiments.experiment import Arm, Cell, Experiment
-from bench.render.experiment import experiment_lines, overview_row
+from bench.render.experiment import experiment_lines, overview_row, time_of
 from bench.render.experiment_costs import cost_lines, ratios
 from bench.render.table.column import columns
 from bench.render.table.differences import differences
+from bench.render.table.measures import MEASURES
 from bench.storage.records import read_records
 from tests.invoking import ROOT
 
 LAPTOP = ROOT / "results" / "laptop"
+(BY_THE_CLASSIFIER,) = (each for each in MEASURES if each.key == "accuracy")
 
 
 def effect(difference, low, high, p):
@@ -46,6 +48,20 @@ def test_the_verdict_on_known_effects(expected, found, said):
     """Of ΔE, which is the better the lower it is; 0.5 is the margin."""
     experiment = Experiment(question="", claim="", seeds=[0], margin=0.5, reference="a", arms={"a": Arm(), "b": Arm()})
     assert verdict(experiment, Arm(expected=expected), effect(*found), True) == said
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ((-2, -3, -1, 0.01), "supported"),
+        ((2, 1, 3, 0.01), "refuted"),
+        ((0.5, 0.05, 0.95, 0.3), "undecided"),  # beyond the uncorrected interval alone, as it is for the other side
+        ((-0.5, -0.95, -0.05, 0.3), "undecided"),
+    ],
+)
+def test_without_a_margin_both_sides_need_a_significant_difference(found, said):
+    experiment = Experiment(question="", claim="", seeds=[0], reference="a", arms={"a": Arm(), "b": Arm()})
+    assert verdict(experiment, Arm(expected="better"), effect(*found), True) == said
 
 
 def test_nothing_is_decided_before_all_runs_are_there():
@@ -172,7 +188,36 @@ def test_runs_of_other_data_are_no_pair(of_laptop):
     document = document_of(experiment, changed_runs(records, data_hash="0" * 64), {})
     assert document["arms"][1]["effects"][0]["differences"] == {}
     assert document["verdict"] == "undecided"
-    assert "–" in "\n".join(experiment_lines(document))
+    page = "\n".join(experiment_lines(document))
+    assert "–" in page
+    assert "**scratch, seed 3 is no pair with the reference:** another data_hash." in page
+
+
+def test_nothing_is_decided_while_a_run_that_is_done_is_no_pair(of_laptop):
+    experiment, records, _ = of_laptop
+    six = experiment.model_copy(update={"seeds": list(range(6))})
+    assert document_of(six, records, {})["verdict"] == "refuted"
+    seven = [*records, *(r.model_copy(update={"run": replace(r.run, seed=6)}) for r in records if r.run.seed == 5)]
+    other = [
+        r.model_copy(update={"run": replace(r.run, data_hash="0" * 64)})
+        if (r.run.contestant, r.run.seed) == ("scratch", 6)
+        else r
+        for r in seven
+    ]
+    document = document_of(experiment, other, {})
+    assert (document["verdict"], len(document["arms"][1]["effects"][0]["differences"])) == ("undecided", 6)
+
+
+def test_the_time_of_a_run_is_that_to_its_last_budget(of_laptop):
+    _, records, document = of_laptop
+    training = records[0].measurements.training
+    assert effects.seconds_of(records[0]) == training.points[-1].seconds + records[0].measurements.sampling.seconds
+    assert training.points[-1].seconds > sum(training.seconds_per_epoch)
+    slow, fast = (arm["time"]["seconds"] for arm in document["arms"])
+    assert slow > 3 * fast
+    assert time_of(document) == f", about {slow / 3600:.1f} h at the mean time of those that are done (AVX2)"
+    slow_arm = document["arms"][0] | {"time": {"seconds": None, "measured": False, "on": []}}
+    assert time_of({"arms": [slow_arm, document["arms"][1]]}) == ""  # that of another arm says nothing
 
 
 def test_records_of_the_same_name_that_the_file_did_not_ask_for_are_left_out(of_laptop):
@@ -189,10 +234,13 @@ def test_runs_of_another_precision_or_scored_by_another_classifier_are_no_pair(o
     assert document["arms"][1]["effects"][0]["differences"] == {}
     ours, theirs = (next(r for r in records if r.run.contestant == name) for name in ("scratch", "diffusers-32"))
     kid = measures_of(experiment)[2]
-    assert pairable(kid, ours, theirs)
+    assert unlike(kid, ours, theirs) == []
     (name,) = ours.measurements.distance
     other = ours.measurements.distance[name].model_copy(update={"weights_sha256": "0" * 64})
     measurements = ours.measurements.model_copy(update={"distance": {name: other}})
     rescored = ours.model_copy(update={"measurements": measurements})
-    assert not pairable(kid, rescored, theirs)
-    assert pairable(measures_of(experiment)[0], rescored, theirs)
+    assert unlike(kid, rescored, theirs) == ["what the distance rests on"]
+    assert unlike(measures_of(experiment)[0], rescored, theirs) == []
+    judge = ours.measurements.judge.model_copy(update={"macro": None})
+    rejudged = ours.model_copy(update={"measurements": ours.measurements.model_copy(update={"judge": judge})})
+    assert [unlike(each, rejudged, theirs) for each in (kid, BY_THE_CLASSIFIER)] == [[], ["classifier"]]

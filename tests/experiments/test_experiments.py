@@ -274,6 +274,12 @@ def test_begun_anew_records_are_kept_aside_and_a_stop_goes_on_where_it_was(reque
     assert not folder.record_files()
     assert len(list(folder.replaced.glob("*.json"))) == 4
     assert not list(folder.run_folders())
+    record = read_records(LAPTOP)[0]
+    path = folder.record(record.run.name)
+    for _ in range(2):  # what was kept aside is not written over
+        durable.write_text(path, record.to_json())
+        matrix.begun_anew((1, 1))
+    assert len(list(folder.replaced.glob(f"{path.stem}.*.json"))) == 3
 
 
 @pytest.mark.slow
@@ -319,6 +325,8 @@ def test_what_nobody_has_run_is_told_with_its_command_and_its_hours(tmp_path, de
     assert "two heads are better. Verdict: **not run yet**" in page
     told = rf"\*\*Missing:\*\* 4 runs, about 0\.0 h by a few timed steps \({re.escape(str(instruction_set('cpu')))}\)"
     assert re.search(rf"{told}: `python -m bench run --experiment mine\.toml`", page)
+    assert bench("experiments", declared(), "--out", claims).returncode == 0
+    assert re.search(told, ResultsFolder(claims / "mine").answer.read_text())  # what was estimated is kept
     assert bench("overview", tmp_path / "results").returncode == 0
     overview = (tmp_path / "results" / "README.md").read_text()
     assert "## claims: what experiments say" in overview

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import resource
 import shutil
@@ -19,6 +20,7 @@ import pytest
 import torch
 
 from bench import distributed
+from bench.config import Budget
 from bench.cost import machine
 from bench.cost.account import Setting, account
 from bench.errors import BadInput, CannotWrite, RunFailed
@@ -27,6 +29,7 @@ from bench.runs.begun import begin, config_path, refuse_changed
 from bench.runs.job import Job
 from bench.runs.request import check_memory, check_space, checkpoint_bytes, memory_needed
 from bench.sampling.draw import refuse_unless_pixels
+from bench.stopping import reserve_time, time_limit
 from bench.storage import durable
 from bench.storage import lock as locking
 from bench.storage.checkpoint import load_newest
@@ -152,6 +155,7 @@ def test_fault_31_pixels_that_are_not_finite_or_out_of_range_are_counted_and_ref
         refuse_unless_pixels(torch.tensor([0, float("nan"), 1, 5.0]))
     with pytest.raises(RunFailed, match=r"2 of 4 pixel values outside of -1 to 1"):
         refuse_unless_pixels(torch.tensor([0, 1.01, 1, -5.0]))
+    refuse_unless_pixels(torch.tensor([0, 1.01, 1, -5.0]), are_clipped=False)  # what such a recipe draws is clamped
 
 
 def test_fault_34_a_machine_that_convolves_wrongly_is_found_out(monkeypatch):
@@ -180,6 +184,19 @@ def test_fault_35_a_disk_without_room_for_the_checkpoints_is_refused_first(confi
         durable.write_bytes(tmp_path / ".work" / config.name / "checkpoints" / name / "tensors.x", bytes(size))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=size))
     check_space(tmp_path, [config], 20)
+    budgets = (Budget("images", 16), Budget("images", 32))  # a branch for each, and a trunk to come back to
+    several = replace(config, sizes=replace(config.sizes, budgets=budgets))
+    with pytest.raises(BadInput, match="GiB free, and the checkpoints need"):
+        check_space(tmp_path, [several], 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * size))
+    check_space(tmp_path, [several], 20)
+
+
+def test_time_to_save_is_set_aside_once_however_many_runs_ask_for_it():
+    with time_limit(3600):
+        assert reserve_time(5) - reserve_time(5) < 1
+        assert reserve_time(5) > reserve_time(9) > 3000
+    assert reserve_time(5) == math.inf
 
 
 def test_a_step_that_no_memory_holds_is_refused_first(config):

@@ -12,7 +12,7 @@ from bench.errors import BadInput
 from bench.record.cost import ValidationLosses
 from bench.render.tune import tune_lines, write_tune
 from bench.runs import tune as tuning
-from bench.runs.tune import RATES, best_rate, beyond, config_for, train_and_validate, tune, whole_runs
+from bench.runs.tune import RATES, best_rate, beyond, config_for, train_and_validate, tune, whole_runs, without_copies
 from bench.storage.records import read_record, read_records
 from bench.training.budgets import budget_steps
 from tests.invoking import PLUG_IN, ROOT, bench
@@ -165,6 +165,13 @@ def runs_of(losses):
 )  # fmt: skip
 def test_the_best_rate_is_the_one_that_no_other_beats(losses, best):
     assert best_rate("scratch", runs_of(losses)) == best
+
+
+def test_a_copy_of_a_record_counts_once_and_runs_that_diverged_are_no_copies():
+    done = whole_run("scratch", 3e-3, 0, 0.5)
+    nothing = {"status": "failed", "error": "diverged", "measurements": type(done.measurements)()}
+    lost = [whole_run(*key, 0.5, **nothing) for key in (("scratch", 1e-2, 1), ("diffusers-32", 1e-2, 1))]
+    assert without_copies([done, lost[0], done, lost[1]]) == [done, *lost]
 
 
 def test_committed_runs_are_whole_runs_of_the_preset():

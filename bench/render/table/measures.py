@@ -26,6 +26,9 @@ def same_distance(a: Record, b: Record) -> bool:
     return ours is not None and theirs is not None and basis(ours) == basis(theirs) and alike("samples", a, b)
 
 
+BY_CLASSIFIER = partial(alike, "classifier")  # whether what judged the samples of two records was the same
+
+
 @dataclass(frozen=True)
 class Measure:
     """What is compared, in which direction it is better, and what is said of who is better or worse."""
@@ -88,7 +91,7 @@ MEASURES = [
             decimals(1), "nearer to real images", "farther from real images", same=same_distance),
     Measure("accuracy", "attribute accuracy, classifier", within(attributes, lambda a: a.macro.accuracy), "higher",
             decimals(3), "attributes as asked by the classifier", "attributes not as asked by the classifier",
-            same=partial(alike, "classifier")),
+            same=BY_CLASSIFIER),
     # The blog post's words.
     Measure("stray_pixels", "background: stray pixels", artefact(lambda a: a.stray_pixels), "lower", share,
             "clean background", "noisy background"),
@@ -98,7 +101,7 @@ MEASURES = [
             "more accurate shape", "less accurate shape"),
     Measure("hairstyles", "hairstyles: how far from the variety asked for",
             value_of(within(attributes, lambda a: a.hairstyle)), "lower", share, "various hairstyles",
-            "stray hairstyles", "few hairstyles", goal=1, same=partial(alike, "classifier")),
+            "stray hairstyles", "few hairstyles", goal=1, same=BY_CLASSIFIER),
     Measure("brightness", "brightness: how far from real", artefact(lambda a: a.brightness), "lower", decimals(1),
             "right brightness", "too bright", "too dark", goal=0),
     Measure("saturation", "saturation: how far from real", artefact(lambda a: a.saturation), "lower", decimals(1),
