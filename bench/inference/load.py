@@ -66,7 +66,7 @@ def begun_config(run: RunFolder) -> RunConfig:
     try:
         begun = json.loads(run.config.read_text())
         return RunConfig.from_dict({name: value for name, value in begun.items() if name != "code"})
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"'{run.out}' was trained by another version of this code ({error}): train it again") from error
 
 
