@@ -12,6 +12,7 @@ from bench.cost.steps import trial
 from bench.cost.turns import Seconds, Timing, by_turns, ratios
 from bench.data.dataset import AvatarSet
 from bench.environment import load_average
+from bench.errors import BadInput
 from scratch_unet import architecture_of
 
 SCHEMA_VERSION = 1
@@ -77,6 +78,9 @@ def accounted(names: list[str], timing: Timing, avatars: AvatarSet) -> dict[str,
     found: dict[str, dict[str, Any]] = {}
     for name in names:
         costs = {size: account(name, setting) for size, setting in settings.items()}
+        for cost in costs.values():
+            if cost["untraced"]:
+                raise BadInput(f"the cost of {name} cannot be accounted for: {cost['untraced']}: leave it out")
         found[name] = {
             size: {
                 "parameters": cost["parameters"]["total"],

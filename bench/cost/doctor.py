@@ -78,7 +78,8 @@ def examine(name: str, device: str) -> dict[str, Any]:
     measured = {size_key(smoke): measure(name, smoke, device)}
     if device == "cuda":
         measured[size_key(full)] = measure(name, full, device)
-    at_full = account(name, replace(published(full.batch_size), mixed_precision=peak_precisions(device)[-1]))
+    setting = replace(published(full.batch_size), device=device, memory_format=LAYOUTS[device])
+    at_full = account(name, replace(setting, mixed_precision=peak_precisions(device)[-1]))
     peak, flops = at_full["predicted_peak"], at_full["flops_per_image"]
     return {
         "measured": measured,

@@ -136,14 +136,14 @@ def published(records: list[Record], laws: list[Laws], seeds: list[int]) -> dict
     order = sorted(said, key=lambda name: said[name])
     rounds = zip(*([law and law.at(pflop[name][1]) for law in pflop[name][0].resampled] for name in order), strict=True)
     kept = [[*each] == sorted(value for value in each if value is not None) for each in rounds if None not in each]
-    most = {name: float(max(each.models.means(seeds)[0])) for name, (each, _) in pflop.items()}
+    most = max(float(max(each.models.means(seeds)[0])) for each, _ in pflop.values())
     return {
         "images": images,
         "image_size": full.image_size,
         "order": order,
         "share": sum(kept) / len(kept) if kept else None,
         "pflop": {name: cost for name, (_, cost) in pflop.items()},
-        "beyond": {name: cost / most[name] for name, (_, cost) in pflop.items()},
+        "beyond": {name: cost / most for name, (_, cost) in pflop.items()},
     }
 
 

@@ -56,9 +56,9 @@ def bridge_lines(document: dict[str, Any]) -> list[str]:
             ["change" if made else "models", *(cost.label for cost in costs)], rows_of(document, costs)
         ).splitlines(),
         "",
-        f"{about_turns(document)} In brackets: 95 % intervals, each for itself. Full size: the published one, with a "
-        f"condition 217 wide, in batches of {document['full_batch_size']}. Arithmetic and peaks are accounted, not "
-        f"measured.{NOTE * any(same_here(places) for places in made.values())}",
+        f"{about_turns(document)} In brackets: 95 % intervals, each for itself. Full size: the published one, with "
+        f"Cartoon Set's condition, in batches of {document['full_batch_size']}, in fp32. Arithmetic "
+        f"and peaks are accounted, not measured.{NOTE * any(same_here(places) for places in made.values())}",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.render.experiment_costs import cost_lines, ratios
 from bench.render.experiment_effect import difference, writer
-from bench.render.experiment_parts import has_shares, part_lines
+from bench.render.experiment_parts import decides_by_shares, part_lines
 from bench.render.images.experiment import draw
 from bench.render.images.waterfall import draw_waterfall
 from bench.render.markdown import escape, image, markdown
@@ -37,7 +37,7 @@ def write_experiment(folder: ResultsFolder, document: dict[str, Any]) -> None:
         durable.write_bytes(folder.path / PICTURE, draw(document, drawn, ratios(document, drawn)))
     else:
         durable.remove_file(folder.path / PICTURE)
-    if has_shares(document):
+    if decides_by_shares(document):
         durable.write_bytes(folder.path / WATERFALL, draw_waterfall(document))
     else:
         durable.remove_file(folder.path / WATERFALL)

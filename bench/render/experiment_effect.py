@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.render.table.measures import MEASURES
-from bench.render.table.row import MISSING, decimals
+from bench.render.table.row import MISSING, as_difference, decimals
 
 
 def difference(effect: dict[str, Any] | None, write: Callable[[float], str]) -> str:
     """`−1.20 (−2.00 to −0.40)`, or a dash."""
     if effect is None or effect["difference"] is None:
         return MISSING
-    interval = effect["interval"]
+    interval, write = effect["interval"], as_difference(write)
     between = f" ({write(interval[0])} to {write(interval[1])})" if interval else ""
     return write(effect["difference"]) + between
 

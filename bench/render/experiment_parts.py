@@ -7,7 +7,7 @@ from bench.render.experiment_costs import KINDS, differ_in_cost
 from bench.render.experiment_effect import difference, writer
 from bench.render.markdown import markdown
 from bench.render.table.numbers import chance
-from bench.render.table.row import MISSING
+from bench.render.table.row import MISSING, as_difference
 
 HOW = (
     "Every combination of the parts is an arm. Add the parts one by one, in every possible order: a part's share is "
@@ -36,6 +36,11 @@ def part_lines(document: dict[str, Any]) -> list[str]:
     return [*markdown(header, rows).splitlines(), "", HOW, ""]
 
 
+def decides_by_shares(document: dict[str, Any]) -> bool:
+    """Whether the measure that decides, which the picture shows, has shares."""
+    return bool(document["parts"]) and all(part["effects"][0]["differences"] for part in document["parts"])
+
+
 def has_shares(document: dict[str, Any]) -> bool:
     return any(effect["differences"] for part in document["parts"] for effect in part["effects"])
 
@@ -50,7 +55,7 @@ def effect_cells(effect: dict[str, Any]) -> list[str]:
 def total(effects: list[dict[str, Any]]) -> str:
     """The sum of the shares, which is the whole difference."""
     found = [each["difference"] for each in effects]
-    return MISSING if None in found else writer(effects[0]["measure"])(sum(found))
+    return MISSING if None in found else as_difference(writer(effects[0]["measure"]))(sum(found))
 
 
 def prod_of(parts: list[dict[str, Any]], kind: str) -> float | None:

@@ -12,9 +12,11 @@ from bench.config import PRESETS, TUNED_RATES, is_tuned
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION
 from bench.record.quality import EFFICIENTNET
+from bench.render.images.plots import losses_of
 from bench.render.report.quality import loss_and_images, rank_correlation
 from bench.render.results import write_results
 from bench.render.table.column import WIDEST
+from bench.render.table.row import as_difference, decimals, share
 from bench.render.table.table import columns, table
 from bench.storage.folder import ResultsFolder
 from bench.storage.records import read_record, read_records
@@ -277,5 +279,23 @@ def test_the_page_tells_it_of_the_model_that_is_scored():
     errors = [record.measurements.paired.colour.value for record in records]
     laptop = columns(records)
     lines = "\n".join(loss_and_images(laptop))
-    assert f"| all together | {spearmanr(losses, errors).statistic:.2f} | " in lines
+    assert f"| all together | {spearmanr(losses, errors).statistic:.2f} | – | 12 |" in lines
     assert loss_and_images([replace(laptop[0], records=laptop[0].records[:4])]) == []
+    assert len(loss_and_images([replace(laptop[0], records=laptop[0].records[:5])])) == 3
+    other = read_records(ROOT / "results" / "claims" / "too-much-noise")
+    assert "all together" not in "\n".join(loss_and_images(columns(other)))  # losses of two recipes do not compare
+
+
+def test_the_loss_by_timestep_is_that_of_the_model_that_is_scored():
+    record = read_records(ROOT / "results" / "laptop")[0]
+    steps, losses = zip(*losses_of(record), strict=True)
+    assert steps == tuple(record.measurements.training.validation_timesteps)
+    assert f"| validation loss ↓ | {np.mean(losses):.4f} |" in table([record]).to_markdown()
+
+
+def test_a_difference_of_shares_is_written_in_points():
+    assert [as_difference(write)(0.0104) for write in (share, decimals(2))] == ["1.0 points", "0.01"]
+    assert (
+        "| all attributes right | 2.1 % | 3.1 % | -1.0 points (-2.2 points to 0.3 points) |"
+        in (ROOT / "results" / "laptop" / "table.md").read_text()
+    )

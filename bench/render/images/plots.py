@@ -14,6 +14,7 @@ from bench.render.table.budget_rows import point_at
 from bench.render.table.column import Column
 from bench.render.table.cost_rows import training_seconds
 from bench.render.table.numbers import artefact
+from bench.render.table.row import precision_name
 from bench.storage import durable
 from bench.storage.folder import ResultsFolder
 
@@ -184,7 +185,9 @@ def draw_memory(made: list[Column]) -> Figure:
     """What a training step keeps at full scale, stacked: for the parameters alone, and with a batch's activations."""
     figure = blank(11, 1.6 + 0.6 * len(made))
     costs = [cost for column in made if (cost := column.records[0].measurements.full_cost) is not None]
-    size = f"{costs[0].image_size}×{costs[0].image_size}, batches of {costs[0].batch_size}"
+    first = costs[0]
+    how = precision_name(first.mixed_precision)
+    size = f"{first.image_size}×{first.image_size}, batches of {first.batch_size}, {how}"
     for panel, kinds, words in zip(
         figure.subplots(1, 2, sharey=True),
         (KINDS[:-1], KINDS),
@@ -214,7 +217,7 @@ def draw_stacks(panel: Any, titles: list[str], costs: list[Cost], kinds: Iterabl
 
 
 def draw_timesteps(made: list[Column]) -> Figure:
-    """The loss on held-out images by timestep, of the weights that were sampled with, after the last epoch."""
+    """The loss on held-out images by timestep, of the model that is scored."""
     figure = blank(7, 4)
     panel = figure.subplots()
     for number, column in enumerate(made):
@@ -227,10 +230,12 @@ def draw_timesteps(made: list[Column]) -> Figure:
 
 
 def losses_of(record: Record) -> Iterable[tuple[float, float]]:
+    """Timesteps and losses at the main budget; of a record without budgets, after the last epoch."""
     training = record.measurements.training
     if training is None or not training.validation:
         return []
-    last = training.validation[-1]
+    at_end = (point.validation for point in training.points if point.steps == training.main_steps)
+    last = next(at_end, training.validation[-1])
     return zip(training.validation_timesteps, last.averaged or last.raw, strict=True)
 
 

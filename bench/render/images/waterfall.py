@@ -6,6 +6,7 @@ from typing import Any
 from bench.render.experiment_costs import COSTS, cost_of, differ_in_cost, reference_of
 from bench.render.experiment_effect import writer
 from bench.render.images.figures import Figure, blank, rendered
+from bench.render.table.row import as_difference
 
 BETTER, WORSE = "#0b5394", "#e08214"
 
@@ -38,7 +39,7 @@ def quality(panel: Figure, document: dict[str, Any], parts: list[dict[str, Any]]
     marks = [fmean(reference["values"][measure["key"]][seed] for seed in effects[0]["differences"])]
     for effect in effects:
         marks.append(marks[-1] + effect["difference"])
-    steps(panel, marks, [write(effect["difference"]) for effect in effects], lower)
+    steps(panel, marks, [as_difference(write)(effect["difference"]) for effect in effects], lower)
     for row, (before, effect) in enumerate(zip(marks, effects, strict=False), 1):
         if effect["interval"]:
             panel.plot([before + end for end in effect["interval"]], [row, row], color="#222222", linewidth=2)

@@ -11,7 +11,7 @@ from bench.record import CurvePoint, GuidancePoint, Record
 from bench.render.images.plots import PLOTS, write_plots
 from bench.render.markdown import markdown
 from bench.render.table.column import Column, columns
-from bench.render.table.comparability import comparability_notes
+from bench.render.table.comparability import alike, comparability_notes
 from bench.render.table.measures import PRIMARY_MEASURE
 from bench.render.table.numbers import chance, confusion_numbers, guidance_numbers
 from bench.render.table.row import MISSING
@@ -28,7 +28,7 @@ def write_quality(out: Path, records: list[Record]) -> None:
         durable.write_text(ResultsFolder(out).quality, page(made, missing))
 
 
-FEWEST_RUNS = 4  # of fewer, no order of ranks would be surprising
+FEWEST_RUNS = 5  # of fewer, no order of ranks would be surprising
 FINISHED = "Each is a finished model: its learning rate had fallen to zero."
 UNFINISHED = "Ends of epochs within one schedule, made before budgets had finished models: they do not compare."
 
@@ -71,11 +71,13 @@ def page(made: list[Column], missing: list[str]) -> str:
 def loss_and_images(made: list[Column]) -> list[str]:
     """Whether runs with a lower validation loss draw truer avatars; nothing where too few runs tell both."""
     groups = [(column.title, scored(column.records)) for column in made]
-    if len(made) > 1:
-        groups.append(("all together", [pair for _, pairs in groups for pair in pairs]))
-    lines = [[title, *rank_correlation(pairs), str(len(pairs))] for title, pairs in groups if len(pairs) > FEWEST_RUNS]
+    lines = [[title, *rank_correlation(pairs), str(len(pairs))] for title, pairs in groups if len(pairs) >= FEWEST_RUNS]
     if not lines:
         return []
+    if len(made) > 1 and all(alike("samples", made[0].lead, column.lead) for column in made):
+        pairs = [pair for _, pairs in groups for pair in pairs]
+        rho, _ = rank_correlation(pairs)  # no p: a difference of two contestants' means alone would make it small
+        lines.append(["all together", rho, MISSING, str(len(pairs))])
     told = "Whether runs with a lower validation loss have a lower ΔE, too: then ρ is near 1. A run is a seed."
     return ["## Loss and images", told, markdown(["runs of", "Spearman's ρ", "p", "runs"], lines)]
 
@@ -83,7 +85,7 @@ def loss_and_images(made: list[Column]) -> list[str]:
 def scored(records: list[Record]) -> list[tuple[float, float]]:
     """The validation loss and the paired ΔE of the model that is scored, of each run that has both."""
     return [
-        (fmean(point.validation.raw), paired)
+        (fmean(point.validation.averaged or point.validation.raw), paired)
         for record in records
         if (training := record.measurements.training) and (paired := PRIMARY_MEASURE.read(record)) is not None
         for point in training.points

@@ -1,10 +1,10 @@
 """What the report says around its tables: the setting, how to read the curves, what stands in a record."""
 
-from bench.record import Record
+from bench.record import Measurements, Record
 from bench.render.report.quality import few
 from bench.render.table.column import Column
 from bench.render.table.comparability import machine_name
-from bench.render.table.legend import images_per_epoch, precision_of
+from bench.render.table.legend import precision_of, training_length
 from bench.render.table.row import MISSING
 
 RECORD_KEYS = (
@@ -13,8 +13,7 @@ RECORD_KEYS = (
     ("command", "what was typed to make it"),
     ("status, error", "done, or failed and why"),
     ("data", "how many images, how many held out, and the attributes with their variants"),
-    ("measurements", "raw and unrounded, the unit in the name: cost, full_cost (at the published size), step, "
-     "training, sampling, peak_memory, distance, attributes, artefacts, guidance, sampler, curve, memorisation"),
+    ("measurements", f"raw and unrounded, the unit in the name: {', '.join(sorted(Measurements.model_fields))}"),
     ("images", "paths of pictures below the results folder"),
     ("schema_version", "of this layout: a reader refuses one that it does not know"),
 )  # fmt: skip
@@ -41,8 +40,8 @@ def facts(records: list[Record]) -> list[tuple[str, str]]:
     return [
         ("Preset and recipe", f"{run.preset}, {run.recipe.name}, seed {seeds}"),
         ("Images", f"{MISSING if images is None else images} of {run.data}, {sizes.image_size}×{sizes.image_size}"),
-        ("Training", f"{sizes.epochs} epochs of {images_per_epoch(first)} images, batches of "
-                     f"{sizes.batch_size}, {sizes.scale:g} of the published channels"),
+        ("Training", f"{training_length(first)}, in batches of {sizes.batch_size}, {sizes.scale:g} of the published "
+                     "channels"),
         ("Scored on", f"{sizes.samples} samples, {run.recipe.sampler.upper()} in {run.recipe.sampling_steps} steps, "
                       f"guidance {run.recipe.guidance:g}"),
         ("Machine", f"{machine_name(first)}, {precision_of(first)}"),

@@ -59,5 +59,5 @@ ASKED_ROWS = resting_on("samples", [
 ])  # fmt: skip
 
 AGREEMENT_ROW = asked("agreement", "… classifier and exact judge agree", within(exact, lambda e: e.agreement), share,
-                      None, "share of the answers, right or wrong, that are the same; of what both can score",
+                      None, "share of the answers that both call right, or both wrong; of what both can score",
                       rests_on="classifier")  # fmt: skip

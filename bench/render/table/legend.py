@@ -7,7 +7,7 @@ from bench.record.quality import EFFICIENTNET, Accuracy
 from bench.render.table.column import Column
 from bench.render.table.comparability import comparability_notes, has_quiet_times, machine_name, reference_of
 from bench.render.table.measures import MEASURES, PRIMARY_MEASURE
-from bench.render.table.row import MISSING
+from bench.render.table.row import MISSING, precision_name
 from bench.render.table.scaling import scaling_notes
 from bench.render.table.training_warnings import training_warnings
 
@@ -42,7 +42,7 @@ def legend(made: list[Column]) -> list[str]:
         "At other budgets: models that were finished there, their learning rate down to zero. ± is the standard "
         "deviation over seeds; where there is one seed, or all say the same, `(a to b)` is the 95 % interval over "
         "samples.",
-        f"A MiB is 2^20 bytes. Full scale: the published size, with a condition 217 wide{batches(first)}. Predicted "
+        f"A MiB is 2^20 bytes. Full scale: the published size{how_accounted(first)}. Predicted "
         "peaks, activations and GFLOP are accounted without the memory, not measured.",
         *one_token_notes(records),
         *ignoring_notes(records),
@@ -77,9 +77,13 @@ def verdict_note() -> str:
     )
 
 
-def batches(record: Record) -> str:
+def how_accounted(record: Record) -> str:
+    """Of what the figures at full scale are."""
     cost = record.measurements.full_cost
-    return "" if cost is None else f", in batches of {cost.batch_size}"
+    if cost is None:
+        return ""
+    how = precision_name(cost.mixed_precision)
+    return f", with a condition {cost.condition_width} wide, in batches of {cost.batch_size}, in {how}"
 
 
 def one_token_notes(records: list[Record]) -> list[str]:
@@ -145,17 +149,20 @@ def training_note(record: Record, records: list[Record]) -> str:
     run, sizes = record.run, record.run.sizes
     seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
     rates = {r.run.contestant: rate_of(r) for r in records}
-    budgets = ", ".join(map(str, sizes.budgets))
-    long = (
-        f"trained for {budgets} (the first one is scored in full), an epoch being {images_per_epoch(record)} images"
-        if budgets
-        else f"{sizes.epochs} epochs of {images_per_epoch(record)} images"
-    )
     return (
         f"Preset {run.preset}, recipe {run.recipe.name}, seed {seeds}: {sizes.image_size}×{sizes.image_size}, scale "
-        f"{sizes.scale:g} of the published channels, {long}, in batches of {sizes.batch_size}. Learning rates: "
-        f"{', '.join(f'{name} {rate}' for name, rate in rates.items())}."
+        f"{sizes.scale:g} of the published channels, {training_length(record)}, in batches of "
+        f"{sizes.batch_size}. Learning rates: {', '.join(f'{name} {rate}' for name, rate in rates.items())}."
     )
+
+
+def training_length(record: Record) -> str:
+    """Its budgets, or its epochs."""
+    sizes, epoch = record.run.sizes, images_per_epoch(record)
+    if not sizes.budgets:
+        return f"{sizes.epochs} epochs of {epoch} images"
+    budgets = ", ".join(map(str, sizes.budgets))
+    return f"trained for {budgets} (the first one is scored in full), an epoch being {epoch} images"
 
 
 def images_per_epoch(record: Record) -> str:
@@ -211,8 +218,7 @@ def full_sampler(sizes: Sizes) -> str:
 
 
 def precision_of(record: Record) -> str:
-    """What accelerate calls "no" mixed precision is fp32 throughout."""
-    return record.run.mixed_precision.replace("no", "fp32")
+    return precision_name(record.run.mixed_precision)
 
 
 def environment_note(record: Record) -> str:

@@ -10,10 +10,12 @@ from typing import Literal
 
 from bench.config import Budget
 from bench.record import Record
-from bench.record.quality import EFFICIENTNET, Artefacts, Attributes, Distance, Estimate, Exact, Paired
+from bench.record.quality import EFFICIENTNET, Artefacts, Distance, Estimate
+from bench.render.table.asked_rows import exact, paired
 from bench.render.table.budget_rows import after, key_of, other_budgets, paired_colour, point_at
 from bench.render.table.comparability import alike
 from bench.render.table.distance_rows import basis, snake, thousandfold
+from bench.render.table.quality_rows import attributes
 from bench.render.table.row import Estimated, RestsOn, decimals, share, within
 
 PRIMARY = "paired_colour"  # the key of the measure that was declared to count most
@@ -50,20 +52,8 @@ class Measure:
         return found if found is None or self.goal is None else abs(found - self.goal)
 
 
-def paired(record: Record) -> Paired | None:
-    return record.measurements.paired
-
-
-def exact(record: Record) -> Exact | None:
-    return record.measurements.exact
-
-
 def distance(record: Record) -> Distance | None:
     return record.measurements.distance.get(EFFICIENTNET)
-
-
-def attributes(record: Record) -> Attributes | None:
-    return record.measurements.attributes
 
 
 def value_of(read: Callable[[Record], Estimated | None]) -> Reader:

@@ -11,7 +11,7 @@ from bench.render.markdown import escape, markdown
 from bench.render.table.column import Column
 from bench.render.table.differences import Effect, Pair
 from bench.render.table.measures import PRIMARY_MEASURE
-from bench.render.table.row import MISSING, decimals, share
+from bench.render.table.row import MISSING, as_difference, decimals, share
 
 Reader = Callable[[GuidancePoint], float | None]
 AT_BUDGETS = "Differences at other budgets: explored, no strength is named for them"
@@ -90,11 +90,11 @@ def sign_flip_note(effects: list[Effect], pair: Pair) -> str:
 
 
 def difference_line(effect: Effect) -> list[str]:
-    write, found = effect.measure.write, effect.found
+    write, found = as_difference(effect.measure.write), effect.found
     between = f" ({write(float(found.low))} to {write(float(found.high))})" if len(effect.seeds) > 1 else ""
     better, low, high = map(share, effect.first_better)
     label = effect.measure.label + (" (primary)" if effect.measure is PRIMARY_MEASURE else "")
-    means = [write(effect.mean_of(column)) for column in effect.pair]
+    means = [effect.measure.write(effect.mean_of(column)) for column in effect.pair]
     return [
         label, *means, write(float(found.mean)) + between, chance(effect.p), chance(effect.p_holm),
         f"{better} ({low} to {high})", str(len(effect.seeds)),

@@ -105,6 +105,16 @@ def share(part: float) -> str:
     return f"{100 * part:.1f} %"
 
 
+def precision_name(mixed_precision: str) -> str:
+    """What accelerate calls "no" mixed precision is fp32 throughout."""
+    return mixed_precision.replace("no", "fp32")
+
+
+def as_difference(write: Callable[[float], str]) -> Callable[[float], str]:
+    """How a difference of what is written so is written: that of two shares in points, which are no share of either."""
+    return (lambda part: f"{100 * part:.1f} points") if write is share else write
+
+
 def both(
     small: Callable[[Record], A | None], full: Callable[[Record], A | None], write: Callable[[A], str]
 ) -> Callable[[Record], str | None]:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.record import Record
+from bench.render.table.asked_rows import exact, paired
 from bench.render.table.budget_rows import of_scored
 from bench.render.table.column import Column
 from bench.render.table.comparability import machine_name
 from bench.render.table.cost_rows import flops, here, images_per_second, measured, median_epoch
-from bench.render.table.distance_rows import FRECHET, by_basis
+from bench.render.table.distance_rows import FRECHET, by_basis, features_of
+from bench.render.table.measures import value_of
 from bench.render.table.quality_rows import artefacts, attributes, main_validation, variety
-from bench.render.table.row import MIB, MISSING, Estimated, decimals, within
+from bench.render.table.row import MIB, MISSING, decimals, within
 from bench.render.table.rows import last_loss, parameters, seconds_per_sample
 
 # Of an extractor's measures, beside the Fréchet distance; the others stand in the comparison.
@@ -20,7 +22,7 @@ SHOWN_OF_DISTANCES = {"kid": "KID × 1000", "precision": "precision", "recall": 
 
 
 @dataclass(frozen=True)
-class Measure:
+class RunColumn:
     """A column of the table of runs: its unit stands in the header, so cells are bare numbers."""
 
     label: str
@@ -53,7 +55,7 @@ class Run:
 class Runs:
     """The table of runs, and the measures that no run has."""
 
-    measures: list[Measure]
+    measures: list[RunColumn]
     runs: list[Run]
     unmeasured: list[str]
 
@@ -73,54 +75,57 @@ def status(record: Record) -> str:
 
 
 WHO = [
-    Measure("contestant", "", lambda record: record.run.contestant, number=False),
-    Measure("recipe", "", lambda record: record.run.recipe.name, number=False),
-    Measure("seed", "", lambda record: record.run.seed),
-    Measure("status", "", status, number=False),
+    RunColumn("contestant", "", lambda record: record.run.contestant, number=False),
+    RunColumn("recipe", "", lambda record: record.run.recipe.name, number=False),
+    RunColumn("seed", "", lambda record: record.run.seed),
+    RunColumn("status", "", status, number=False),
 ]
 
-MACHINE = Measure("machine", "", machine_name, number=False)
+MACHINE = RunColumn("machine", "", machine_name, number=False)
 
 COSTS = [
-    Measure("parameters", "millions", scaled(within(here, parameters), 1e6), decimals(2)),
-    Measure(
+    RunColumn("parameters", "millions", scaled(within(here, parameters), 1e6), decimals(2)),
+    RunColumn(
         "measured peak", "MiB", scaled(within(measured, lambda peak: peak.measured_bytes), MIB), decimals(1), "lower"
     ),
-    Measure("training", "GFLOP an image", scaled(flops(here, lambda f: f.training), 1e9), decimals(3), "lower"),
-    Measure("epoch", "seconds", quietly(median_epoch), decimals(1), "lower"),
-    Measure("training speed", "images/s", quietly(images_per_second), decimals(1), "higher"),
-    Measure("sampling", "seconds a sample", quietly(seconds_per_sample), decimals(3), "lower"),
+    RunColumn("training", "GFLOP an image", scaled(flops(here, lambda f: f.training), 1e9), decimals(3), "lower"),
+    RunColumn("epoch", "seconds", quietly(median_epoch), decimals(1), "lower"),
+    RunColumn("training speed", "images/s", quietly(images_per_second), decimals(1), "higher"),
+    RunColumn("sampling", "seconds a sample", quietly(seconds_per_sample), decimals(3), "lower"),
 ]
-
-
-def mean(found: Estimated) -> float:
-    return found.value
 
 
 QUALITY = [
-    Measure("accuracy", "macro, of 1", within(attributes, lambda a: a.macro.accuracy), decimals(3), "higher"),
-    Measure("stray pixels", "%", scaled(within(artefacts(lambda a: a.stray_pixels), mean), 0.01), decimals(2), "lower"),
-    Measure("colour error", "ΔE", within(artefacts(lambda a: a.colour_error), mean), decimals(2), "lower"),
-    Measure("edge agreement", "F1", within(artefacts(lambda a: a.edge_agreement), mean), decimals(3), "higher"),
-    Measure("hairstyles", "%", scaled(within(variety, mean), 0.01), decimals(1), "higher"),
-    Measure("validation loss", "of the scored weights", main_validation(of_scored), decimals(4), "lower"),
-    Measure("training loss", "last epoch", last_loss, decimals(4)),
-]
+    RunColumn("colour difference", "ΔE to the true picture", value_of(within(paired, lambda p: p.colour)),
+              decimals(2), "lower"),
+    RunColumn("structure", "SSIM", value_of(within(paired, lambda p: p.structure)), decimals(3), "higher"),
+    RunColumn("all right", "%", scaled(value_of(within(exact, lambda e: e.all_right)), 0.01), decimals(1), "higher"),
+    RunColumn("accuracy, exact", "macro, of 1", value_of(within(exact, lambda e: e.macro)), decimals(3), "higher"),
+    RunColumn("accuracy, classifier", "macro, of 1", within(attributes, lambda a: a.macro.accuracy), decimals(3),
+              "higher"),
+    RunColumn("stray pixels", "%", scaled(value_of(artefacts(lambda a: a.stray_pixels)), 0.01), decimals(2), "lower"),
+    RunColumn("colour error", "ΔE to the colour asked for", value_of(artefacts(lambda a: a.colour_error)),
+              decimals(2), "lower"),
+    RunColumn("edge agreement", "F1", value_of(artefacts(lambda a: a.edge_agreement)), decimals(3), "higher"),
+    RunColumn("hairstyles", "%", scaled(value_of(variety), 0.01), decimals(1), "higher"),
+    RunColumn("validation loss", "of the scored weights", main_validation(of_scored), decimals(4), "lower"),
+    RunColumn("training loss", "last epoch", last_loss, decimals(4)),
+]  # fmt: skip
 
 
-def distances(records: list[Record]) -> list[Measure]:
+def distances(records: list[Record]) -> list[RunColumn]:
     """Fréchet distance, KID, precision and recall of every extractor."""
     found = []
     for extractor in by_basis(records):
-        name, _, unit = extractor.title.partition(" (")
+        name, unit = extractor.title.partition(" (")[0], features_of(extractor.title)
         for measure, label in {FRECHET: name, **SHOWN_OF_DISTANCES}.items():
             row = extractor.rows.get(measure)
             if row is not None:
-                found.append(Measure(label, unit.removesuffix(")"), row.read, row.write, row.better))
+                found.append(RunColumn(label, unit, row.read, row.write, row.better))
     return found
 
 
-def value(measure: Measure, record: Record) -> Value:
+def value(measure: RunColumn, record: Record) -> Value:
     found = measure.read(record)
     if found is None or (isinstance(found, float) and not math.isfinite(found)):
         return Value(MISSING, "")
