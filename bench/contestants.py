@@ -97,8 +97,8 @@ def is_missing(error: Exception, module: str) -> bool:
 
 def build(name: str, condition_width: int, image_size: int, scale: float, seed: int = 0) -> nn.Module:
     """The contestant's model, its weights drawn from `seed`."""
-    torch.manual_seed(seed)
     builder = contestant(name).build
+    torch.manual_seed(seed)  # after a plug-in is imported, which may draw for itself
     with no_exit():
         return builder(condition_width, image_size, scale)
 

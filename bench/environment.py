@@ -1,5 +1,6 @@
 """What a measurement was made on: versions, device, threads, load, commit. No host name and no path."""
 
+import functools
 import hashlib
 import inspect
 import math
@@ -148,6 +149,7 @@ def commit() -> str | None:
     return f"{head}-dirty" if changed else head
 
 
+@functools.cache  # what was imported is what trains, whatever becomes of the files meanwhile
 def training_code(contestant: str) -> str:
     """A digest of the source that decides what a contestant learns: its own, both model packages, and the harness'."""
     here = Path(__file__).parent

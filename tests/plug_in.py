@@ -34,6 +34,13 @@ def build_broken(condition_width: int, image_size: int, scale: float) -> nn.Modu
     return model
 
 
+def build_tied(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    """Two of its layers are one."""
+    model = Plain(condition_width)
+    model.again = model.embed
+    return model
+
+
 class Curious(Plain):
     """Reads a tensor's value: it cannot be followed without memory."""
 

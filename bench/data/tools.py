@@ -81,9 +81,9 @@ def export(path: Path, images: int) -> None:
 
 
 def write_folder(path: Path, files: dict[str, bytes]) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (path / name).write_bytes(content)
+    with durable.new_folder(path) as unfinished:
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
 
 
 def write_archive(path: Path, files: dict[str, bytes]) -> None:

@@ -147,7 +147,7 @@ def global_modes() -> dict[str, object]:
 
 def is_saved_by_its_state_dict(candidate: Candidate) -> str | None:
     """Its weights, stored as the harness stores them, make another model of the same size predict the same."""
-    weights = {name: each.detach().contiguous() for name, each in candidate.denoiser.state_dict().items()}
+    weights = {name: each.detach().clone().contiguous() for name, each in candidate.denoiser.state_dict().items()}
     other = candidate.awake(OTHER_SEED)
     other.load_state_dict(load(save(weights)))
     if torch.equal(*(answer(denoiser, candidate.inputs) for denoiser in (candidate.denoiser, other))):

@@ -11,7 +11,7 @@ from torch import nn
 from bench import contestants
 from bench.config import RunConfig
 from bench.data.schema import Schema
-from bench.errors import BadInput, CannotWrite
+from bench.errors import BadInput, CannotWrite, line_of
 from bench.inference.load import Model, find_model
 from bench.inference.pipeline import AvatarPipeline
 from bench.record import Record
@@ -112,7 +112,7 @@ def read_back(folder: Path, denoiser: nn.Module, contestant: str) -> None:
     try:
         found = AvatarPipeline.from_pretrained(folder).denoiser.state_dict()
     except Exception as error:  # whatever a user's class does when it is loaded
-        first = str(error).strip().splitlines()[0]
+        first = line_of(error)
         raise BadInput(
             f"contestant {contestant} cannot be loaded again ({first}): its module must hold its class, and import "
             "ModelMixin from diffusers by name"

@@ -51,10 +51,16 @@ def find_model(out: Path, contestant: str, recipe: str, seed: int | None = None)
     BadInput if there is none.
     """
     folder, name = ResultsFolder(out), run_name(contestant, recipe, "*" if seed is None else seed)
+    refusals = []
     for run in folder.begun_runs(name):
-        return begun_model(run, begun_config(run))
+        try:
+            return begun_model(run, begun_config(run))
+        except BadInput as error:  # another seed, or the committed weights, may have what this run has not yet
+            refusals.append(error)
     for path in folder.committed_weights(name):
         return committed_model(folder, path)
+    if refusals:
+        raise refusals[0]
     which = recipe if seed is None else f"{recipe}, seed {seed}"
     here = sorted({run.name for run in folder.begun_runs()} | {path.stem for path in folder.committed_weights()})
     remedy = f"it has {', '.join(here)}" if here else "they are not committed: run again, with an --out of its own"

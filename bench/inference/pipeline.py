@@ -14,7 +14,7 @@ from bench.data.dataset import to_pixels
 from bench.data.schema import Schema
 from bench.errors import BadInput
 from bench.inference.conditions import chosen_codes
-from bench.sampling.diffusion import sample_steps
+from bench.sampling.diffusion import sample_steps, wrong_steps
 
 Generators = list[torch.Generator] | torch.Generator | None
 Attributes = str | dict[str, str]  # "top=curly,eyes=wink", or the same as a dict
@@ -112,9 +112,8 @@ class AvatarPipeline(DiffusionPipeline):
         """ValueError unless guidance is finite and the scheduler has as many steps."""
         if not math.isfinite(guidance):
             raise ValueError(f"guidance_scale must be a finite number, not {guidance}")
-        most = self.scheduler.config.num_train_timesteps
-        if not 1 <= steps <= most:
-            raise ValueError(f"num_inference_steps must be from 1 to {most}, not {steps}")
+        if told := wrong_steps(steps, self.scheduler.config.num_train_timesteps):
+            raise ValueError(f"num_inference_steps: {told}")
 
     def denoise(self, condition: Tensor, guidance: float, steps: int, generator: Generators) -> Tensor:
         """Finished images (B, 3, H, W) in model space."""

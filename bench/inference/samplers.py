@@ -26,6 +26,7 @@ from bench.quality.kernel_distance import kernel_contrast, kernel_distance
 from bench.quality.paired import colour_difference, measure_paired
 from bench.quality.significance import paired_difference
 from bench.sampling import samples
+from bench.sampling.diffusion import wrong_steps
 from bench.storage.folder import ResultsFolder
 
 SCHEMA_VERSION = 1
@@ -96,6 +97,8 @@ def by_steps(out: Path, model: Model, steps: list[int], count: int, data: str, c
     asked = parts.validation.subset(torch.arange(count))
     real = cached_features(parts.train.images[:REAL], EFFICIENTNET, None, "cpu", cache)
     judge = ExactJudge(asked, cache) if can_be_drawn(asked) else None
+    for told in filter(None, (wrong_steps(n, config.recipe.timesteps) for n in steps)):
+        raise BadInput(f"--steps: {told}")
     drawn = {n: draw_in(out, model, asked.conditions, n) for n in sorted({*steps, config.recipe.timesteps})}
     features = {n: extract(images, EFFICIENTNET, None, "cpu") for n, (images, _) in drawn.items()}
     colours = {n: colour_difference(images, asked.images) for n, (images, _) in drawn.items()}

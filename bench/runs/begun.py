@@ -66,8 +66,6 @@ def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
             continue
         before, now = read_begun(ResultsFolder(request.out).run(config.name)), json.loads(json.dumps(note_of(config)))
         passing = {"device": now["device"]} | ({"code": now["code"]} if finished(request, config) else {})
-        if may_go_on(before, config):
-            passing["sizes"] = before["sizes"] | {"epochs": config.sizes.epochs}
         changed = differences(before | passing, now)
         if changed:
             raise BadInput(
@@ -76,19 +74,12 @@ def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
             )
 
 
-def may_go_on(before: dict[str, Any], config: RunConfig) -> bool:
-    """Whether only more epochs are asked of a run, under a schedule that does not depend on their number."""
-    return config.recipe.optimisation.schedule == "step" and before["sizes"]["epochs"] < config.sizes.epochs
-
-
 def finished(request: RunRequest, config: RunConfig) -> bool:
     """Whether this run's record is the one that was measured here, with every distance now asked for."""
     run = ResultsFolder(request.out).run(config.name)
     record, mark = run.record, run.finished
     if not (record.exists() and mark.exists() and record.read_bytes() == mark.read_bytes()):
         return False
-    if read_record(record).run.sizes.epochs < config.sizes.epochs:
-        return False  # more of them are asked now
     asked = asked_distances(request)
     measured = read_record(record).measurements.distance.keys()
     lost = measured - {extractor_named(text) for text in extractors(request)}

@@ -32,6 +32,7 @@ class Job:
     checkpoint_seconds: float | None = None  # between two checkpoints; None: the default
     pictures: bool = True  # one seed of a contestant is enough for the larger ones
     report_to: list[str] = field(default_factory=list)  # accelerate's names of the trackers to tell of training
+    training_code: str | None = None  # a digest, as the command began; older jobs have none
 
     @property
     def run(self) -> RunConfig:

@@ -23,6 +23,7 @@ from bench.environment import choose_device, training_code
 from bench.errors import BadInput, RunFailed, words_of
 from bench.runs.job import Job
 from bench.stopping import STOPPED
+from bench.storage import durable
 
 BEAT = 5.0  # seconds between two signs of life
 POLL = 0.2  # seconds between two looks at the store
@@ -137,7 +138,7 @@ def follow(launch: Launch, here: Callable[[Job], Job], workers: Workers) -> int:
         told = json.loads(text)
         job = here(same_job(Job.from_json(told["job"]), told["code"]))
         path = job.folder.job_of(launch.machine)
-        path.write_text(job.to_json())
+        durable.write_text(path, job.to_json())
         say(store, f"ready {number} {launch.machine}", "")
         statuses = [STOPPED]
         try:

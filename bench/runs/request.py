@@ -29,6 +29,7 @@ from bench.quality.inception import (
     download_inception_weights,
 )
 from bench.runs.machines import Machines
+from bench.sampling.diffusion import wrong_steps
 from bench.storage import durable
 from bench.storage.checkpoint import COPIES, KEPT
 from bench.storage.folder import ResultsFolder
@@ -161,9 +162,8 @@ def wrong_sizes(request: RunRequest) -> list[str]:
         if getattr(sizes, name) < 2:
             found.append(f"--{name.replace('_', '-')} 1 cannot be scored: at least 2")
     recipe = recipe_for(request.recipe, "scratch")  # of which every recipe says something
-    if (steps := sizes.sampling_steps or recipe.sampling_steps) > recipe.timesteps:
-        told = f"--sampling-steps {steps} are more than the schedule's {recipe.timesteps}"
-        found.append(f"{told}: ask for fewer")
+    if told := wrong_steps(sizes.sampling_steps or recipe.sampling_steps, recipe.timesteps):
+        found.append(f"--sampling-steps: {told}")
     if sizes.images < 20:
         found.append(f"--images {sizes.images} is too few: at least 20, of which a third is for validation and test")
     if len(sizes.budgets) > 1 and recipe.optimisation.schedule != "decay":

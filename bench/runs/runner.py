@@ -15,7 +15,7 @@ from bench.cost.steps import release_memory
 from bench.data.library import DataRequest, cache_path, load
 from bench.data.splits import Split, split
 from bench.display import display
-from bench.environment import commit
+from bench.environment import commit, training_code
 from bench.errors import BadContestant, BadInput
 from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path
 from bench.runs.begun import begin, finished, refuse_changed
@@ -102,6 +102,7 @@ def job_for(
         config=config.as_dict(),
         command=request.command,
         commit=code,
+        training_code=training_code(config.contestant),
         checkpoint_seconds=request.checkpoint_seconds,
         report_to=request.report_to,
         out=str(request.out),
@@ -146,7 +147,8 @@ def check_enough(parts: Split, batch_size: int) -> None:
     if len(parts.train) < batch_size:
         raise BadInput(f"{len(parts.train)} training images do not fill a batch of {batch_size}: lower --batch-size")
     if len(parts.test) < 2:
-        raise BadInput(f"{len(parts.train) + len(parts.test)} images are too few: a tenth, at least 2, is held out")
+        count = sum(map(len, (parts.train, parts.validation, parts.test)))
+        raise BadInput(f"{count} images are too few: about a third is held out")
 
 
 def forget(request: RunRequest) -> None:

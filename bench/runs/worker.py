@@ -14,7 +14,7 @@ from bench.data.dataset import AvatarSet
 from bench.data.library import read_cache
 from bench.data.splits import Split, asked_of, split
 from bench.display import Display, display
-from bench.environment import environment, load_average, training_code
+from bench.environment import environment, load_average
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
@@ -58,7 +58,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
         here["device"] = f"{machines} × {here['device']}"
     return Record(
         config=job.run,
-        environment=Environment(**here, training_code=training_code(job.run.contestant)),
+        environment=Environment(**here, training_code=job.training_code),
         command=job.command,
         status="done",
         data=Data(**describe(avatars, parts)),

@@ -23,6 +23,7 @@ def noise_schedule(recipe: Recipe) -> DDPMScheduler:
         beta_schedule="linear",
         prediction_type=recipe.prediction,
         clip_sample=recipe.clip_sample,
+        timestep_spacing="trailing",  # begins at the noisiest step; the default leaves it out
     )
 
 
@@ -30,10 +31,22 @@ def sampler(recipe: Recipe) -> DDPMScheduler | DDIMScheduler:
     """The reverse process of a recipe, with its timesteps set."""
     scheduler = noise_schedule(recipe)
     if recipe.sampler == "ddim":
-        # "trailing" begins at the noisiest step; the default leaves it out.
-        scheduler = DDIMScheduler.from_config(scheduler.config, timestep_spacing="trailing")
+        scheduler = DDIMScheduler.from_config(scheduler.config)
     scheduler.set_timesteps(recipe.sampling_steps)
     return scheduler
+
+
+def wrong_steps(steps: int, timesteps: int) -> str | None:
+    """Why so many sampling steps cannot be taken, with the nearest numbers that can; None if they can.
+
+    Where they do not divide the timesteps, diffusers' schedulers step back to others than those that come next.
+    """
+    if 1 <= steps <= timesteps and timesteps % steps == 0:
+        return None
+    fitting = [each for each in range(1, timesteps + 1) if timesteps % each == 0]
+    below, above = [n for n in fitting if n <= steps][-1:], [n for n in fitting if n >= steps][:1]
+    nearest = " or ".join(map(str, below + above))
+    return f"{steps} sampling steps do not divide the schedule's {timesteps} timesteps: take {nearest}"
 
 
 def final_signal(recipe: Recipe) -> float:

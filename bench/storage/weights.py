@@ -14,8 +14,8 @@ CODES = "codes"  # under which they lie there
 
 
 def keep_weights(path: Path, denoiser: nn.Module) -> None:
-    """Store a denoiser's weights as they stand."""
-    cache.write(path, dict(denoiser.state_dict()))
+    """Store a denoiser's weights as they stand; of tied ones, which a file cannot share, each has its copy."""
+    cache.write(path, {name: each.clone() for name, each in denoiser.state_dict().items()})
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -128,11 +128,10 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         lap("optimiser")
-        if not self.accelerator.optimizer_step_was_skipped:  # as fp16 does where a gradient overflows
-            self.lr_schedule.step()
-            lap("else")
-            if self.ema is not None:
-                self.ema.step(self.parameters)
+        self.lr_schedule.step()  # of skipped steps, too: at the end of a budget the rate is zero for everyone
+        lap("else")
+        if self.ema is not None and not self.accelerator.optimizer_step_was_skipped:  # as where fp16 overflows
+            self.ema.step(self.parameters)
         lap("ema")
         return loss.detach() if distributed.count() == 1 else self.accelerator.reduce(loss.detach(), "mean")
 

@@ -5,9 +5,11 @@ import os
 import pytest
 import torch
 
+from bench import contestants
 from bench.duties.candidate import Candidate
 from bench.duties.duties import has_other_sizes
 from bench.duties.examine import DUTIES, examine
+from bench.storage.weights import keep_weights, read_weights
 
 HERE = "tests.breaking_plug_in:build"
 PLANTED = {  # the one duty that is not met, how bad that is, and words of its sentence
@@ -52,6 +54,14 @@ def test_a_plug_in_with_one_fault_breaks_one_duty(name):
     assert found[0] == duty
     assert found[1][0] == status
     assert words in found[1][1]
+
+
+def test_layers_that_share_their_weights_break_nothing_and_are_kept(tmp_path):
+    assert unmet("tests.plug_in:build_tied") == {}
+    denoiser = contestants.build("tests.plug_in:build_tied", 11, 16, 1 / 32)
+    keep_weights(tmp_path / "weights.safetensors", denoiser)
+    kept = read_weights(tmp_path / "weights.safetensors")
+    assert torch.equal(kept["again.weight"], denoiser.embed.weight)
 
 
 def test_every_duty_has_a_plug_in_that_breaks_it_alone_or_with_another():

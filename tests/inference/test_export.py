@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from bench import contestants, randomness
 from bench.commands.cli import main
 from bench.config import MATCHED, SOURCE
-from bench.errors import CannotWrite
+from bench.errors import BadInput, CannotWrite
 from bench.inference import export
 from bench.inference.load import find_model
 from bench.inference.pipeline import AvatarPipeline
@@ -175,8 +175,8 @@ def test_it_is_asked_by_name_and_completes_the_rest_from_real_avatars(folders, p
         ({"attributes": ["", ""], "generator": [torch.Generator()]}, "1 generators for 2 avatars"),
         ({"output_type": "jpg"}, "none of pil, np, pt"),
         ({"guidance_scale": float("nan")}, "a finite number, not nan"),
-        ({"num_inference_steps": 0}, "from 1 to 300, not 0"),
-        ({"num_inference_steps": 301}, "from 1 to 300, not 301"),
+        ({"num_inference_steps": 0}, "0 sampling steps do not divide the schedule's 300 timesteps: take 1"),
+        ({"num_inference_steps": 301}, "301 sampling steps do not divide the schedule's 300 timesteps: take 300"),
     ],
 )
 def test_what_cannot_be_drawn_is_a_value_error(options, why, folders):
@@ -228,6 +228,15 @@ def test_a_card_without_a_record_has_no_numbers_and_says_why(run, tmp_path):
     measured(run, config, steps=1)  # other weights than these
     card = ModelCard.load(exported(run, tmp_path / "third", "scratch", "--seed", "3") / "README.md")
     assert card.data.eval_results is None
+
+
+def test_a_run_that_has_only_begun_hides_no_finished_model(avatars, parts, tmp_path):
+    begun, finished = (replace(tiny(avatars, "scratch"), seed=seed) for seed in (0, 1))
+    trained(tmp_path, finished, parts)
+    durable.write_text(config_path(tmp_path, begun), json.dumps(note_of(begun)))
+    assert find_model(tmp_path, "scratch", "matched").config.seed == 1
+    with pytest.raises(BadInput, match="has not begun to train"):
+        find_model(tmp_path, "scratch", "matched", 0)
 
 
 def test_the_card_of_other_data_names_the_licence_of_cartoon_set(run, avatars, parts, tmp_path):

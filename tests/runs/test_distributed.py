@@ -26,9 +26,10 @@ def test_fault_32_processes_that_share_their_seeds_are_noticed(monkeypatch):
     places = torch.tensor([0, 2, 1, 3])
     assert torch.equal(distributed.in_order(images, places), images[[0, 2, 1, 3]])
     with pytest.raises(RunFailed, match="share their seeds"):
-        distributed.in_order(images[[0, 1, 0, 3]], places)
+        distributed.in_order(images[[0, 2, 0, 2]], torch.tensor([0, 2, 1, 3]))
     collapsed = images[[0, 0, 1, 1]]  # a generator that makes one image, but not the same in both
     assert torch.equal(distributed.in_order(collapsed, places), collapsed[[0, 2, 1, 3]])
+    assert torch.equal(distributed.in_order(images[[0, 0, 0, 0]], places), images[[0, 0, 0, 0]])  # in both
 
 
 @pytest.mark.parametrize("places", [[0, 1, 1, 3], [0, 1, 2, 4]])

@@ -1,23 +1,19 @@
-"""Runs in slices: a time limit, records that are kept, more epochs later, and a rehearsal."""
+"""Runs in slices: a time limit, records that are kept, and a rehearsal."""
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from bench import contestants
 from bench.commands.arguments import duration
 from bench.commands.cli import main
-from bench.config import COSINE, PRESETS, SOURCE_OPTIMISATION, RunConfig, rehearsal
+from bench.config import PRESETS, RunConfig, rehearsal
 from bench.environment import training_code
 from bench.errors import BadInput
-from bench.runs.begun import may_go_on
 from bench.runs.only_missing import kept_records
 from bench.storage.folder import ResultsFolder
-from bench.training.state import restore, to_checkpoint
-from bench.training.trainer import Trainer
 from tests.invoking import PLUG_IN, WHOLE, bench, bench_process, timeless
 from tests.made_up import ENVIRONMENT, bare_record, edited, put
 
@@ -109,29 +105,6 @@ def test_a_failed_run_is_no_record_to_keep(config, tmp_path):
 def test_only_missing_and_fresh_contradict_each_other(tmp_path, capsys):
     assert main(["run", "--fresh", "--only-missing", "--out", str(tmp_path), "--cache", str(tmp_path)]) == 2
     assert "--fresh and --only-missing contradict each other" in capsys.readouterr().err
-
-
-def trained(config, train, epochs, checkpoint=None):
-    trainer = Trainer(contestants.build("scratch", train.schema.width, 16, config.sizes.scale, 0), config, train)
-    if checkpoint is not None:
-        restore(trainer, checkpoint)
-    while trainer.log.epochs_done < epochs:
-        trainer.run_epoch(lambda step, loss: None)
-        trainer.end_epoch({})
-    return to_checkpoint(trainer)
-
-
-def test_more_epochs_may_be_asked_later_where_the_schedule_does_not_depend_on_their_number(config, parts):
-    recipe = replace(config.recipe, optimisation=SOURCE_OPTIMISATION["scratch"])
-    short, long = (replace(config, recipe=recipe, sizes=replace(config.sizes, epochs=n)) for n in (1, 2))
-    assert may_go_on({"sizes": asdict(short.sizes)}, long)
-    assert not may_go_on({"sizes": asdict(long.sizes)}, short)
-    for recipe in (COSINE, config.recipe):  # a cosine does, and so does a rate that falls at the end
-        assert not may_go_on({"sizes": asdict(short.sizes)}, replace(long, recipe=recipe))
-    first = trained(short, parts.train, 1)
-    raised, whole = trained(long, parts.train, 2, first), trained(long, parts.train, 2)
-    for name, tensor in whole.tensors.items():
-        assert tensor.equal(raised.tensors[name])
 
 
 def test_a_rehearsal_is_as_small_as_can_be_but_for_the_models():

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from bench.config import MATCHED, SOURCE
-from bench.sampling.diffusion import final_signal, guided, noise_schedule, sample, training_loss
+from bench.sampling.diffusion import (
+    final_signal,
+    guided,
+    noise_schedule,
+    sample,
+    sampler,
+    training_loss,
+    wrong_steps,
+)
 
 RECIPES = [MATCHED, replace(MATCHED, prediction="epsilon"), SOURCE, replace(SOURCE, prediction="v_prediction")]
 
@@ -43,6 +51,32 @@ def test_an_oracle_restores_its_image(recipe, images, guidance):
     recipe = replace(recipe, sampler="ddim", sampling_steps=30)
     restored = sample(oracle(recipe, images), recipe, torch.ones(4, 2), 8, 0, range(4), guidance)
     torch.testing.assert_close(restored, images, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("timesteps", [300, 500])
+def test_an_oracle_restores_its_image_in_every_number_of_steps_that_may_be_asked_for(timesteps, images):
+    """And in no other: there diffusers steps back to timesteps that do not come next."""
+    recipe = replace(MATCHED, timesteps=timesteps)
+    for steps in range(1, timesteps + 1):
+        assert (wrong_steps(steps, timesteps) is None) == (timesteps % steps == 0)
+        if timesteps % steps == 0:
+            met = [int(each) for each in sampler(replace(recipe, sampling_steps=steps)).timesteps]
+            assert met == [timesteps - 1 - number * (timesteps // steps) for number in range(steps)]
+    for steps in (1, 5, 20, 100):
+        few = replace(recipe, sampling_steps=steps)
+        restored = sample(oracle(few, images), few, torch.ones(4, 2), 8, 0, range(4), 1.0)
+        torch.testing.assert_close(restored, images, rtol=0, atol=5e-3)
+
+
+def test_a_number_of_steps_that_does_not_divide_the_timesteps_is_refused_with_the_nearest_ones():
+    assert wrong_steps(40, 300) == "40 sampling steps do not divide the schedule's 300 timesteps: take 30 or 50"
+    assert wrong_steps(0, 300).endswith("take 1")
+    assert wrong_steps(400, 300).endswith("take 300")
+
+
+def test_every_sampler_begins_at_the_noisiest_timestep():
+    for kind in ("ddim", "ddpm"):
+        assert int(sampler(replace(MATCHED, sampler=kind, sampling_steps=20)).timesteps[0]) == MATCHED.timesteps - 1
 
 
 def test_an_oracle_restores_its_image_by_full_ddpm(images):
