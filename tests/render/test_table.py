@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from bench.config import PRESETS, TUNED_RATES, is_tuned
+from bench.config import PRESETS, TUNED_RATES, is_tuned, recipe_for
 from bench.errors import BadInput
 from bench.record import SCHEMA_VERSION
 from bench.record.quality import EFFICIENTNET
@@ -233,6 +233,16 @@ def test_a_second_extractor_does_not_lengthen_the_first_rows(record):
     made = table([edited(one, put(other, "measurements", "distance", "mine"))])
     assert len(made.headlines) == 25
     assert "frechet_distance_mine" in [row.key for row in made.rows]
+
+
+def test_the_header_of_a_recipe_with_many_changes_is_short(record):
+    changed = "matched+optimisation.optimizer=adam+optimisation.schedule=step+optimisation.step_factor=0.1"
+    base = record()
+    other = base.model_copy(update={"run": replace(base.run, recipe=recipe_for(changed, "scratch"))})
+    made = table([base, other])
+    title = "scratch (matched+optimizer=adam…)"
+    assert [column.title for column in made.columns] == ["scratch (matched)", title]
+    assert f"{title} is `scratch`, recipe `{changed}`." in made.legend
 
 
 LONG = "a_package.of_many.modules.inside.each_other"

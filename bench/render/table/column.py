@@ -44,6 +44,11 @@ def columns(records: list[Record]) -> list[Column]:
         grouped.setdefault((replace(run, seed=0), runs[run]), []).append(record)
         runs[run] += 1
     groups = list(grouped.values())
+    recipes = short_recipes([group[0].run.recipe.name for group in groups])
+
+    def recipe_of(record: Record) -> str:
+        return recipes[record.run.recipe.name]
+
     told = [read for read in (recipe_of, preset_of) if len({read(group[0]) for group in groups}) > 1]
     names = short_names([group[0].run.contestant for group in groups])
     titles = []
@@ -69,6 +74,15 @@ def short_names(names: list[str]) -> dict[str, str]:
     return {name: name if short in unclear else short for name, short in made.items()}
 
 
+def short_recipes(names: list[str]) -> dict[str, str]:
+    """A recipe with many changes by its first one, `cosine+optimizer=adam…`, if that is its alone."""
+    made = {}
+    for name in names:
+        base, _, changes = name.partition("+")
+        made[name] = name if len(name) <= WIDEST else f"{base}+{changes.partition('+')[0].rpartition('.')[2]}…"
+    return {name: name if [*made.values()].count(short) > 1 else short for name, short in made.items()}
+
+
 def shortened(name: str, names: list[str]) -> str:
     """`…module:function`, with as many packages as tell it from the others, each cut where it is too long itself."""
     module, _, function = name.rpartition(":")
@@ -76,10 +90,6 @@ def shortened(name: str, names: list[str]) -> str:
     ends = (f"{'.'.join(parts[-count:])}:{function}" for count in range(1, len(parts) + 1))
     end = next((end for end in ends if sum(other.endswith(end) for other in {*names}) == 1), name)
     return f"…{end}" if len(end) < WIDEST else f"{end[: WIDEST // 2 - 1]}…{end[-WIDEST // 2 :]}"
-
-
-def recipe_of(record: Record) -> str:
-    return record.run.recipe.name
 
 
 def preset_of(record: Record) -> str:

@@ -47,12 +47,18 @@ def legend(made: list[Column]) -> list[str]:
         *one_token_notes(records),
         *ignoring_notes(records),
         *missing_notes(records),
-        *(f"{column.title} is `{column.lead.run.contestant}`." for column in made if column.is_shortened),
+        *(f"{column.title} is {whole_name(column.lead)}." for column in made if column.is_shortened),
         *scaling_notes(records),
         environment_note(first),
         *quiet_notes(records),
         f"The first run was made by `{first.command}`. {MISSING} means not measured.",
     ]
+
+
+def whole_name(record: Record) -> str:
+    """The contestant, and the recipe if its name has changes."""
+    run = record.run
+    return f"`{run.contestant}`" + (f", recipe `{run.recipe.name}`" if "+" in run.recipe.name else "")
 
 
 def quiet_notes(records: list[Record]) -> list[str]:
