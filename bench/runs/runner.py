@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def run(request: RunRequest) -> list[str]:
             peak = functools.cache(machine_peaks)  # one for all runs
         for config in undone:
             job = job_for(request, config, code, avatars_path, classifier, peak(config.device, config.mixed_precision))
+            job = replace(job, training_code=training_code(config.contestant))
             release_memory()
             run_in_processes(job, locked, request.others)
         lost = [draft.name for draft in drafts if draft.contestant in unfit]
@@ -102,7 +104,6 @@ def job_for(
         config=config.as_dict(),
         command=request.command,
         commit=code,
-        training_code=training_code(config.contestant),
         checkpoint_seconds=request.checkpoint_seconds,
         report_to=request.report_to,
         out=str(request.out),
