@@ -278,6 +278,11 @@ def test_what_it_says_of_the_published_size_was_measured():
         middle, low, high = steps[-1]
         assert f"{middle:.2f} times" in text
         assert f"({low:.2f} to {high:.2f}; load" in text
+    others = read("twin-16-8", "implementation.json")["pairs"]
+    found = [others[name]["versions"]["twin"]["ratios"]["step"] for name in ("twin-16", "twin-8")]
+    long, short = ("{median:.2f} times{} ({low:.2f} to {high:.2f})".replace("{}", more) for more in (" as long", ""))
+    said = f"took {long.format(**found[0])}, one of `twin-8` {short.format(**found[1])}."
+    assert said in text
     first, second, third = (f"{middle:.2f}" for middle, *_ in steps)
     said = f"takes [{first}, {second} and {third} times](bench/cost/README.md#implementation-the-same"
     assert said in plain(README)
