@@ -89,6 +89,7 @@ def described(run: Path, model: Model, denoiser: nn.Module) -> Exported:
         steps=model.steps,
         record=record,
         unmeasured=why,
+        rounded=model.rounded,
     )
 
 

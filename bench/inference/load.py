@@ -31,6 +31,7 @@ class Model:
     steps: int
     schema: Schema
     codes: Tensor  # (N, A)
+    rounded: bool = False  # to half precision, as weights are committed
 
     def denoiser(self) -> nn.Module:
         """The model that these weights are of, ready to be asked."""
@@ -115,7 +116,7 @@ def committed_model(folder: ResultsFolder, path: Path) -> Model:
     weights, codes, schema = committed_weights(path)
     training = record.measurements.training
     steps = 0 if training is None or training.main_steps is None else training.main_steps
-    return Model(record.run, weights, steps, Schema.from_json(json.loads(schema)), codes)
+    return Model(record.run, weights, steps, Schema.from_json(json.loads(schema)), codes, rounded=True)
 
 
 def ready(denoiser: nn.Module, config: RunConfig) -> tuple[nn.Module, torch.device]:

@@ -34,6 +34,7 @@ class Exported:
     steps: int  # of training
     record: Record | None  # only of these very weights
     unmeasured: str = ""  # why there is no record
+    rounded: bool = False  # to half precision, after they were measured
 
 
 def model_card(exported: Exported) -> ModelCard:
@@ -176,6 +177,8 @@ def limitations(exported: Exported) -> str:
     precision = exported.config.mixed_precision
     if precision != "no":
         lines.append(f"Trained and measured in {precision}; the pipeline draws in fp32, which changes a few pixels.")
+    if exported.record and exported.rounded:
+        lines.append("The weights were rounded to half precision after they were measured: images differ a little.")
     if exported.record and (shown := share_shown(exported.record)) < HARDLY:
         lines.insert(0, f"It hardly shows what is asked: {100 * shown:.0f} % of the way from guessing to real images.")
     if exported.record is None:

@@ -230,6 +230,12 @@ def test_a_card_without_a_record_has_no_numbers_and_says_why(run, tmp_path):
     assert card.data.eval_results is None
 
 
+def test_the_card_of_committed_weights_says_that_they_are_rounded(folders, tmp_path):
+    said = "rounded to half precision after they were measured"
+    assert said in (exported(ROOT / "results" / "laptop", tmp_path / "pipe", "scratch") / "README.md").read_text()
+    assert said not in (folders["scratch"] / "README.md").read_text()
+
+
 def test_a_run_that_has_only_begun_hides_no_finished_model(avatars, parts, tmp_path):
     begun, finished = (replace(tiny(avatars, "scratch"), seed=seed) for seed in (0, 1))
     trained(tmp_path, finished, parts)
