@@ -9,7 +9,7 @@ from bench.errors import known
 from bench.experiments.costs import costs_of
 from bench.experiments.differences import adjust, effect
 from bench.experiments.experiment import Arm, Cell, Experiment
-from bench.experiments.parts import parts_of
+from bench.experiments.parts import beyond_sum, parts_of
 from bench.quality.significance import SIGNIFICANT
 from bench.record import Record
 from bench.render.experiment import SCHEMA_VERSION
@@ -56,9 +56,10 @@ def document_of(
         for name in experiment.arms
     }
     for name, arm in experiment.arms.items():
-        sides = (arms[name], arms[experiment.reference])
-        complete = not any(side["missing"] or side["unpaired"] for side in sides)
-        arms[name]["verdict"] = verdict(experiment, arm, arms[name]["effects"], complete)
+        arms[name]["verdict"] = verdict(experiment, arm.expected, arms[name]["effects"])
+    together = beyond_sum(experiment, arms)
+    beyond = {"effects": together, "verdict": verdict(experiment, experiment.together, together)}
+    verdicts = [each["verdict"] for each in (*arms.values(), beyond) if each["verdict"] is not None]
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.model_dump(mode="json"),
@@ -66,9 +67,11 @@ def document_of(
         "comparisons": len(tests),
         "arms": list(arms.values()),
         "parts": parts_of(experiment, arms),
-        "verdict": together([arm["verdict"] for arm in arms.values() if arm["verdict"] is not None]),
+        "beyond": beyond,
+        "verdict": of_all(verdicts),
         "left_out": left_out(experiment, records),
-        "training_codes": training_codes([record for each in fitting.values() for record in each.values()]),
+        "training_codes": named(fitting, "training_code"),
+        "instruction_sets": named(fitting, "instruction_set"),
         "command": f"python -m bench run --experiment {shlex.quote(experiment.given)}",
     }
 
@@ -100,9 +103,10 @@ def time_of(there: dict[int, Record], estimated: dict[str, Any] | None) -> dict[
     return {"seconds": fmean(done.values()), "measured": True, "on": machines}
 
 
-def training_codes(records: list[Record]) -> list[str]:
-    """The digests of the code that trained them."""
-    return sorted({record.environment.training_code or "not recorded" for record in records})
+def named(fitting: dict[str, dict[int, Record]], field: str) -> list[str]:
+    """What a field of the runs' environments says: the digests of the code that trained them, or their machines."""
+    records = [record for there in fitting.values() for record in there.values()]
+    return sorted({getattr(record.environment, field) or "not recorded" for record in records})
 
 
 def left_out(experiment: Experiment, records: list[Record]) -> list[str]:
@@ -179,24 +183,24 @@ def unpaired(measure: Measure, ours: dict[int, Record], theirs: dict[int, Record
     return {str(seed): why for seed in both if (why := unlike(measure, ours[seed], theirs[seed]))}
 
 
-def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]], complete: bool) -> str | None:
+def verdict(experiment: Experiment, expected: str | None, effects: list[dict[str, Any]]) -> str | None:
     """What the first measure says of what is claimed of an arm; None where nothing is, or of the reference.
 
     `better` and `worse` are supported by a significant difference whose interval lies beyond the margin, and refuted by
     a significant one the other way, or by an interval without an effect as large as the margin. `alike` is supported by
-    an interval within the margin, refuted by one outside of it. Nothing is decided of an arm before all its runs and
-    the reference's are there: who looks often finds something.
+    an interval within the margin, refuted by one outside of it. Nothing is decided of an arm before every seed is a
+    pair with the reference's: who looks often finds something, and those that fail may be the worst.
     """
-    if arm.expected is None or not effects:
+    if expected is None or not effects:
         return None
     found, margin = effects[0], experiment.margin or 0.0
-    if found["p_holm"] is None or not complete:
+    if found["p_holm"] is None or len(found["differences"]) < len(experiment.seeds):
         return UNDECIDED
     low, high = found["interval"]
-    if arm.expected == "alike":
+    if expected == "alike":
         inside, outside = -margin <= low and high <= margin, low > margin or high < -margin
         return SUPPORTED if inside else REFUTED if outside else UNDECIDED
-    if (measures_of(experiment)[0].better == "lower") == (arm.expected == "better"):  # the claim is of a fall
+    if (measures_of(experiment)[0].better == "lower") == (expected == "better"):  # the claim is of a fall
         low, high = -high, -low
     significant = found["p_holm"] <= SIGNIFICANT
     if significant and low > margin:
@@ -204,7 +208,7 @@ def verdict(experiment: Experiment, arm: Arm, effects: list[dict[str, Any]], com
     return REFUTED if (significant and high < 0) or high < margin > 0 else UNDECIDED
 
 
-def together(verdicts: list[str]) -> str:
+def of_all(verdicts: list[str]) -> str:
     """One refuted part refutes a claim; it is supported if every part is."""
     if REFUTED in verdicts:
         return REFUTED

@@ -67,6 +67,9 @@ class Experiment(Part):
     measures: Annotated[list[str], Field(min_length=1)] = ["paired_colour"]  # keys; the first one decides
     margin: Number | None = None  # of the first measure: a smaller difference counts as none
     reference: str  # the arm that the others are held against
+    together: Literal["better", "worse"] | None = (
+        None  # what all parts do at once, than the sum of what each does alone
+    )
     arms: dict[str, Arm]
 
     def sizes_of(self, arm: Arm) -> Sizes:
@@ -182,6 +185,8 @@ def check(experiment: Experiment) -> None:
 def check_parts(experiment: Experiment) -> None:
     """BadInput unless every combination of parts is one arm, and the reference is the one without any."""
     parts, made = experiment.parts, [frozenset(arm.parts) for arm in experiment.arms.values()]
+    if experiment.together and len(parts) < 2:
+        raise BadInput(f"experiment '{experiment.name}' expects something of parts together: name two parts or more")
     whole = len(made) == len(set(made)) == 2 ** len(parts)
     if parts and not (whole and not experiment.arms[experiment.reference].parts):
         told = f"experiment '{experiment.name}' has {len(parts)} parts: make one arm for each of their combinations"

@@ -49,16 +49,41 @@ def parts_of(experiment: Experiment, arms: dict[str, dict[str, Any]]) -> list[di
     return found
 
 
+def beyond_sum(experiment: Experiment, arms: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """What all parts change together less what each changes alone, by measure: of two parts, their interaction."""
+    if not experiment.parts:
+        return []
+    named = {frozenset(arm.parts): arms[name] for name, arm in experiment.arms.items()}
+    found = []
+    for measure in experiment.measures:
+        by_parts = differences_of(named, measure)
+        whole = by_parts[frozenset(experiment.parts)]
+        alone = [by_parts[frozenset({part})] for part in experiment.parts]
+        seeds = in_all(by_parts)
+        found.append(effect(measure, {seed: whole[seed] - sum(each[seed] for each in alone) for seed in seeds}))
+    adjust(found)
+    return found
+
+
 def shares_by_seed(arms: Mapping[Parts, dict[str, Any]], measure: str) -> dict[str, dict[str, float]]:
     """The shares of every seed for which each arm has a difference from the reference."""
-    differences = {
+    found = differences_of(arms, measure)
+    return {seed: shares({frozenset(): 0.0, **{p: d[seed] for p, d in found.items()}}) for seed in in_all(found)}
+
+
+def differences_of(arms: Mapping[Parts, dict[str, Any]], measure: str) -> dict[Parts, dict[str, float]]:
+    """The differences by seed of each arm from the reference."""
+    return {
         parts: each["differences"]
         for parts, arm in arms.items()
         for each in arm["effects"]
         if each["measure"] == measure
     }
-    seeds = sorted(set.intersection(*(set(there) for there in differences.values())), key=int)
-    return {seed: shares({frozenset(): 0.0, **{p: d[seed] for p, d in differences.items()}}) for seed in seeds}
+
+
+def in_all(found: dict[Parts, dict[str, float]]) -> list[str]:
+    """The seeds that all arms have."""
+    return sorted(set.intersection(*(set(there) for there in found.values())), key=int)
 
 
 def multiples(arms: Mapping[Parts, dict[str, Any]], kind: str) -> dict[str, float] | None:

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from bench.render.experiment_costs import cost_lines, ratios
-from bench.render.experiment_effect import difference, writer
+from bench.render.experiment_effect import arrow, difference, writer
 from bench.render.experiment_parts import decides_by_shares, part_lines
 from bench.render.images.experiment import draw
 from bench.render.images.waterfall import draw_waterfall
@@ -98,10 +98,6 @@ def table_header(document: dict[str, Any]) -> list[str]:
     return ["arm", "contestant, recipe", "runs", *measured, "claimed", "verdict"]
 
 
-def arrow(measure: dict[str, Any]) -> str:
-    return {"lower": " ↓", "higher": " ↑"}[measure["better"]]
-
-
 def table_rows(document: dict[str, Any]) -> list[list[str]]:
     asked, declared = document["experiment"], len(document["experiment"]["seeds"])
     rows = []
@@ -158,6 +154,9 @@ def notes(document: dict[str, Any]) -> list[str]:
     lines += [f"**Left out, of another configuration:** {escape(told)}" for told in document["left_out"]]
     if len(codes := document["training_codes"]) > 1:
         lines.append(f"**Runs of {len(codes)} versions of the training code stand together:** {', '.join(codes)}.")
+    if len(machines := document.get("instruction_sets", [])) > 1:  # older documents have none
+        told = "pairs of one seed may be less alike, so intervals wider"
+        lines.append(f"**Runs of {len(machines)} instruction sets stand together ({', '.join(machines)}):** {told}.")
     return [*lines, f"**Missing:** {to_be_run(document)}"] if missing(document) else lines
 
 
@@ -188,8 +187,7 @@ def time_of(document: dict[str, Any]) -> str:
 
 def overview_row(document: dict[str, Any]) -> list[str]:
     """Claim, verdict, the effect of the arm that the claim is about, seeds, comparisons."""
-    claimed = [arm for arm in document["arms"] if arm["expected"]] or [a for a in document["arms"] if a["effects"]]
-    effect = first_effect(claimed[0])
+    of_what, effect = claimed_effect(document)
     key = document["experiment"]["measures"][0]
     label = next((each["label"] for each in document["measures"] if each["key"] == key), key)
     size = difference(effect, writer(key))
@@ -197,7 +195,16 @@ def overview_row(document: dict[str, Any]) -> list[str]:
     return [
         document["experiment"]["claim"],
         f"**{told(document)}**",
-        size if size == MISSING else f"{label}: {size}, {claimed[0]['name']} − {document['experiment']['reference']}",
+        size if size == MISSING else f"{label}: {size}, {of_what}",
         str(seeds),
-        str(document["comparisons"]),
+        str(len(document["beyond"]["effects"]) if document["experiment"].get("together") else document["comparisons"]),
     ]
+
+
+def claimed_effect(document: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    """What the claim is about, in words, with the effect by the measure that decides."""
+    asked, arms = document["experiment"], document["arms"]
+    if asked.get("together"):
+        return "all parts together, less the sum of each alone", document["beyond"]["effects"][0]
+    arm = next((each for each in arms if each["expected"]), None) or next(each for each in arms if each["effects"])
+    return f"{arm['name']} − {asked['reference']}", first_effect(arm)

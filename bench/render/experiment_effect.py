@@ -19,3 +19,8 @@ def difference(effect: dict[str, Any] | None, write: Callable[[float], str]) -> 
 def writer(key: str) -> Callable[[float], str]:
     """How a measure is written."""
     return next((each.write for each in MEASURES if each.key == key), decimals(3))
+
+
+def arrow(measure: dict[str, Any]) -> str:
+    """To the better side."""
+    return {"lower": " ↓", "higher": " ↑"}[measure["better"]]

@@ -4,7 +4,7 @@ from math import prod
 from typing import Any
 
 from bench.render.experiment_costs import KINDS, differ_in_cost
-from bench.render.experiment_effect import difference, writer
+from bench.render.experiment_effect import arrow, difference, writer
 from bench.render.markdown import markdown
 from bench.render.table.numbers import chance
 from bench.render.table.row import MISSING, as_difference
@@ -14,6 +14,11 @@ HOW = (
     "the mean change when it is added (Shapley's value). So the shares of a seed sum to the whole difference, and the "
     "multiples of a cost multiply to the whole ratio. p by a t test of the shares over seeds, with Holm's correction "
     "over all parts and measures: a second family of tests, beside that of the arms. Intervals are not corrected."
+)
+
+BEYOND = (
+    "Zero: the parts do not depend on each other. p by a paired t test, with Holm's correction over these measures: a "
+    "family of its own."
 )
 
 
@@ -33,7 +38,19 @@ def part_lines(document: dict[str, Any]) -> list[str]:
     rows.append(["all parts", *(cell for each in sums for cell in (each, "", ""))])
     for row, some in zip(rows, [*([part] for part in parts), parts], strict=True):
         row += [multiple(prod_of(some, kind.key)) for kind in kinds]
-    return [*markdown(header, rows).splitlines(), "", HOW, ""]
+    return [*markdown(header, rows).splitlines(), "", HOW, "", *beyond_lines(document)]
+
+
+def beyond_lines(document: dict[str, Any]) -> list[str]:
+    """How much more all parts change together than the sum of what each changes alone."""
+    if not (beyond := document.get("beyond")):  # older documents have none
+        return []
+    header = ["all parts together, less the sum of each alone", "difference (95 %)", "seeds", "p by Holm"]
+    labels = [each["label"] + arrow(each) for each in document["measures"]]
+    rows = [[label, *effect_cells(each)] for label, each in zip(labels, beyond["effects"], strict=True)]
+    claimed = document["experiment"].get("together")
+    told = f" Claimed: {claimed}. Verdict: {beyond['verdict']}." if claimed else ""
+    return [*markdown(header, rows).splitlines(), "", f"{BEYOND}{told}", ""]
 
 
 def decides_by_shares(document: dict[str, Any]) -> bool:

@@ -22,7 +22,8 @@ LAPTOP = ROOT / "results" / "laptop"
 
 
 def effect(difference, low, high, p):
-    return [{"measure": "paired_colour", "difference": difference, "interval": [low, high], "p_holm": p}]
+    found = {"measure": "paired_colour", "difference": difference, "interval": [low, high], "p_holm": p}
+    return [found | {"differences": {"0": difference}}]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def effect(difference, low, high, p):
 def test_the_verdict_on_known_effects(expected, found, said):
     """Of ΔE, which is the better the lower it is; 0.5 is the margin."""
     experiment = Experiment(question="", claim="", seeds=[0], margin=0.5, reference="a", arms={"a": Arm(), "b": Arm()})
-    assert verdict(experiment, Arm(expected=expected), effect(*found), True) == said
+    assert verdict(experiment, expected, effect(*found)) == said
 
 
 @pytest.mark.parametrize(
@@ -61,28 +62,28 @@ def test_the_verdict_on_known_effects(expected, found, said):
 )
 def test_without_a_margin_both_sides_need_a_significant_difference(found, said):
     experiment = Experiment(question="", claim="", seeds=[0], reference="a", arms={"a": Arm(), "b": Arm()})
-    assert verdict(experiment, Arm(expected="better"), effect(*found), True) == said
+    assert verdict(experiment, "better", effect(*found)) == said
 
 
 def test_nothing_is_decided_before_all_runs_are_there():
-    """Who looks after every seed finds something in the end."""
+    """Who looks after every seed finds something in the end, and runs that fail may be the worst."""
     experiment = Experiment(question="", claim="", seeds=[0], reference="a", arms={"a": Arm(), "b": Arm()})
     found = effect(-2, -3, -1, 0.01)
-    assert verdict(experiment, Arm(expected="better"), found, False) == "undecided"
-    assert verdict(experiment, Arm(expected="better"), found, True) == "supported"
+    assert verdict(experiment.model_copy(update={"seeds": [0, 1]}), "better", found) == "undecided"
+    assert verdict(experiment, "better", found) == "supported"
 
 
 def test_where_higher_is_better_a_higher_value_supports_better():
     made = {"question": "", "claim": "", "seeds": [0], "reference": "a", "arms": {"a": Arm(), "b": Arm()}}
     for key in ("exact_accuracy", "exact_accuracy_of_eyes"):
         found = effect(0.2, 0.1, 0.3, 0.01)[0] | {"measure": key}
-        assert verdict(Experiment(measures=[key], **made), Arm(expected="better"), [found], True) == "supported"
+        assert verdict(Experiment(measures=[key], **made), "better", [found]) == "supported"
 
 
 def test_without_a_claim_nothing_is_said_and_one_refuted_part_refutes():
-    assert effects.together([]) == effects.together(["supported", "undecided"]) == "undecided"
-    assert effects.together(["supported", "undecided", "refuted"]) == "refuted"
-    assert effects.together(["supported", "supported"]) == "supported"
+    assert effects.of_all([]) == effects.of_all(["supported", "undecided"]) == "undecided"
+    assert effects.of_all(["supported", "undecided", "refuted"]) == "refuted"
+    assert effects.of_all(["supported", "supported"]) == "supported"
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from statistics import fmean
 import pytest
 
 from bench.errors import BadInput
-from bench.experiments.effects import document_of
+from bench.experiments.effects import document_of, verdict
 from bench.experiments.experiment import Arm, Experiment, check_parts, find
-from bench.experiments.parts import multiples, parts_of, shares
-from bench.render.experiment import experiment_lines
+from bench.experiments.parts import beyond_sum, multiples, parts_of, shares
+from bench.render.experiment import experiment_lines, overview_row
 from bench.render.experiment_parts import part_lines
 from bench.render.images import waterfall
 from bench.storage.records import read_records
@@ -32,10 +32,10 @@ def test_what_two_parts_add_together_is_shared():
     assert shares({NONE: 0, A: 1, B: 2, BOTH: 5}) == {"a": 2, "b": 3}
 
 
-def experiment(arms):
+def experiment(arms, **more):
     measures = ["paired_colour", "exact_accuracy"]
     asked = {"name": "x", "question": "Why?", "claim": "so", "seeds": list(range(6)), "reference": "scratch"}
-    return Experiment(**asked, measures=measures, arms=arms)
+    return Experiment(**asked | more, measures=measures, arms=arms)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,11 @@ def experiment(arms):
 def test_every_combination_is_one_arm_and_the_reference_has_none(arms):
     with pytest.raises(BadInput, match="make one arm for each of their combinations, 2 to the power of"):
         check_parts(experiment(arms))
+
+
+def test_what_is_expected_of_parts_together_needs_two():
+    with pytest.raises(BadInput, match="name two parts or more"):
+        check_parts(experiment({"scratch": Arm(), "b": Arm(parts=["a"])}, together="better"))
 
 
 def test_the_bridge_has_every_combination_and_its_arms_are_what_their_parts_say():
@@ -126,6 +131,39 @@ def test_the_page_has_a_row_for_each_part_and_one_for_all(document):
     assert a[7:9] == ["1.00", "1.00"]
     ours, *_, theirs = (arm["costs"]["parameters"] for arm in document["arms"])
     assert every[7] == b[7] == f"{theirs / ours:.2f}"
+
+
+def made_up(interactions):
+    """Parts a and b, each of which lowers ΔE by one, and together by two and what the interaction says, by seed."""
+    alone, both = dict.fromkeys(map(str, range(6)), -1.0), {str(n): -2.0 + each for n, each in enumerate(interactions)}
+    found = {NONE: {}, A: alone, B: alone, BOTH: both}
+    return {
+        name: {"effects": [{"measure": "paired_colour", "differences": found[parts]}] if parts else []}
+        for parts, name in NAMES.items()
+    }
+
+
+def test_the_interaction_of_two_parts_is_what_they_add_beyond_their_sum():
+    declared = {name: Arm(contestant=name, parts=sorted(parts)) for parts, name in NAMES.items()}
+    asked = experiment(declared).model_copy(update={"measures": ["paired_colour"]})
+    (found,) = beyond_sum(asked, made_up([-0.5, -0.7, -0.3, -0.5, -0.6, -0.4]))
+    assert found["difference"] == pytest.approx(-0.5)
+    assert found["p_holm"] < 0.01
+    assert (verdict(asked, "better", [found]), verdict(asked, "worse", [found])) == ("supported", "refuted")
+    (none,) = beyond_sum(asked, made_up([-0.5, 0.5, -0.3, 0.3, -0.4, 0.4]))
+    assert (none["difference"], verdict(asked, "better", [none])) == (pytest.approx(0), "undecided")
+    (short,) = beyond_sum(asked, made_up([-0.5, -0.7, -0.3, -0.5, -0.6]))  # a seed that one arm lacks
+    assert (len(short["differences"]), verdict(asked, "better", [short])) == (5, "undecided")
+
+
+def test_what_is_claimed_of_parts_together_decides_and_is_told(document):
+    """Part a does nothing here, so both together do what b does: no interaction, and no verdict without a margin."""
+    asked = Experiment(**document["experiment"] | {"together": "better", "margin": 0.5})
+    assert document["beyond"]["effects"][0]["difference"] == pytest.approx(0)
+    assert verdict(asked, asked.together, document["beyond"]["effects"]) == "refuted"  # surely smaller than 0.5
+    told = overview_row(document | {"experiment": asked.model_dump(mode="json")})
+    assert told[2].endswith("all parts together, less the sum of each alone")
+    assert "| all parts together, less the sum of each alone | difference (95 %) |" in "\n".join(part_lines(document))
 
 
 def test_the_waterfall_goes_from_the_reference_to_all_parts(document, monkeypatch):
