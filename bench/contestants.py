@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from torch import nn
 import diffusers_unet
 import scratch_unet
 from bench.config import one_of_ours
-from bench.contract import broken_contract, no_exit
+from bench.contract import RANDOM_STATE, broken_contract, no_exit, state_restored
 from bench.errors import BadContestant, BadInput, lacks_memory, printable, words_of
 from bench.variants import changed_values, split_name
 
@@ -76,16 +77,19 @@ def contestant(name: str) -> Contestant:
         raise BadInput(f"contestant '{name}' is not of the form package.module:function")
     module, _, function = name.partition(":")
     try:
-        with no_exit():
-            return Contestant(name, getattr(importlib.import_module(module), function))
+        with state_restored(RANDOM_STATE) as changed, no_exit():  # a model is seeded after it
+            found = Contestant(name, getattr(importlib.import_module(module), function))
     except Exception as error:
         if is_missing(error, module):
-            why = f"contestant '{name}' cannot be loaded ({printable(str(error))}): is its package on PYTHONPATH?"
-            raise BadInput(why) from error
+            remedy = "is its name right?" if isinstance(error, AttributeError) else "is its package on PYTHONPATH?"
+            raise BadInput(f"contestant '{name}' cannot be loaded ({printable(str(error))}): {remedy}") from error
         if lacks_memory(error):
             raise
         why = f"contestant '{name}' cannot be imported: {words_of(error)}"
         raise BadContestant(why) from error
+    if changed:
+        print(f"contestant '{name}': importing it changed {', '.join(changed)}; that was undone", file=sys.stderr)
+    return found
 
 
 def is_missing(error: Exception, module: str) -> bool:
@@ -109,6 +113,8 @@ def try_build(name: str, condition_width: int, image_size: int, scale: float) ->
     What a plug-in makes must be a module with something to train.
     """
     builder, refused = contestant(name).build, BadInput if is_ours(name) else BadContestant
+    if wrong := not_called_with(builder, "condition_width", "image_size", "scale"):
+        raise refused(f"contestant {name}: its function {wrong}")
     try:
         with no_exit():
             denoiser = builder(condition_width, image_size, scale)
@@ -117,16 +123,38 @@ def try_build(name: str, condition_width: int, image_size: int, scale: float) ->
             raise
         why = str(error) if is_ours(name) else f"{words_of(error)}"
         raise refused(f"contestant {name}: {why}") from error
-    if not isinstance(denoiser, nn.Module):
-        raise refused(f"contestant {name} must build a torch.nn.Module, not a {type(denoiser).__name__}")
-    if not any(parameter.requires_grad for parameter in denoiser.parameters()):
-        raise refused(f"contestant {name} has no parameters to train")
+    if wrong := untrainable(denoiser):
+        raise refused(f"contestant {name} {wrong}")
     return denoiser
 
 
+def untrainable(denoiser: object) -> str | None:
+    """Why something cannot be trained as a denoiser, before it is called; None if it can."""
+    if not isinstance(denoiser, nn.Module):
+        return f"must build a torch.nn.Module, not a {type(denoiser).__name__}"
+    if not any(parameter.requires_grad for parameter in denoiser.parameters()):
+        return "has no parameters to train"
+    wrong = not_called_with(denoiser.forward, "noisy", "timestep", "condition")
+    return wrong and f"has a forward that {wrong}"
+
+
+def not_called_with(function: Callable[..., object], *names: str) -> str | None:
+    """That a function does not take these arguments, by position; None if it does, or does not tell what it takes."""
+    try:
+        inspect.signature(function).bind(*names)
+    except TypeError as error:
+        return f"is called as ({', '.join(names)}), by position: {error}"
+    except ValueError:  # a builtin's
+        return None
+    return None
+
+
 def build_on_meta(name: str, condition_width: int, image_size: int, scale: float) -> nn.Module:
-    """The model without memory for its weights; refused as by `try_build`."""
-    with torch.device("meta"):
+    """The model without memory for its weights, or with it where it cannot be built so; refused as by `try_build`."""
+    try:
+        with torch.device("meta"):
+            return try_build(name, condition_width, image_size, scale)
+    except BadContestant:  # it reads a tensor's value, say
         return try_build(name, condition_width, image_size, scale)
 
 

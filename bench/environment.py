@@ -1,5 +1,6 @@
 """What a measurement was made on: versions, device, threads, load, commit. No host name and no path."""
 
+import ast
 import functools
 import hashlib
 import inspect
@@ -22,7 +23,7 @@ import diffusers_unet
 import scratch_unet
 from bench import contestants
 from bench.config import differences
-from bench.errors import BadInput
+from bench.errors import BadInput, known
 
 PACKAGES = ("torch", "diffusers", "accelerate", "torchmetrics", "torch-fidelity", "einops", "dicebear-styles")
 # What decides what a contestant learns, beside the model packages: rooms and files of the harness.
@@ -165,12 +166,32 @@ def training_code(contestant: str) -> str:
 
 
 def source_of(plug_in: str) -> list[Path]:
-    """The files of a user's module: it alone, or the whole package that it is part of."""
+    """The files of a user's module: the whole package that it is part of, or it and what it imports from its folder."""
     contestants.contestant(plug_in)  # imports it
     top = sys.modules[re.split(r"[.:]", plug_in)[0]]
     if hasattr(top, "__path__"):
-        return sorted(file for folder in top.__path__ for file in Path(folder).rglob("*.py"))
-    return [Path(inspect.getfile(top))]
+        return [file for folder in top.__path__ for file in files_of(Path(folder))]
+    own = Path(inspect.getfile(top))
+    found, asked = {own}, [own]
+    while asked:
+        beside = [own.parent / name for name in imported_by(asked.pop()) if name not in CODE]
+        files = [file for path in beside for file in (path.with_suffix(".py"), *files_of(path)) if file.exists()]
+        new = {*files} - found
+        found |= new
+        asked += new
+    return sorted(found)
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def imported_by(file: Path) -> set[str]:
+    """The first parts of the names of all that a file imports, at its top or later."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names}
 
 
 def git(*words: str) -> str:
@@ -187,7 +208,7 @@ def free_memory(device: str) -> int:
 def choose_device(asked: str) -> str:
     """`auto` to the best device here; BadInput if the one asked for is not here."""
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if asked == "auto":
+    if known(asked, ["auto", *here], "device") == "auto":
         return next(name for name, available in here.items() if available)
     if not here[asked]:
         raise BadInput(f"--device {asked} is not available here: use --device cpu, or auto")

@@ -44,6 +44,15 @@ def puts_in_place(m: Plain, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
     return images
 
 
+def settles(m: Plain, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
+    torch.set_float32_matmul_precision("high")
+    return plain(m, x, t, c)
+
+
+def sets_the_timestep(m: Plain, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
+    return plain(m, x, t.fill_(0) if m.training else t, c)
+
+
 FORWARDS: dict[str, Forward] = {
     "raises": raises,
     "raises_with_gradients": raises_with_gradients,
@@ -55,6 +64,10 @@ FORWARDS: dict[str, Forward] = {
     "mixing": lambda m, x, t, c: plain(m, x, t, c) - plain(m, x, t, c).mean(0),
     "drawing": draws_without_use,
     "in_place": reads_in_place,
+    "in_place_in_training": sets_the_timestep,
+    "settling": settles,
+    "mixing_in_training": lambda m, x, t, c: plain(m, x, t, c) - (plain(m, x, t, c).mean(0) if m.training else 0),
+    "staying": lambda m, x, t, c: plain(m, x + torch.linspace(0, 1, 3)[:, None, None], t, c),
     "viewing": lambda m, x, t, c: plain(m, x.view(len(x), -1).view(x.shape), t, c),
     "of_one_precision": puts_in_place,
 }
@@ -103,7 +116,7 @@ class Hiding(Plain):
         self.offsets = torch.randn(8, 1, 1)
 
     def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
-        return super().forward(noisy + self.offsets[:3], timestep, condition)
+        return super().forward(noisy + self.offsets[:3].to(noisy.device), timestep, condition)
 
 
 def build_hiding(condition_width: int, image_size: int, scale: float) -> nn.Module:
@@ -121,6 +134,46 @@ class Normalised(Plain):
 
 def build_normalised(condition_width: int, image_size: int, scale: float) -> nn.Module:
     return Normalised(condition_width)
+
+
+class KeywordOnly(Plain):
+    def forward(self, *, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        return super().forward(noisy, timestep, condition)
+
+
+def build_keyword_only(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return KeywordOnly(condition_width)
+
+
+def build_of_one_argument(condition_width: int) -> nn.Module:
+    return Plain(condition_width)
+
+
+def build_reading(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    """It cannot be built without memory: it reads a tensor's value."""
+    model = Plain(condition_width)
+    model.rates = [each.item() for each in torch.linspace(0, 0.1, 4)]
+    return model
+
+
+def build_in_double(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Otherwise(condition_width, lambda m, x, t, c: plain(m, x.double(), t.double(), c.double())).double()
+
+
+class Masked(Plain):
+    """Has a buffer that is not finite, as every causal mask is, and one named as the harness once named its own."""
+
+    def __init__(self, condition_width: int) -> None:
+        super().__init__(condition_width)
+        self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+        self.codes = nn.Parameter(torch.zeros(3, 1, 1))
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        return super().forward(noisy, timestep, condition) + self.codes
+
+
+def build_masked(condition_width: int, image_size: int, scale: float) -> nn.Module:
+    return Masked(condition_width)
 
 
 class StartingAtZero(Plain):

@@ -108,3 +108,15 @@ def test_the_code_of_a_plug_in_is_its_module_or_its_whole_package_whatever_build
     before = here.training_code.__wrapped__("alone_here:build")
     (tmp_path / "beside.py").write_text("# no matter\n")
     assert here.training_code.__wrapped__("alone_here:build") == before
+
+
+def test_what_a_plug_in_takes_from_files_beside_it_is_its_code_too(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "of_two_files.py").write_text("from its_blocks import build\n")
+    (tmp_path / "its_blocks.py").write_text("import its_layers\n" + PARTIAL)
+    (tmp_path / "its_layers.py").write_text("width = 3\n")
+    before = here.training_code.__wrapped__("of_two_files:build")
+    for file in ("its_layers.py", "its_blocks.py"):
+        (tmp_path / file).write_text((tmp_path / file).read_text() + "# changed\n")
+        assert here.training_code.__wrapped__("of_two_files:build") != before
+        before = here.training_code.__wrapped__("of_two_files:build")

@@ -83,10 +83,9 @@ def held_against(name: str, setting: "Setting") -> dict[str, Any]:
 
 def cost_of(name: str, setting: "Setting") -> dict[str, Any]:
     """Parameters, predicted peak and GFLOP per image of a training step; None, and why, where they cannot be had."""
-    from bench.contract import no_exit
+    from bench.contract import no_exit, state_restored
     from bench.cost.account import account
     from bench.cost.anatomy import memory_mib, step_figures
-    from bench.duties.examine import state_restored
 
     nothing = dict.fromkeys(("parameters", "predicted_peak_mib", "gflop_per_image"))
     try:

@@ -20,10 +20,11 @@ from bench.contestants import MEMORY_FORMATS
 from bench.cost.operations import size
 from bench.cost.terms import finest_first
 from bench.cost.trace import Trace, trace_step, without_memory
-from bench.errors import BadInput
+from bench.errors import BadContestant, BadInput
 from bench.sampling.diffusion import noise_schedule, training_loss
 
 FROM_TRACE = ("activations", "predicted_peak", "flops_per_image", "traffic_bytes_per_step", "levels")
+RESTING = ("weights", "adam", "ema")  # what is kept between steps
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 HEAD_MULTIPLE = {"cuda": 8}  # as an H100 was seen to: flash attention has heads of such a width
 
@@ -66,25 +67,42 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
     A model that cannot be followed without memory (one that reads its tensors' values, say) has None for what
     only the step could have told, and `untraced` says why.
     """
-    with without_memory():
-        denoiser = contestants.try_build(name, setting.condition_width, setting.image_size, setting.scale)
-        averaged = recipe.ema_decay is not None
-        kept = training_bytes(denoiser, averaged)
-        counted = asdict(setting) | {"averaged": averaged, "parameters": count_parameters(denoiser), **kept}
-        counted["untraced"] = None
-        counted["time_embedding"] = time_embedding(denoiser)
-        try:
-            traced = trace(denoiser, setting, recipe)
-        except Exception as error:
-            if contestants.is_ours(name):
-                raise
-            why = f"{type(error).__name__}: {error}".splitlines()[0]
-            if isinstance(error, DataDependentOutputException):
-                why += "; its forward reads a tensor's value (`.item()`, `if tensor:`), and here there are none"
-            print(f"{name}: its training step could not be followed: {why}", file=sys.stderr)
-            return counted | dict.fromkeys(FROM_TRACE) | {"attention": [], "untraced": why}
-        resting = sum(kept.values()) - kept["gradients_bytes"] + size(denoiser.buffers())
-        return counted | from_trace(traced, denoiser, setting, resting)
+    size_of_it = setting.condition_width, setting.image_size, setting.scale
+    try:
+        with without_memory():
+            denoiser = contestants.try_build(name, *size_of_it)
+            counted = count(denoiser, setting, recipe)
+            try:
+                traced = trace(denoiser, setting, recipe)
+            except Exception as error:
+                if contestants.is_ours(name):
+                    raise
+                return counted | untraced(name, error)
+            resting = sum(counted[f"{kind}_bytes"] for kind in RESTING) + size(denoiser.buffers())
+            return counted | from_trace(traced, denoiser, setting, resting)
+    except BadContestant as error:  # it cannot be built without memory: then with it, or that raises again
+        return count(contestants.try_build(name, *size_of_it), setting, recipe) | untraced(name, error)
+
+
+def count(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> dict[str, Any]:
+    """What is known of a model before it is called."""
+    averaged = recipe.ema_decay is not None
+    return asdict(setting) | {
+        "averaged": averaged,
+        "parameters": count_parameters(denoiser),
+        **training_bytes(denoiser, averaged),
+        "untraced": None,
+        "time_embedding": time_embedding(denoiser),
+    }
+
+
+def untraced(name: str, error: Exception) -> dict[str, Any]:
+    """What an account has of a step that cannot be followed, which is said."""
+    why = f"{type(error.__cause__ or error).__name__}: {error.__cause__ or error}".splitlines()[0]
+    if isinstance(error.__cause__ or error, DataDependentOutputException):
+        why += "; it reads a tensor's value (`.item()`, `if tensor:`), and here there are none"
+    print(f"{name}: its training step could not be followed: {why}", file=sys.stderr)
+    return dict.fromkeys(FROM_TRACE) | {"attention": [], "untraced": why}
 
 
 def trace(denoiser: nn.Module, setting: Setting, recipe: Recipe) -> Trace:

@@ -41,9 +41,10 @@ def advice(largest: int | None, asked: int) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, Exception) and should_reduce_batch_size(error)
-    )
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    told = all(isinstance(each, str) for each in error.args)  # or accelerate's question raises
+    return isinstance(error, Exception) and told and should_reduce_batch_size(error)
 
 
 def peak_bytes(device: str) -> int:

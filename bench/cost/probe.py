@@ -32,6 +32,7 @@ LARGEST_BATCH = {"cpu": 16}  # that shows which is faster; small ones only show 
 WORTH_LEAVING_FULL_PRECISION = 0.8  # of the time: a smaller gain is not worth the digits
 # Of the time: two trials of one layout differ by up to a fifth on a shared CPU, and by a hundredth on a GPU.
 WORTH_LEAVING_CHANNELS_LAST = {"cpu": 0.8, "cuda": 0.97, "mps": 0.9}
+SEPARATOR = " · "  # of what timings are kept under
 
 
 def probed_batch(config: RunConfig) -> int:
@@ -144,10 +145,21 @@ class Probes:
     """What the probe has timed in a results folder, and the one precision that was chosen there."""
 
     precision: str | None = None
-    seconds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # contestant, precision, layout
+    seconds: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # `timed_as`, precision, layout
 
-    def has(self, contestant: str, precisions: list[str]) -> bool:
-        return set(precisions) <= set(self.seconds.get(contestant, ()))
+    def of(self, config: RunConfig) -> dict[str, dict[str, float]]:
+        return self.seconds.get(timed_as(config), {})
+
+    def has(self, config: RunConfig, precisions: list[str]) -> bool:
+        return set(precisions) <= set(self.of(config))
+
+
+def timed_as(config: RunConfig) -> str:
+    """The name under which the probe keeps what it has timed: the contestant at its size, in its batches."""
+    sizes = config.sizes
+    return SEPARATOR.join(
+        map(str, (config.contestant, sizes.image_size, sizes.scale, probed_batch(config), config.device))
+    )
 
 
 def read_probes(out: Path) -> Probes:
@@ -165,18 +177,18 @@ def settle(out: Path, asked: str | None, drafts: list[RunConfig], train: AvatarS
     """Precision for all runs, and layout for each contestant; timed once a results folder, so that a rerun agrees."""
     probes = read_probes(out)
     precisions = precisions_for(drafts[0].device, asked or probes.precision)
-    missing = {d.contestant: d for d in drafts if not probes.has(d.contestant, precisions)}
+    missing = {d.contestant: d for d in drafts if not probes.has(d, precisions)}
     if missing:
         with display("probe") as show:
             show.phase("memory layout and precision", len(missing))
             for name, draft in missing.items():
                 try:
-                    probes.seconds[name] = probes.seconds.get(name, {}) | probe(draft, train, precisions, show.say)
+                    probes.seconds[timed_as(draft)] = probes.of(draft) | probe(draft, train, precisions, show.say)
                 except Exception as error:  # its own run will meet the same, and get its row
                     show.say(f"{name} could not be probed: {error}")
                 show.advance(info=name)
-    names = dict.fromkeys(draft.contestant for draft in drafts)
-    timed = {n: {p: probes.seconds[n][p] for p in precisions} for n in names if probes.has(n, precisions)}
+    names = {draft.contestant: draft for draft in drafts}
+    timed = {n: {p: probes.of(d)[p] for p in precisions} for n, d in names.items() if probes.has(d, precisions)}
     precision, layouts = choose(timed, drafts[0].device) if timed else (precisions[0], {})
     probes.precision = probes.precision or precision
     write_probes(out, probes)

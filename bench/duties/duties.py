@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bench import contestants
 from bench.config import PRESETS
-from bench.contract import predict
+from bench.contract import RANDOM_STATE, predict, state_restored
 from bench.duties.candidate import OTHER_SEED, SEED, Candidate, Inputs, answer
 from bench.errors import words_of
 
@@ -119,30 +119,37 @@ def reactions(candidate: Candidate, *others: Inputs) -> list[float]:
 
 def keeps_images_apart(candidate: Candidate) -> str | None:
     """In eval mode an image's prediction does not depend on the others of its batch."""
-    inputs = candidate.inputs
-    whole = answer(candidate.denoiser, inputs)
-    rows = [Inputs(*(each[i : i + 1] for each in inputs)) for i in range(len(whole))]
-    alone = torch.cat([answer(candidate.denoiser, row) for row in rows])
-    if torch.allclose(whole, alone, rtol=1e-4, atol=ROUNDING * float(alone.abs().max())):
+    if are_apart(candidate.denoiser, candidate.inputs):
         return None
     return "an image alone gives another prediction than in a batch: compute nothing across images in eval mode"
 
 
+def are_apart(denoiser: nn.Module, inputs: Inputs) -> bool:
+    """Whether each image's prediction is the same alone and in a batch."""
+    whole = answer(denoiser, inputs)
+    rows = [Inputs(*(each[i : i + 1] for each in inputs)) for i in range(len(whole))]
+    alone = torch.cat([answer(denoiser, row) for row in rows])
+    return torch.allclose(whole, alone, rtol=1e-4, atol=ROUNDING * float(alone.abs().max()))
+
+
 def changes_nothing_else(candidate: Candidate) -> str | None:
-    """In eval mode a call leaves its arguments and torch's global state as they are."""
-    modes = global_modes()
-    denoiser, given = candidate.awake(), Inputs(*(each.clone() for each in candidate.inputs))
-    drawn = torch.get_rng_state()
+    """A call leaves its arguments as they are; in eval mode torch's global state, too."""
+    with state_restored() as by_building:
+        denoiser = candidate.awake()
+    with state_restored() as by_calling:
+        arguments = changed_arguments(denoiser, candidate.inputs)
+    with torch.no_grad():
+        arguments += changed_arguments(denoiser.train(), candidate.inputs)
+    changed = [*(name for name in by_building if name != RANDOM_STATE), *by_calling, *arguments]
+    return (
+        f"building or calling it changes {listed([*dict.fromkeys(changed)])}: leave it as it was" if changed else None
+    )
+
+
+def changed_arguments(denoiser: nn.Module, inputs: Inputs) -> list[str]:
+    given = Inputs(*(each.clone() for each in inputs))
     predict(denoiser, *given)
-    changed = [name for name, value in global_modes().items() if value != modes[name]]
-    changed += [] if torch.equal(drawn, torch.get_rng_state()) else ["torch's random state"]
-    for name, value in given._asdict().items():
-        changed += [] if torch.equal(value, getattr(candidate.inputs, name)) else [f"its argument '{name}'"]
-    return f"building or calling it changes {listed(changed)}: leave it as it was" if changed else None
-
-
-def global_modes() -> dict[str, object]:
-    return {"torch's default dtype": torch.get_default_dtype(), "torch's gradient mode": torch.is_grad_enabled()}
+    return [f"its argument '{n}'" for n, each in given._asdict().items() if not torch.equal(each, getattr(inputs, n))]
 
 
 def is_saved_by_its_state_dict(candidate: Candidate) -> str | None:
@@ -155,9 +162,28 @@ def is_saved_by_its_state_dict(candidate: Candidate) -> str | None:
     return "loaded into another model, its state_dict gives other predictions: register what is missing as a buffer"
 
 
-def has_no_batch_norm(candidate: Candidate) -> str | None:
+def keeps_images_apart_in_training(candidate: Candidate) -> str | None:
+    """No batch normalisation, and nothing of our own that does the same; where training is random, that is not seen."""
     found = [name for name, module in candidate.denoiser.named_modules() if isinstance(module, MIXING)]
-    return f"in training, {listed(found)} mixes the images of a batch: GroupNorm does not" if found else None
+    if found:
+        return f"in training, {listed(found)} mixes the images of a batch: GroupNorm does not"
+    inputs, denoiser = candidate.inputs, candidate.awake().train()
+    random = not torch.equal(answer(denoiser, inputs), answer(denoiser, inputs))
+    if random or are_apart(denoiser, inputs) or not are_apart(candidate.denoiser, inputs):  # in eval mode: said above
+        return None
+    return "in training, an image alone gives another prediction than in a batch"
+
+
+def goes_with_its_weights(candidate: Candidate) -> str | None:
+    """On another device, here one without memory, it makes its tensors there; what cannot be called is not seen."""
+    inputs = (each.to("meta") for each in candidate.inputs)
+    try:
+        with torch.no_grad():
+            predict(candidate.build().to("meta"), *inputs)
+    except Exception as error:
+        if "is not on the expected device meta" in str(error):
+            return "a tensor that it makes stays on the CPU: register it as a buffer, or make it on its inputs' device"
+    return None
 
 
 def computes_in_channels_last(candidate: Candidate) -> str | None:

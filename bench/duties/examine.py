@@ -1,12 +1,9 @@
 """All duties in order, and what became of each when it was held against a contestant."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-import torch
-
-from bench.contract import no_exit
+from bench.contract import no_exit, state_restored
 from bench.duties import duties
 from bench.duties.candidate import Candidate
 from bench.errors import lacks_memory, words_of
@@ -36,7 +33,8 @@ DUTIES = (
     Duty("is saved and loaded by its state_dict", duties.is_saved_by_its_state_dict),
     Duty("computes in channels_last", duties.computes_in_channels_last, "warning"),
     Duty("computes in bf16", duties.computes_in_bf16, "warning"),
-    Duty("has no batch normalisation", duties.has_no_batch_norm, "warning"),
+    Duty("keeps them apart in training, too", duties.keeps_images_apart_in_training, "warning"),
+    Duty("goes where its weights go", duties.goes_with_its_weights, "warning"),
     Duty("can be built for the other presets", duties.has_other_sizes, "note"),
 )
 
@@ -68,15 +66,3 @@ def unmet(duty: Duty, candidate: Candidate) -> str | None:
         if lacks_memory(error):
             raise
         return words_of(error)
-
-
-@contextmanager
-def state_restored() -> Iterator[None]:
-    """What a plug-in does to torch's global state lasts no longer than this."""
-    dtype, grad, drawn = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
-        torch.set_rng_state(drawn)

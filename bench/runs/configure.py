@@ -7,7 +7,7 @@ from dataclasses import replace
 from bench.config import RunConfig, recipe_for, run_name
 from bench.cost.account import account, setting_of
 from bench.cost.estimate import estimate
-from bench.cost.probe import Probes, precisions_for, probed_batch, read_probes, settle, write_probes
+from bench.cost.probe import SEPARATOR, Probes, precisions_for, probed_batch, read_probes, settle, write_probes
 from bench.data.dataset import AvatarSet
 from bench.environment import instruction_set
 from bench.errors import BadInput
@@ -112,7 +112,7 @@ def quiet_step(folder: ResultsFolder, config: RunConfig) -> float | None:
 def forget_probes(request: RunRequest) -> None:
     """Have the contestants asked for probed anew."""
     probes = read_probes(request.out)
-    kept = {name: seconds for name, seconds in probes.seconds.items() if name not in request.contestants}
+    kept = {name: s for name, s in probes.seconds.items() if name.split(SEPARATOR)[0] not in request.contestants}
     write_probes(request.out, Probes(probes.precision if kept else None, kept))
 
 
@@ -127,7 +127,7 @@ def layouts_for(
 
 def probed_step(request: RunRequest, config: RunConfig) -> float | None:
     """Seconds of one of a run's training steps, by the probe, whose batch may be smaller; None if it was not probed."""
-    by_layout = read_probes(request.out).seconds.get(config.contestant, {}).get(config.mixed_precision)
+    by_layout = read_probes(request.out).of(config).get(config.mixed_precision)
     if by_layout is None or by_layout[config.memory_format] == math.inf:  # or it could not compute so
         return None
     return by_layout[config.memory_format] * config.sizes.batch_size / probed_batch(config)

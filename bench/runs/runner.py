@@ -111,7 +111,7 @@ def job_for(
         avatars=str(avatars),
         classifier=str(classifier),
         extractors=extractors(request),
-        probe=as_record(probes.seconds.get(config.contestant, {})),
+        probe=as_record(probes.of(config)),
         machine_peak=machine_peak,
         pictures=not (config.sizes.max_steps or another_seed_has_pictures(request.out, config)),
     )

@@ -64,10 +64,10 @@ def training_loss(
 ) -> Tensor:
     """Mean squared error against ε or v, whichever the schedule predicts; images and noise (B, 3, H, W)."""
     noisy = schedule.add_noise(images, noise, timestep)
-    prediction = predict(denoiser, noisy, timestep, condition)
     target = noise
     if schedule.config.prediction_type == "v_prediction":
         target = schedule.get_velocity(images, noise, timestep)
+    prediction = predict(denoiser, noisy, timestep, condition)  # last: it may change what it is given
     return F.mse_loss(prediction.float(), target)
 
 

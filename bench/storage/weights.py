@@ -10,7 +10,7 @@ from bench.storage import cache
 
 COMMITTED_BYTES = 8 * 2**20  # the most that a file of weights in a repository may take
 CONDITIONS = 64  # test conditions that lie beside them, for `bench sample` to begin from
-CODES = "codes"  # under which they lie there
+CODES, FORMER_CODES = ".codes", "codes"  # under which they lie there: no tensor of a module can begin with a dot
 
 
 def keep_weights(path: Path, denoiser: nn.Module) -> None:
@@ -44,5 +44,5 @@ def committed_weights(path: Path) -> tuple[dict[str, Tensor], Tensor, str]:
     if found is None:
         raise RunFailed(f"the weights in {path.name} are gone or damaged: take them from the repository again")
     tensors, about = found
-    codes = tensors.pop(CODES).long()
+    codes = tensors.pop(CODES if CODES in tensors else FORMER_CODES).long()
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, codes, about["schema"]

@@ -57,8 +57,9 @@ class Saver:
             raise CannotWrite(self.folder, FileNotFoundError(2, "the results folder was removed while it ran"))
         started = time.perf_counter()
         log, checkpoint = trainer.log, to_checkpoint(trainer)
+        constant = {f"model.{name}" for name, _ in trainer.raw().named_buffers()}  # such as a mask of -inf
         for name, tensor in checkpoint.tensors.items():
-            if not torch.isfinite(tensor).all():
+            if name not in constant and not torch.isfinite(tensor).all():
                 raise RunFailed(f"diverged at step {log.steps_done}: {name} is not finite")
         save_checkpoint(self.folder, at, checkpoint)
         self.saved_at, self.last = at, time.perf_counter()

@@ -7,6 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
+from bench import contestants
 from bench.cost.anatomy import MIB, Question, describe, largest_batch
 from bench.cost.check import check_predictions
 from bench.render.anatomy import anatomy_table, draw_anatomy, lines, notes
@@ -96,9 +97,19 @@ def test_what_cannot_be_had_is_a_dash_with_its_reason(document):
     table = anatomy_table(both)
     assert list(table.columns[-1].cells).count("–") > 8
     said = "\n".join(notes(both))
-    assert "its forward reads a tensor's value" in said
+    assert "it reads a tensor's value" in said
     assert "– error of the prediction: --check measures it" in said
     assert "– largest batch: say how much memory there is" in said
+
+
+@pytest.mark.parametrize("kind", ["reading", "in_double"])
+def test_what_cannot_be_built_without_memory_is_built_with_it_and_has_dashes(kind):
+    """It reads a tensor's value in its constructor, say, or is cast there."""
+    name = f"tests.breaking_plug_in:build_{kind}"
+    found = describe((name, Question([name], 16, 4)))
+    assert found["memory_mib"]["weights"] > 0
+    assert found["memory_mib"]["predicted_peak"] is None
+    assert contestants.build_on_meta(name, 2, 16, 1 / 32) is not None
 
 
 def test_one_token_is_warned_of(document):

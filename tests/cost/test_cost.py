@@ -22,7 +22,8 @@ from bench.cost.account import (
 )
 from bench.cost.check import compare
 from bench.cost.machine import Amounts, machine_peaks, operations, precisions
-from bench.cost.probe import as_record, choose, probe
+from bench.cost.out_of_memory import is_out_of_memory
+from bench.cost.probe import as_record, choose, probe, read_probes, settle
 from bench.cost.steps import measured_peak, trial
 from bench.cost.terms import floor_seconds
 from bench.cost.trace import trace_step, without_memory
@@ -317,6 +318,24 @@ def test_the_probe_takes_one_precision_for_all_and_each_ones_faster_layout():
         "bf16",
         {"a": "channels_last"},
     )  # 0.65 against 1.0, not against 0.81
+
+
+def test_the_probe_times_a_contestant_anew_at_another_size(config, parts, tmp_path, monkeypatch):
+    """Seconds of a step at one scale would make a budget of seconds wrong at another."""
+    timed = []
+    monkeypatch.setattr("bench.cost.probe.seconds_per_step", lambda asked, train: timed.append(asked) or 1.0)
+    larger = replace(config, sizes=replace(config.sizes, scale=config.sizes.scale * 2))
+    for asked, count in ((config, 4), (replace(config, seed=5), 4), (larger, 8), (config, 8)):
+        settle(tmp_path, "no", [asked], parts.train)
+        assert len(timed) == count
+    assert read_probes(tmp_path).has(larger, ["no"])
+    assert not read_probes(tmp_path).has(replace(larger, contestant="diffusers-32"), ["no"])
+
+
+@pytest.mark.parametrize("error", [RuntimeError(404), RuntimeError(), RuntimeError(["no", "text"])])
+def test_an_error_that_tells_nothing_in_words_is_no_lack_of_memory(error):
+    assert not is_out_of_memory(error)
+    assert is_out_of_memory(MemoryError())
 
 
 def test_the_probe_lets_all_take_turns_and_keeps_the_fastest_of_each(config, parts, monkeypatch):

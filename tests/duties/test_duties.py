@@ -9,7 +9,7 @@ from bench import contestants
 from bench.duties.candidate import Candidate
 from bench.duties.duties import has_other_sizes
 from bench.duties.examine import DUTIES, examine
-from bench.storage.weights import keep_weights, read_weights
+from bench.storage.weights import commit_weights, committed_weights, keep_weights, read_weights
 
 HERE = "tests.breaking_plug_in:build"
 PLANTED = {  # the one duty that is not met, how bad that is, and words of its sentence
@@ -31,7 +31,25 @@ PLANTED = {  # the one duty that is not met, how bad that is, and words of its s
     f"{HERE}_hiding": ("is_saved_by_its_state_dict", "broken", "register what is missing as a buffer"),
     f"{HERE}_viewing": ("computes_in_channels_last", "warning", "view size is not compatible"),
     f"{HERE}_of_one_precision": ("computes_in_bf16", "warning", "dtype"),
-    f"{HERE}_normalised": ("has_no_batch_norm", "warning", "norm mixes the images of a batch"),
+    f"{HERE}_in_place_in_training": ("changes_nothing_else", "broken", "changes its argument 'timestep':"),
+    f"{HERE}_settling": (
+        "changes_nothing_else",
+        "broken",
+        "changes torch's precision of matrix products:",
+    ),
+    f"{HERE}_normalised": ("keeps_images_apart_in_training", "warning", "norm mixes the images of a batch"),
+    f"{HERE}_mixing_in_training": ("keeps_images_apart_in_training", "warning", "in training, an image alone gives"),
+    f"{HERE}_staying": (
+        "goes_with_its_weights",
+        "warning",
+        "register it as a buffer, or make it on its inputs' device",
+    ),
+    f"{HERE}_keyword_only": (
+        "is_called",
+        "broken",
+        "is called as (noisy, timestep, condition), by position: ",
+    ),
+    f"{HERE}_of_one_argument": ("is_called", "broken", "is called as (condition_width, image_size, scale), by pos"),
     f"{HERE}_small": ("has_other_sizes", "note", "not at full size (64×64, scale 1): "),
 }
 GATES = ("is_called", "is_finite", "is_repeatable")
@@ -62,6 +80,16 @@ def test_layers_that_share_their_weights_break_nothing_and_are_kept(tmp_path):
     keep_weights(tmp_path / "weights.safetensors", denoiser)
     kept = read_weights(tmp_path / "weights.safetensors")
     assert torch.equal(kept["again.weight"], denoiser.embed.weight)
+
+
+def test_a_parameter_may_be_named_as_the_harness_names_what_lies_beside_committed_weights(tmp_path):
+    denoiser = contestants.build(f"{HERE}_masked", 11, 16, 1 / 32)
+    torch.nn.init.constant_(denoiser.codes, 0.5)
+    path = tmp_path / "weights.safetensors"
+    assert commit_weights(path, denoiser, torch.tensor([[1, 2]]), "{}")
+    weights, codes, _ = committed_weights(path)
+    assert torch.equal(weights["codes"], denoiser.codes)
+    assert codes.tolist() == [[1, 2]]
 
 
 def test_every_duty_has_a_plug_in_that_breaks_it_alone_or_with_another():
@@ -100,7 +128,16 @@ def test_what_needs_a_broken_duty_is_not_held_against_it(name):
     assert statuses == ["ok"] * broken + ["broken"] + ["unchecked"] * (len(DUTIES) - broken - 1)
 
 
-@pytest.mark.parametrize("name", ["tests.plug_in:build", "tests.plug_in:build_curious", f"{HERE}_starting_at_zero"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tests.plug_in:build",
+        "tests.plug_in:build_curious",
+        f"{HERE}_starting_at_zero",
+        f"{HERE}_reading",
+        f"{HERE}_masked",
+    ],
+)
 def test_a_plug_in_that_is_as_it_should_be_meets_every_duty(name):
     assert unmet(name) == {}
 

@@ -51,13 +51,26 @@ def test_refuses_sizes_that_do_not_divide(name, size, scale, word):
         contestants.build_on_meta(name, WIDTH, size, scale)
 
 
+def test_what_importing_a_plug_in_changes_is_undone_and_said(tmp_path, monkeypatch, capsys):
+    """Or it would train the models of others, and the judges, in another precision."""
+    (tmp_path / "in_double_throughout.py").write_text(
+        "import torch\ntorch.set_default_dtype(torch.float64)\ntorch.set_num_threads(7)\nbuild = print\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = torch.get_default_dtype(), torch.get_num_threads()
+    contestants.contestant("in_double_throughout:build")
+    assert (torch.get_default_dtype(), torch.get_num_threads()) == before
+    said = "importing it changed torch's default dtype, torch's number of threads; that was undone"
+    assert said in capsys.readouterr().err
+
+
 def test_plug_in_contestants_are_loaded_by_name():
     assert contestants.contestant("scratch_unet:build").build is scratch_unet.build
 
 
 @pytest.mark.parametrize(
     ("name", "word"),
-    [("scrach", "scratch"), ("no.such:model", "cannot be loaded"), ("scratch_unet:nothing", "cannot be loaded")],
+    [("scrach", "scratch"), ("no.such:model", "cannot be loaded"), ("scratch_unet:nothing", "is its name right?")],
 )
 def test_unknown_contestants_are_refused_with_a_remedy(name, word):
     with pytest.raises(BadInput, match=word):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 import bench
 from bench.data.library import ALONE
@@ -44,6 +45,49 @@ def test_any_module_that_keeps_the_contract_can_be_trained(data):
     assert trained.trainer.config.contestant == "Plain"
     with pytest.raises(BadInput, match="no time to train"):
         bench.train(build(data.train.schema.width, 16, 1.0), data, seconds=0)
+
+
+class Wrong(nn.Linear):
+    def forward(self, noisy, timestep, condition):
+        return super().forward(condition)
+
+
+@pytest.mark.parametrize(
+    ("denoiser", "why"),
+    [
+        ("scratch", "str must build a torch.nn.Module, not a str"),
+        (nn.Linear(2, 2).requires_grad_(False), "Linear has no parameters to train"),
+        (nn.Linear(2, 2), r"Linear has a forward that is called as \(noisy, timestep, condition\), by position"),
+        (Wrong(2, 2), "Wrong cannot be called on these data: RuntimeError: mat1 and mat2"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_it_is(denoiser, why, data):
+    with pytest.raises(BadInput, match=why):
+        bench.train(denoiser, data, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"batch_size": 0}, "batch_size=0: give it a whole number from 1"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0: give it more than 0"),
+        ({"device": "gpu"}, "unknown device 'gpu': try cpu"),
+    ],
+)
+def test_what_training_cannot_be_is_refused(options, why, data):
+    with pytest.raises(BadInput, match=why):
+        bench.train(build(data.train.schema.width, 16, 1.0), data, seconds=1, **options)
+
+
+def test_images_that_are_no_pixels_are_not_scored(data):
+    """Images in [0, 1] would be scored as if they were nearly black."""
+    trained = bench.train(build(data.train.schema.width, 16, 1.0), data, seconds=0.1)
+    with pytest.raises(BadInput, match=r"images must be uint8 \(N, 3, 16, 16\), not torch.float32"):
+        trained.score(torch.rand(4, 3, 16, 16))
+    with pytest.raises(BadInput, match="count=0: give it a whole number from 1"):
+        trained.sample(0)
+    with pytest.raises(BadInput, match="image_size=0"):
+        bench.load_data(image_size=0)
 
 
 @pytest.mark.parametrize("steps", [0.2, 1, 99, 100, 101, 250])

@@ -192,6 +192,18 @@ def test_fault_27_a_gradient_that_is_not_finite_reaches_neither_weights_nor_aver
     assert same(before, to_checkpoint(again).tensors)
 
 
+def test_a_buffer_that_is_not_finite_is_no_divergence(config, parts, tmp_path):
+    """A causal mask is made of -inf."""
+    name = "tests.breaking_plug_in:build_masked"
+    denoiser = contestants.build(name, parts.train.schema.width, 16, 1 / 32)
+    trainer = Trainer(denoiser, replace(config, contestant=name), parts.train)
+    next(trainer.steps())
+    Saver(tmp_path / "checkpoints", tmp_path, NeverAsked(), 0.0).save(trainer)
+    checkpoint = load_newest(tmp_path / "checkpoints")
+    assert checkpoint is not None
+    assert torch.equal(checkpoint.tensors["model.mask"], denoiser.mask)
+
+
 def test_fault_28_an_average_that_is_not_finite_is_neither_saved_nor_used(config, parts, tmp_path):
     trainer = run(trainer_for(config, parts.train), 1)
     saver = Saver(tmp_path / "checkpoints", tmp_path, NeverAsked(), 0.0)
