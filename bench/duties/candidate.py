@@ -43,12 +43,16 @@ class Candidate:
 
     @functools.cached_property
     def inputs(self) -> Inputs:
-        """Three images, none of them unconditional."""
-        generator = torch.Generator().manual_seed(0)
-        noisy = torch.randn(3, 3, self.image_size, self.image_size, generator=generator)
-        condition = torch.randint(0, 2, (3, self.condition_width), generator=generator).float()
+        """Three images."""
+        return self.drawn(0, torch.tensor([5, 100, 299]))
+
+    def drawn(self, seed: int, timestep: Tensor) -> Inputs:
+        """As many images as timesteps, none of them unconditional."""
+        generator, count = torch.Generator().manual_seed(seed), len(timestep)
+        noisy = torch.randn(count, 3, self.image_size, self.image_size, generator=generator)
+        condition = torch.randint(0, 2, (count, self.condition_width), generator=generator).float()
         condition[:, 0] = 1
-        return Inputs(noisy, torch.tensor([5, 100, 299]), condition)
+        return Inputs(noisy, timestep, condition)
 
 
 def awaken(denoiser: nn.Module) -> nn.Module:

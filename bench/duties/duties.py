@@ -13,7 +13,7 @@ from bench.contract import RANDOM_STATE, predict, state_restored
 from bench.duties.candidate import OTHER_SEED, SEED, Candidate, Inputs, answer
 from bench.errors import words_of
 
-FORWARDS = 3  # of which a parameter must have taken part in one: dropout may hide it in another
+FORWARDS, IMAGES = 3, 8  # in one of which a parameter must have taken part: dropout, or a choice by image, may hide it
 MOST_NAMED = 6
 # Of the largest number predicted: the least change, in each image, that counts as a reaction.
 LEAST_BY_TIMESTEP, LEAST_BY_CONDITION, LEAST_BY_ATTRIBUTE = 2e-4, 2e-5, 2e-6
@@ -75,8 +75,9 @@ def listed(names: list[str]) -> str:
 def learns_everywhere(candidate: Candidate) -> str | None:
     """Every trainable parameter gets a finite gradient."""
     denoiser = candidate.awake().train()
-    for _ in range(FORWARDS):
-        predict(denoiser, *(each.clone() for each in candidate.inputs)).float().square().mean().backward()
+    for seed in range(FORWARDS):
+        inputs = candidate.drawn(seed, torch.linspace(0, 299, IMAGES).long())
+        predict(denoiser, *inputs).float().square().mean().backward()
     idle = [name for name, parameter in denoiser.named_parameters() if parameter.requires_grad and is_idle(parameter)]
     return f"no gradient, or NaN, reaches {listed(idle)}: use it, remove it or freeze it" if idle else None
 

@@ -136,6 +136,7 @@ def test_what_needs_a_broken_duty_is_not_held_against_it(name):
         f"{HERE}_starting_at_zero",
         f"{HERE}_reading",
         f"{HERE}_masked",
+        f"{HERE}_choosing",
     ],
 )
 def test_a_plug_in_that_is_as_it_should_be_meets_every_duty(name):
