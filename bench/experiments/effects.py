@@ -51,7 +51,7 @@ def document_of(
         name: about(experiment, name, fitting[name], refused)
         | {"values": {each.key: values_of(each, fitting[name]) for each in measures_of(experiment)}}
         | {"costs": costs_of(fitting[name]), "time": time_of(fitting[name], (estimated or {}).get(name))}
-        | {"unpaired": unpaired(measures_of(experiment)[0], fitting[name], fitting[experiment.reference])}
+        | {"unpaired": unpaired(measures_of(experiment), fitting[name], fitting[experiment.reference])}
         | {"effects": [each for each in tests if each["arm"] == name]}
         for name in experiment.arms
     }
@@ -177,10 +177,19 @@ def unlike(measure: Measure, a: Record, b: Record) -> list[str]:
     return found
 
 
-def unpaired(measure: Measure, ours: dict[int, Record], theirs: dict[int, Record]) -> dict[str, list[str]]:
-    """Seeds that both arms have done and that are no pair all the same, and why."""
+def unpaired(measures: list[Measure], ours: dict[int, Record], theirs: dict[int, Record]) -> list[dict[str, Any]]:
+    """By which measures two arms have seeds done that are no pair all the same, which seeds, and why."""
     both = [seed for seed in sorted(ours) if seed in theirs and {ours[seed].status, theirs[seed].status} == {"done"}]
-    return {str(seed): why for seed in both if (why := unlike(measure, ours[seed], theirs[seed]))}
+    found = [(each.label, {seed: unlike(each, ours[seed], theirs[seed]) for seed in both}) for each in measures]
+    return [
+        {
+            "measure": label,
+            "seeds": [seed for seed in both if why[seed]],
+            "why": sorted({w for s in both for w in why[s]}),
+        }
+        for label, why in found
+        if any(why.values())
+    ]
 
 
 def verdict(experiment: Experiment, expected: str | None, effects: list[dict[str, Any]]) -> str | None:

@@ -148,8 +148,9 @@ def notes(document: dict[str, Any]) -> list[str]:
             f"**{escape(arm['name'])}, seed {seed} failed:** {escape(why)}" for seed, why in arm["failed"].items()
         ]
         lines += [
-            f"**{escape(arm['name'])}, seed {seed} is no pair with the reference:** another {escape(', '.join(why))}."
-            for seed, why in arm.get("unpaired", {}).items()  # older documents have none
+            f"**{escape(arm['name'])}, seeds {', '.join(map(str, each['seeds']))}: no pairs with the reference by "
+            f"{escape(each['measure'])}:** another {escape(', '.join(each['why']))}."
+            for each in arm.get("unpaired", ())  # older documents have none
         ]
     lines += [f"**Left out, of another configuration:** {escape(told)}" for told in document["left_out"]]
     if len(codes := document["training_codes"]) > 1:

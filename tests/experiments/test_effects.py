@@ -191,7 +191,25 @@ def test_runs_of_other_data_are_no_pair(of_laptop):
     assert document["verdict"] == "undecided"
     page = "\n".join(experiment_lines(document))
     assert "–" in page
-    assert "**scratch, seed 3 is no pair with the reference:** another data_hash." in page
+    told = "**scratch, seeds 0, 1, 2, 3, 4, 5: no pairs with the reference by paired colour difference ΔE:**"
+    assert f"{told} another data_hash." in page
+
+
+def rejudged(record):
+    """As if another classifier had scored it."""
+    judge = record.measurements.judge.model_copy(update={"macro": None})
+    return record.model_copy(update={"measurements": record.measurements.model_copy(update={"judge": judge})})
+
+
+def test_pages_say_by_which_measure_runs_are_no_pairs(of_laptop):
+    """Another classifier spoils what it judges, and nothing else."""
+    experiment, records, _ = of_laptop
+    judged = experiment.model_copy(update={"measures": ["paired_colour", "hairstyles"]})
+    other = [rejudged(r) if r.run.contestant == "scratch" else r for r in records]
+    arm = document_of(judged, other, {})["arms"][1]
+    assert [(each["seeds"], each["why"]) for each in arm["unpaired"]] == [([0, 1, 2, 3, 4, 5], ["classifier"])]
+    assert "hairstyles" in arm["unpaired"][0]["measure"]
+    assert len(arm["effects"][0]["differences"]) == 6
 
 
 def test_nothing_is_decided_while_a_run_that_is_done_is_no_pair(of_laptop):
@@ -242,6 +260,4 @@ def test_runs_of_another_precision_or_scored_by_another_classifier_are_no_pair(o
     rescored = ours.model_copy(update={"measurements": measurements})
     assert unlike(kid, rescored, theirs) == ["what the distance rests on"]
     assert unlike(measures_of(experiment)[0], rescored, theirs) == []
-    judge = ours.measurements.judge.model_copy(update={"macro": None})
-    rejudged = ours.model_copy(update={"measurements": ours.measurements.model_copy(update={"judge": judge})})
-    assert [unlike(each, rejudged, theirs) for each in (kid, BY_THE_CLASSIFIER)] == [[], ["classifier"]]
+    assert [unlike(each, rejudged(ours), theirs) for each in (kid, BY_THE_CLASSIFIER)] == [[], ["classifier"]]
