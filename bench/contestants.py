@@ -81,7 +81,9 @@ def contestant(name: str) -> Contestant:
             found = Contestant(name, getattr(importlib.import_module(module), function))
     except Exception as error:
         if is_missing(error, module):
-            remedy = "is its name right?" if isinstance(error, AttributeError) else "is its package on PYTHONPATH?"
+            remedy = (
+                "is its name right?" if isinstance(error, AttributeError) else "run this in the folder that holds it"
+            )
             raise BadInput(f"contestant '{name}' cannot be loaded ({printable(str(error))}): {remedy}") from error
         if lacks_memory(error):
             raise

@@ -4,6 +4,7 @@ Under `without_memory` the same step runs on fake tensors: shapes and lifetimes 
 (The meta device will not do: there attention falls back to its written-out form, which saves far more.)
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,19 @@ from torch.overrides import TorchFunctionMode
 from bench.cost.modules import Call, CallWatch, ModuleWatch, Place
 from bench.cost.operations import Bytes, Peak, by_kind, key
 
+FAILURES = logging.getLogger("torch._subclasses.fake_tensor")
+
 
 @contextmanager
 def without_memory() -> Iterator[None]:
     """Tensors made in here have a shape, a layout and a lifetime, and no memory."""
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cpu"):
-        yield
+    level = FAILURES.level
+    FAILURES.setLevel(logging.CRITICAL)  # what fails is raised, too, and told in one line
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cpu"):
+            yield
+    finally:
+        FAILURES.setLevel(level)
 
 
 @dataclass

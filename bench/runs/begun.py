@@ -68,10 +68,17 @@ def refuse_changed(request: RunRequest, configs: list[RunConfig]) -> None:
         passing = {"device": now["device"]} | ({"code": now["code"]} if finished(request, config) else {})
         changed = differences(before | passing, now)
         if changed:
+            told = ["the code that trains it has changed" if each.startswith("code: ") else each for each in changed]
             raise BadInput(
-                f"{config.name} in '{request.out}' was begun with another configuration ({'; '.join(changed)}): "
-                "pass --fresh, or another --out"
+                f"{config.name} in '{request.out}' was begun with another configuration ({'; '.join(told)}): "
+                f"`--contestants {config.contestant} --fresh` begins it anew, another --out keeps both"
             )
+
+
+def is_of_old_code(request: RunRequest, config: RunConfig) -> bool:
+    """Whether a run was begun by other code than would train it now."""
+    begun = read_begun(ResultsFolder(request.out).run(config.name))
+    return bool(begun["code"] != training_code(config.contestant))
 
 
 def finished(request: RunRequest, config: RunConfig) -> bool:

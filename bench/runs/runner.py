@@ -19,7 +19,7 @@ from bench.display import display
 from bench.environment import commit, training_code
 from bench.errors import BadContestant, BadInput
 from bench.quality.classifier import ClassifierConfig, cached_classifier, classifier_path
-from bench.runs.begun import begin, finished, refuse_changed
+from bench.runs.begun import begin, finished, is_of_old_code, refuse_changed
 from bench.runs.configure import configure, drafts_of, refuse_too_short, say_how_long
 from bench.runs.job import Job, note_failure
 from bench.runs.launch import run_in_processes
@@ -60,12 +60,13 @@ def run(request: RunRequest) -> list[str]:
         say_how_long(request, configs)
         for config in configs:
             take_training(request, config)
-        begin(request, configs)
+        undone = [config for config in configs if not finished(request, config)]
+        begin(request, undone)
         for draft in (draft for draft in drafts if draft.contestant in unfit):
             note_failure(job_for(request, draft, code, avatars_path, Path(), {}), unfit[draft.contestant])
-        for config in (config for config in configs if finished(request, config)):
-            print(f"{config.name}: finished already, --fresh measures it anew", file=sys.stderr)
-        if undone := [config for config in configs if not finished(request, config)]:
+        for config in (config for config in configs if config not in undone):
+            print(f"{config.name}: finished already, {measured_anew(request, config)}", file=sys.stderr)
+        if undone:
             classifier = prepare_classifier(request, parts, device)
             peak = functools.cache(machine_peaks)  # one for all runs
         for config in undone:
@@ -75,6 +76,12 @@ def run(request: RunRequest) -> list[str]:
             run_in_processes(job, locked, request.others)
         lost = [draft.name for draft in drafts if draft.contestant in unfit]
         return [config.name for config in configs if not finished(request, config)] + lost
+
+
+def measured_anew(request: RunRequest, config: RunConfig) -> str:
+    """How to measure a finished run again; and that its numbers are old, if the code that trained it is."""
+    again = f"`--contestants {config.contestant} --fresh` measures it anew"
+    return f"by code that has changed since: its numbers are OLD, {again}" if is_of_old_code(request, config) else again
 
 
 def unfit_for(condition_width: int, request: RunRequest, known: dict[str, str]) -> dict[str, str]:

@@ -62,7 +62,7 @@ class Trained:
             return draw(denoiser, self.trainer.config, conditions, torch.device(self.trainer.config.device), guidance)
 
     def score(self, images: Tensor, classifier_steps: int = 500, cache: Path | None = None) -> pd.Series:
-        """What samples are worth: the attributes that they show, by a classifier, and their distance to real images."""
+        """What samples are worth: nearness to the true pictures, the attributes that they show, and their distance."""
         size = self.data.train.image_size
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1:] != (3, size, size):
             raise BadInput(f"images must be uint8 (N, 3, {size}, {size}), not {images.dtype} {tuple(images.shape)}")
@@ -71,8 +71,10 @@ class Trained:
         classifier = cached_classifier(self.data, ClassifierConfig(steps=classifier_steps), device, folder)
         extraction = Extraction({EFFICIENTNET: None}, str(device), folder)
         found = Scorer(classifier, self.data, asked_of(self.data, len(images)), extraction).score(images)
-        accuracy = found["attributes"]["macro"]
+        accuracy, exact = found["attributes"]["macro"], found["exact"]
         shown = {
+            "ΔE to the true picture": found["paired"]["colour"]["value"],
+            **({} if exact is None else {"all attributes right, exact": exact["all_right"]["value"]}),
             "attribute accuracy": accuracy["accuracy"],
             "its ceiling (real images)": accuracy["ceiling"],
             "its chance level": accuracy["chance"],

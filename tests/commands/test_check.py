@@ -71,7 +71,7 @@ def test_a_size_of_a_preset_is_named_by_it(size, options):
     ("arguments", "words"),
     [
         (["tests.plug_in:no_such"], "cannot be loaded"),
-        (["no.such:build"], "is its package on PYTHONPATH?"),
+        (["no.such:build"], "run this in the folder that holds it"),
         (["tests.plug_in_that_exits:build"], "cannot be imported: it tried to end the process"),
         (["scrach"], "unknown contestant 'scrach': try scratch"),
         (["scratch", "--image-size", "30"], "image size 30"),

@@ -13,6 +13,7 @@ import time
 import pytest
 from PIL import Image
 
+from bench.storage.folder import ResultsFolder
 from tests.invoking import PLUG_IN, ROOT, TINY, WHOLE, bench, command, environment, measured, timeless
 from tests.shared import SHARED
 
@@ -99,9 +100,13 @@ def test_the_table_is_drawn_again_from_records_alone(each_finished, tmp_path):
 def test_a_rerun_skips_what_is_finished_and_touches_nothing(finished, cache, tmp_path):
     out = shutil.copytree(finished.out, tmp_path / "out")
     before = {path: path.read_bytes() for path in out.glob("records/*")}
+    note = ResultsFolder(out).run("scratch-matched-seed0").config
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"code": "other"}))
     again = bench("run", *SHARED, "--contestants", "scratch,diffusers-32", "--out", out, "--cache", cache)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("finished already") == 2
+    assert again.stderr.count("code that has changed since: its numbers are OLD, `--contestants scratch --fresh`") == 1
+    assert json.loads(note.read_text())["code"] == "other"  # so that it is said the next time, too
     assert {path: path.read_bytes() for path in out.glob("records/*")} == before
 
 

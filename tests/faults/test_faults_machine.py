@@ -136,9 +136,14 @@ def test_fault_08_changed_learning_rate_batch_data_or_code_are_named_field_by_fi
     changed = replace(config, data_hash="x", sizes=replace(config.sizes, learning_rate=0.5, batch_size=4))
     with pytest.raises(BadInput) as refusal:
         refuse_changed(request, [changed])
-    for field in ("code: other ->", "data_hash: ", "sizes.learning_rate: 0.002 -> 0.5", "sizes.batch_size: 16 -> 4"):
+    for field in (
+        "the code that trains it has changed",
+        "data_hash: ",
+        "sizes.learning_rate: 0.002 -> 0.5",
+        "sizes.batch_size: 16 -> 4",
+    ):
         assert field in str(refusal.value)
-    assert "--fresh, or another --out" in str(refusal.value)
+    assert f"`--contestants {config.contestant} --fresh` begins it anew" in str(refusal.value)
 
 
 def test_fault_10_another_device_is_let_pass(config, tmp_path):

@@ -38,6 +38,8 @@ def test_a_denoiser_is_built_trained_sampled_and_scored(data, tmp_path):
     scores = trained.score(images, classifier_steps=3, cache=tmp_path)
     assert 0 <= scores["attribute accuracy"] <= 1
     assert scores["Fréchet distance"] > 0
+    assert 5 < scores["ΔE to the true picture"] < 150
+    assert 0 <= scores["all attributes right, exact"] <= 1
 
 
 def test_any_module_that_keeps_the_contract_can_be_trained(data):
