@@ -155,8 +155,6 @@ def test_its_finding_at_equal_time_is_that_of_the_experiment():
     halfway = [point.paired.colour.value for point in points]
     assert len(halfway) == 6
     told = f"{fmean(halfway):.2f} ± {stdev(halfway):.2f}"
-    assert "It was better after 48,000 already." in text
-    assert max(halfway) < 8
     assert f"it was already better: {told} ({points[0].samples} samples a seed)" in plain(DETAILS)
 
 
