@@ -194,3 +194,11 @@ def test_what_it_says_could_be_chance_could_among_the_claims_of_all_experiments(
     found = {name: p for (name, _), p in zip(claimed, corrected, strict=True)}
     assert 0.05 < found["normalised-tokens"] < 0.3
     assert 0.05 < found["tokens-and-heads"] < 0.3
+
+
+def test_what_it_says_of_heads_is_what_the_experiment_has_left_open():
+    answer = read("claims", "heads", "experiment.json")
+    assert (answer["verdict"], [arm["missing"] for arm in answer["arms"]]) == ("undecided", [[]] * 4)
+    (effect,) = (arm["effects"][0] for arm in answer["arms"] if arm["expected"])
+    numbers = "{:.1f} ({:.1f} to {:.1f})".format(effect["difference"], *effect["interval"]).replace("-", "−")
+    assert f"instead of four: colours {numbers}." in README
