@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from bench.cost.modules import Call, CallWatch, ModuleWatch, Place
 from bench.cost.operations import Bytes, Peak, by_kind, key
 
-FAILURES = logging.getLogger("torch._subclasses.fake_tensor")
+FAILURES = logging.getLogger(FakeTensorMode.__module__)  # torch's own, which prints a traceback
 
 
 @contextmanager
