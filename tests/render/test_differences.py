@@ -59,6 +59,13 @@ def test_too_few_seeds_say_nothing_however_far_apart(seeds, record):
     assert words_of(apart)[0] == [TOO_FEW.format(4)] * 2  # of twelve trainings, four pairs
 
 
+def test_a_contestant_with_too_few_seeds_silences_no_other(seeds):
+    best, worse, few = seeds(), seeds("diffusers-32", 0.6), seeds("diffusers-8", 0.4, range(3))
+    alone, together = table([*best, *worse]), table([*best, *worse, *few])
+    for of_two, of_three in zip(words_of(alone), words_of(together), strict=True):
+        assert of_three == [*of_two, TOO_FEW.format(3)]
+
+
 def test_a_strength_is_what_every_other_one_is_worse_at(seeds):
     best, middle, worst = seeds(), seeds("diffusers-32", 0.6), seeds("diffusers-16", 0.4)
     strengths, weaknesses = words_of(table([*best, *middle]))

@@ -77,9 +77,9 @@ def verdict_note() -> str:
     return (
         "Strength and weakness: where a contestant is better, or worse, than every other one above chance with the "
         f"same seeds (paired t tests, Holm's correction over {len(MEASURES)} measures and all pairs of columns: of "
-        f"tables of equals, about 5 % name any). With fewer than {FEWEST_SEEDS} seeds nothing is said, nor of samples "
-        f"no better than chance. The words compare: what is nearer may still be far. The primary measure is the "
-        f"{PRIMARY_MEASURE.label}."
+        f"tables of equals, about 5 % name any). One with fewer than {FEWEST_SEEDS} seeds in common is left out, and "
+        "nothing is said of samples no better than chance. The words compare: what is nearer may still be far. The "
+        f"primary measure is the {PRIMARY_MEASURE.label}."
     )
 
 

@@ -27,14 +27,15 @@ def is_at_chance(column: Column) -> bool:
 
 
 def verdict(column: Column, columns: list[Column], found: Differences, better: bool) -> str:
-    """The measures at which a column beats, or is beaten by, every other one that compares, with the numbers."""
+    """The measures at which a column beats, or is beaten by, every other one that can be tested, with the numbers."""
     others = [each for each in columns if each is not column and alike("samples", each.lead, column.lead)]
     if not others:
         return ALONE
-    common = min(len(list(common_seeds(column, other))) for other in others)
-    if common < FEWEST_SEEDS:
-        return f"{TOO_FEW} ({common} in common, {FEWEST_SEEDS} needed)"
-    rivals = [other for other in others if not is_at_chance(other)]
+    common = [len(list(common_seeds(column, other))) for other in others]
+    if max(common) < FEWEST_SEEDS:
+        return f"{TOO_FEW} ({max(common)} in common, {FEWEST_SEEDS} needed)"
+    tested = [other for other, count in zip(others, common, strict=True) if count >= FEWEST_SEEDS]
+    rivals = [other for other in tested if not is_at_chance(other)]
     if is_at_chance(column) or not rivals:
         return AT_CHANCE if is_at_chance(column) else OTHERS_AT_CHANCE
     words = [text for measure in MEASURES if (text := said_of(measure, column, rivals, found, better))]
