@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ TRAINING = (
     "contract.py",
     "distributed.py",
 )
+SCORING = ("quality", "runs/evaluation.py")  # what decides, beside these, which numbers its samples get
 CODE = ("bench", "scratch_unet", "diffusers_unet", "pyproject.toml")
 
 
@@ -153,12 +155,24 @@ def commit() -> str | None:
 @functools.cache  # what was imported is what trains, whatever becomes of the files meanwhile
 def training_code(contestant: str) -> str:
     """A digest of the source that decides what a contestant learns: its own, both model packages, and the harness'."""
-    here = Path(__file__).parent
-    rooms = [here / name for name in TRAINING]
-    rooms += [Path(inspect.getfile(package)).parent for package in (scratch_unet, diffusers_unet)]
-    files = [file for room in rooms for file in (sorted(room.glob("*.py")) or [room])]
-    if not contestants.is_ours(contestant):
-        files += source_of(contestant)
+    models = [Path(inspect.getfile(package)).parent for package in (scratch_unet, diffusers_unet)]
+    own = [] if contestants.is_ours(contestant) else source_of(contestant)
+    return digest_of([*rooms(TRAINING), *models], own)
+
+
+@functools.cache
+def scoring_code() -> str:
+    """A digest of the source that scores samples."""
+    return digest_of(rooms(SCORING))
+
+
+def rooms(names: tuple[str, ...]) -> list[Path]:
+    return [Path(__file__).parent / name for name in names]
+
+
+def digest_of(rooms: list[Path], more: Iterable[Path] = ()) -> str:
+    """The first 12 hex digits of the sha256 of files and folders of Python, in their order, and of more files."""
+    files = [file for room in rooms for file in (sorted(room.glob("*.py")) or [room])] + [*more]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

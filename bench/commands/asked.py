@@ -3,15 +3,23 @@
 import argparse
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.config import DEFAULT_CONTESTANTS, ONE_RATE, PRESETS, Sizes, contestant_names, found_rate, rehearsal
+from bench.config import DEFAULT_CONTESTANTS, MATCHED, ONE_RATE, PRESETS, Sizes, contestant_names, found_rate, rehearsal
 from bench.variants import split_name
 
 if TYPE_CHECKING:
     from bench.runs.request import RunRequest
 
 LOCAL = Path("results") / "local"  # a user's own runs: git ignores them
+# Of what is run, unless the user or an experiment's file says otherwise.
+DEFAULTS: dict[str, Any] = {
+    "preset": "smoke",
+    "contestants": DEFAULT_CONTESTANTS,
+    "recipe": MATCHED.name,
+    "seeds": [0],
+    "data": "avataaars",
+}
 
 
 def run_request(arguments: argparse.Namespace) -> "RunRequest":
@@ -77,15 +85,8 @@ def shown_command(arguments: argparse.Namespace) -> str:
     # Who is told, how, when and where from decides nothing.
     hidden |= {"report_to", "all_rows", "only_missing", "time_limit", "shard", "reuse"}
     hidden |= {"engine", "cluster", "cpus_per_run"}
+    default = DEFAULTS | {"processes": 1}
     for name, value in vars(arguments).items():
-        default = {
-            "preset": "smoke",
-            "contestants": DEFAULT_CONTESTANTS,
-            "recipe": "matched",
-            "seeds": [0],
-            "processes": 1,
-        }
-        default |= {"data": "avataaars"}
         if name in hidden or value in (None, False, []) or value == default.get(name):
             continue
         option = f"--{name.replace('_', '-')}"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bench.commands.arguments import positive_int, shard
+from bench.commands.asked import DEFAULTS
 from bench.commands.output import emit_json, emit_lines
-from bench.config import DEFAULT_CONTESTANTS, Sizes
+from bench.config import Sizes
 from bench.errors import BadInput
 from bench.storage.folder import ResultsFolder
 
@@ -61,9 +62,7 @@ def refuse_together(arguments: argparse.Namespace) -> None:
         if alone := [f"--{name.replace('_', '-')}" for name in only if getattr(arguments, name)]:
             raise BadInput(f"{', '.join(alone)} is for an experiment: name one by --experiment")
         return
-    decided: dict[str, Any] = {"preset": "smoke", "contestants": DEFAULT_CONTESTANTS, "recipe": "matched", "seeds": [0]}
-    decided |= {"data": "avataaars", "only_missing": False, "json": False, "all_rows": False, "budget": None}
-    decided |= {"match": None}
+    decided = DEFAULTS | {"only_missing": False, "json": False, "all_rows": False, "budget": None, "match": None}
     decided |= {field.name: None for field in fields(Sizes) if field.name != "budgets"}
     given = [f"--{name.replace('_', '-')}" for name, none in decided.items() if getattr(arguments, name) != none]
     if arguments.engine == "ray":

@@ -26,6 +26,7 @@ class Claimed:
 
 
 CLAIMED = Claimed()
+WIDTH = 140  # characters, of what is no terminal
 
 
 def claim() -> None:
@@ -68,14 +69,14 @@ def drop_unwritten(stream: TextIO) -> None:
         return
 
 
-def emit_rich(renderable: Any, width: int = 140) -> None:
-    """Print what rich can draw: for the terminal if there is one, else `width` characters wide and without colours."""
+def emit_rich(renderable: Any) -> None:
+    """Print what rich can draw: for the terminal if there is one, else `WIDTH` characters wide and without colours."""
     from rich.console import Console
 
     stream = CLAIMED.stream if CLAIMED.done else sys.stdout
     if stream is None:
         raise CannotPrint("is closed")
-    console = Console(file=stream, width=None if stream.isatty() else width)
+    console = Console(file=stream, width=None if stream.isatty() else WIDTH)
     with console.capture() as drawn:
         console.print(renderable)
     emit(drawn.get(), end="")

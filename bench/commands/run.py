@@ -15,11 +15,10 @@ from bench.commands.arguments import (
     positive_float,
     positive_int,
 )
-from bench.commands.asked import default_out, run_request
+from bench.commands.asked import DEFAULTS, default_out, run_request
 from bench.commands.experiments import add_options, answer, refuse_together
 from bench.commands.output import emit, emit_json, emit_rich
 from bench.config import (
-    DEFAULT_CONTESTANTS,
     PRESETS,
     RECIPES,
     Number,
@@ -38,11 +37,12 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
-    parser.add_argument("--preset", default="smoke", help=f"one of {', '.join(PRESETS)} (default smoke)")
-    parser.add_argument("--contestants", default=DEFAULT_CONTESTANTS, help="names, 'all', or package.module:function")
-    parser.add_argument("--recipe", default="matched", help=f"one of {', '.join(RECIPES)} (default matched)")
-    parser.add_argument("--seeds", default="0", type=integers, help="for example 0,1,2 (default 0)")
-    parser.add_argument("--data", default="avataaars", help="'avataaars', or a Cartoon Set folder or .tgz")
+    parser.set_defaults(**DEFAULTS)
+    parser.add_argument("--preset", help=f"one of {', '.join(PRESETS)} (default %(default)s)")
+    parser.add_argument("--contestants", help="names, 'all', or package.module:function (default %(default)s)")
+    parser.add_argument("--recipe", help=f"one of {', '.join(RECIPES)} (default %(default)s)")
+    parser.add_argument("--seeds", type=integers, help="for example 0,1,2 (default 0)")
+    parser.add_argument("--data", help="'avataaars', or a Cartoon Set folder or .tgz")
     parser.add_argument("--out", type=Path, help="results folder (default results/local/<preset>, which git ignores)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), help="default: chosen by a timed probe")

@@ -17,7 +17,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from bench import contestants
 from bench.config import MATCHED, Recipe, RunConfig
 from bench.contestants import MEMORY_FORMATS
-from bench.cost.operations import size
+from bench.cost.operations import bytes_of
 from bench.cost.terms import finest_first
 from bench.cost.trace import Trace, trace_step, without_memory
 from bench.errors import BadContestant, BadInput
@@ -78,7 +78,7 @@ def account(name: str, setting: Setting, recipe: Recipe = MATCHED) -> dict[str, 
                 if contestants.is_ours(name):
                     raise
                 return counted | untraced(name, error)
-            resting = sum(counted[f"{kind}_bytes"] for kind in RESTING) + size(denoiser.buffers())
+            resting = sum(counted[f"{kind}_bytes"] for kind in RESTING) + bytes_of(denoiser.buffers())
             return counted | from_trace(traced, denoiser, setting, resting)
     except BadContestant as error:  # it cannot be built without memory: then with it, or that raises again
         return count(contestants.try_build(name, *size_of_it), setting, recipe) | untraced(name, error)

@@ -20,6 +20,7 @@ from bench.cost.steps import measured_peak, trial
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, render
 from bench.environment import commit, environment, free_memory, has_bf16
+from bench.errors import BadInput
 from bench.quality.inception import cached_inception_weights
 from bench.storage.checkpoint import COPIES, KEPT
 
@@ -78,12 +79,19 @@ def examine(name: str, device: str) -> dict[str, Any]:
     measured = {size_key(smoke): measure(name, smoke, device)}
     if device == "cuda":
         measured[size_key(full)] = measure(name, full, device)
-    setting = replace(published(full.batch_size), device=device, memory_format=LAYOUTS[device])
-    at_full = account(name, replace(setting, mixed_precision=peak_precisions(device)[-1]))
-    peak, flops = at_full["predicted_peak"], at_full["flops_per_image"]
+    return {"measured": measured} | at_full_size(name, device, full.batch_size)
+
+
+def at_full_size(name: str, device: str, batch_size: int) -> dict[str, Any]:
+    """Weights, peak and arithmetic of a contestant as published, accounted; None where it has no such size."""
+    setting = replace(published(batch_size), device=device, memory_format=LAYOUTS[device])
+    try:
+        found = account(name, replace(setting, mixed_precision=peak_precisions(device)[-1]))
+    except BadInput:  # a user's model of one size: `measure` says what it cannot do
+        found = dict.fromkeys(("weights_bytes", "predicted_peak", "flops_per_image"))
+    peak, flops = found["predicted_peak"], found["flops_per_image"]
     return {
-        "measured": measured,
-        "full_weights_bytes": at_full["weights_bytes"],
+        "full_weights_bytes": found["weights_bytes"],
         "full_peak_bytes": peak and peak["bytes"],
         "full_training_flop_per_image": flops and flops["training"],
     }
@@ -186,7 +194,7 @@ def too_little(device: dict[str, Any], contestants: dict[str, dict[str, Any]]) -
     if needed > free:
         effect = f"full needs {needed / 2**30:.0f} GiB, {free / 2**30:.0f} GiB are free"
         found.append(("memory", effect, "run --preset full with a smaller --batch-size or --scale"))
-    weights = [each["full_weights_bytes"] for each in contestants.values()]
+    weights = [each["full_weights_bytes"] or 0 for each in contestants.values()]
     disk, room = KEPT * COPIES * sum(weights) + COPIES * max(weights), shutil.disk_usage(Path()).free
     if disk > room:
         effect = f"checkpoints of full need {disk / 2**30:.0f} GiB, {room / 2**30:.0f} GiB are free"

@@ -45,7 +45,7 @@ class Bytes(TorchDispatchMode):
         self.total, self.traffic = 0, 0
         self.peak = Peak()
         self.flops: Counter[Any] = Counter()  # by operation
-        self.image: set[int] = {key(tensor) for tensor in from_image}  # what depends on the noisy image
+        self.image: set[int] = {storage_of(tensor) for tensor in from_image}  # what depends on the noisy image
         for tensor in known:
             self.meet(tensor, "kept", size=0)
         for tensor in batch:
@@ -86,7 +86,7 @@ class Bytes(TorchDispatchMode):
         if function is torch.ops.prim.device.default:  # a question, and by far the commonest
             return result
         read, written = tensors(args), tensors(result)
-        inputs = {key(tensor) for tensor in read}
+        inputs = {storage_of(tensor) for tensor in read}
         outputs = {self.meet(tensor, "transient") for tensor in written}
         if inputs & self.image:
             self.image |= outputs
@@ -95,7 +95,7 @@ class Bytes(TorchDispatchMode):
             self.flops[packet] += FORMULAS[packet](*args, **(kwargs or {}), out_val=result)
         view = outputs <= inputs and not function._schema.is_mutable
         if not view and packet not in UNWRITTEN:
-            self.traffic += size(written) + size(read[1:] if packet in OVERWRITE else read)
+            self.traffic += bytes_of(written) + bytes_of(read[1:] if packet in OVERWRITE else read)
         if self.total > self.peak.bytes:
             self.peak = Peak(self.total, dict(self.alive), f"{packet} on {tuple(read[0].shape) if read else ()}")
         return result
@@ -108,12 +108,12 @@ def tensors(values: Any) -> list[Tensor]:
     return [tensor for value in values for tensor in tensors(value)] if isinstance(values, (tuple, list)) else []
 
 
-def size(tensors: Iterable[Tensor]) -> int:
+def bytes_of(tensors: Iterable[Tensor]) -> int:
     """Their bytes, as far as they are looked at: an expanded tensor counts as it is read."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def key(tensor: Tensor) -> int:
+def storage_of(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 

@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench import contestants
 from bench.config import RunConfig
-from bench.cost.operations import size
+from bench.cost.operations import bytes_of
 from bench.cost.terms import PARTS
 from bench.data.dataset import AvatarSet
 from bench.training.batches import Batch, epoch_batches
@@ -95,7 +95,7 @@ def measured_peak(trainer: Trainer) -> int | None:
     device = trainer.accelerator.device
     batch = next(epoch_batches(trainer.train, trainer.config, 0)).to(device, trainer.memory_format)
     trainer.step(batch)  # only now has the optimiser its moments
-    held = size(kept_by(trainer)) + size(tensors_of(batch))
+    held = bytes_of(kept_by(trainer)) + bytes_of(tensors_of(batch))
     if device.type == "cuda":
         return held + peak_on_cuda(trainer, batch)
     return held + peak_on_cpu(trainer, batch) if device.type == "cpu" else None

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from bench.cost.modules import Call, CallWatch, ModuleWatch, Place
-from bench.cost.operations import Bytes, Peak, by_kind, key
+from bench.cost.operations import Bytes, Peak, by_kind, storage_of
 
 FAILURES = logging.getLogger(FakeTensorMode.__module__)  # torch's own, which prints a traceback
 
@@ -82,7 +82,7 @@ class Attentions(TorchFunctionMode):
                 "heads": heads,
                 "head_width": head_width,
                 # Token counts do not tell: 16×16 pixels may meet 256 context tokens.
-                "kind": "self" if key(keys) in self.memory.image else "cross",
+                "kind": "self" if storage_of(keys) in self.memory.image else "cross",
             }
         )
 

@@ -13,9 +13,10 @@ from bench.experiments.parts import beyond_sum, parts_of
 from bench.quality.significance import SIGNIFICANT
 from bench.record import Record
 from bench.render.experiment import SCHEMA_VERSION
-from bench.render.table.comparability import same_classifier
+from bench.render.table.comparability import same_classifier, same_machine
 from bench.render.table.distance_rows import basis
 from bench.render.table.measures import (
+    AT_EQUAL_TIME,
     BY_CLASSIFIER,
     MEASURES,
     Measure,
@@ -71,6 +72,9 @@ def document_of(
         "verdict": of_all(verdicts),
         "left_out": left_out(experiment, records),
         "training_codes": named(fitting, "training_code"),
+        "scoring_codes": named(fitting, "scoring_code"),
+        "versions": unlike_versions(fitting),
+        "data": sorted({record.run.data_hash[:12] for record in all_of(fitting)}),
         "instruction_sets": named(fitting, "instruction_set"),
         "command": f"python -m bench run --experiment {shlex.quote(experiment.given)}",
     }
@@ -105,8 +109,20 @@ def time_of(there: dict[int, Record], estimated: dict[str, Any] | None) -> dict[
 
 def named(fitting: dict[str, dict[int, Record]], field: str) -> list[str]:
     """What a field of the runs' environments says: the digests of the code that trained them, or their machines."""
-    records = [record for there in fitting.values() for record in there.values()]
-    return sorted({getattr(record.environment, field) or "not recorded" for record in records})
+    return sorted({getattr(record.environment, field) or "not recorded" for record in all_of(fitting)})
+
+
+def unlike_versions(fitting: dict[str, dict[int, Record]]) -> list[str]:
+    """`torch 2.14.1 and 2.15.0` for every package of which the runs had more than one version."""
+    found: dict[str, set[str]] = {}
+    for record in all_of(fitting):
+        for name, version in record.environment.versions.items():
+            found.setdefault(name, set()).add(version)
+    return [f"{name} {' and '.join(sorted(there))}" for name, there in found.items() if len(there) > 1]
+
+
+def all_of(fitting: dict[str, dict[int, Record]]) -> list[Record]:
+    return [record for there in fitting.values() for record in there.values()]
 
 
 def left_out(experiment: Experiment, records: list[Record]) -> list[str]:
@@ -171,6 +187,8 @@ def unlike(measure: Measure, a: Record, b: Record) -> list[str]:
     ]
     if measure.same is BY_CLASSIFIER and not same_classifier(a, b):
         found.append("classifier")
+    if measure.same is AT_EQUAL_TIME and not same_machine(a.timed[0], b.timed[0]):
+        found.append("machine")
     (ours, theirs) = (distance(a), distance(b)) if measure.same is same_distance else (None, None)
     if ours is not None and theirs is not None and basis(ours) != basis(theirs):
         found.append("what the distance rests on")

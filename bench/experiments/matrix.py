@@ -15,7 +15,7 @@ from bench.record import Images, Record
 from bench.render.experiment import read_answer, write_experiment
 from bench.render.report.embedded import NotDrawn, locate
 from bench.render.results import write_results
-from bench.runs.only_missing import refuse_other
+from bench.runs.only_missing import refuse_other, refuse_unscored
 from bench.runs.request import RunRequest, preflight
 from bench.runs.runner import forget, run
 from bench.storage import durable
@@ -62,6 +62,7 @@ class Matrix:
             preset=asked.preset, data=asked.data, processes=asked.processes,
         )  # fmt: skip
         refuse_other(draft, record, asked.mixed_precision, "--fresh")
+        refuse_unscored(asked, record, "--fresh")
         return record
 
     def missing(self, shard: tuple[int, int] = (1, 1)) -> list[Cell]:

@@ -1,7 +1,6 @@
 """`bench pictures`: the pictures of a results folder again, from its records and whatever checkpoints are left."""
 
 import contextlib
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def job_of(out: Path, config: RunConfig) -> Job:
     """What the run's worker was told, wherever the folder lies now; BadInput if that is gone."""
     path = ResultsFolder(out).run(config.name).job
     try:
-        return replace(Job(**json.loads(path.read_text())), out=str(out))
+        return replace(Job.from_json(path.read_text()), out=str(out))
     except OSError as error:
         raise BadInput("its checkpoints are not here, they are not committed") from error
     except (ValueError, TypeError) as error:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.config import RunConfig
 from bench.data.library import DataRequest, cache_path, load
 from bench.data.splits import split
 from bench.data.variants import can_be_drawn
@@ -45,7 +46,9 @@ def samplers(
     From `fewest` on, ΔE and KID are within tolerance of those of all steps for each contestant; from
     `fewest_of_differences` on, so are the differences between any two contestants. It is one seed's word.
     """
-    found = {name: by_steps(out, find_model(out, name, recipe), steps, count, data, cache) for name in names}
+    models = {name: find_model(out, name, recipe) for name in names}
+    refuse_unpaired([model.config for model in models.values()])
+    found = {name: by_steps(out, model, steps, count, data, cache) for name, model in models.items()}
     rows = [row for each in found.values() for row in each.rows]
     contrasts = [contrast(a, b, found) for a, b in itertools.combinations(names, 2)]
     return {
@@ -59,6 +62,17 @@ def samplers(
         "fewest": fewest(rows),
         "fewest_of_differences": fewest([row for each in contrasts for row in each["rows"]]) if contrasts else None,
     }
+
+
+def refuse_unpaired(configs: list[RunConfig]) -> None:
+    """BadInput unless all models have one seed and the same data: their samples are subtracted in pairs."""
+    first = configs[0]
+    for other in configs[1:]:
+        if (first.seed, first.data_hash) != (other.seed, other.data_hash):
+            raise BadInput(
+                f"{first.name} and {other.name} differ in seed or data, so their samples are no pairs: "
+                "ask for one contestant at a time, or run both with one seed"
+            )
 
 
 def fewest(rows: list[dict[str, Any]]) -> int:

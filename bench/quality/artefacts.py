@@ -170,7 +170,7 @@ def against_real(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any] | None:
     }
 
 
-def first(real: Reference, count: int) -> Reference:
+def first_of(real: Reference, count: int) -> Reference:
     """The reference of the first `count` conditions."""
     return Reference(
         lab=real.lab[:count],

@@ -15,7 +15,7 @@ from bench.data import avataaars
 from bench.data.dataset import AvatarSet
 from bench.data.library import DataRequest, cache_path, load
 from bench.data.splits import Split, split
-from bench.data.variants import can_be_drawn
+from bench.data.variants import can_be_drawn, label_of
 from bench.display import display
 from bench.quality import defects
 from bench.quality.artefacts import edges_of, measure_artefacts, planes, reference
@@ -54,7 +54,7 @@ def with_one_top(asked: AvatarSet) -> Tensor:
     """The same Avataaars, all with one hairstyle: uint8 (N, 3, H, W)."""
     drawn = []
     for row in asked.codes.tolist():
-        label = {a.name: a.variants[code] for a, code in zip(asked.schema.attributes, row, strict=True)}
+        label = label_of(row, asked.schema)
         hidden = label["hairColor"] == avataaars.HIDDEN
         changed = label | {"top": ONE_TOP} | ({"hairColor": "brown"} if hidden else {})
         drawn.append(avataaars.render(changed, asked.image_size))

@@ -7,25 +7,14 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from bench.quality import interval
+from bench.quality.palette import to_lab
 
-# From linear sRGB to XYZ over the white of D65, a row for each of X, Y and Z (IEC 61966-2-1).
-TO_XYZ = torch.tensor([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
-                       [0.0193339, 0.1191920, 0.9503041]])  # fmt: skip
 CHUNK = 256  # images
 
 
-def linear(values: Tensor) -> Tensor:
-    """sRGB in [0, 1] without its gamma."""
-    return torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
 def lab_from_srgb(images: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) to CIELAB under D65, float32 (N, 3, H, W)."""
-    white = TO_XYZ / TO_XYZ.sum(1, keepdim=True)  # so that white is (1, 1, 1)
-    xyz = torch.einsum("kc,nchw->nkhw", white, linear(images.float() / 255))
-    f = torch.where(xyz > (6 / 29) ** 3, xyz.clamp(min=1e-9) ** (1 / 3), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
-    x, y, z = f.unbind(1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+    """uint8 (N, 3, H, W) to CIELAB under D65, float64 (N, 3, H, W)."""
+    return torch.from_numpy(to_lab(images.permute(0, 2, 3, 1).numpy())).permute(0, 3, 1, 2)
 
 
 def colour_difference(generated: Tensor, true: Tensor) -> Tensor:

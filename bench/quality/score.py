@@ -14,7 +14,7 @@ from bench.data.dataset import AvatarSet
 from bench.data.splits import Split
 from bench.data.variants import can_be_drawn
 from bench.quality import interval
-from bench.quality.artefacts import Reference, first, measure_artefacts, reference
+from bench.quality.artefacts import Reference, first_of, measure_artefacts, reference
 from bench.quality.attributes import cached_bounds, macro_interval, macro_of, measure_attributes, scorable, scored
 from bench.quality.classifier import AttributeClassifier
 from bench.quality.distance import frechet, moments
@@ -75,7 +75,7 @@ class Scorer:
             },
             "judge": self.bounds,
             "attributes": measure_attributes(self.classifier.predict(main), asked, self.bounds),
-            "artefacts": measure_artefacts(main, first(self.reference, len(main))),
+            "artefacts": measure_artefacts(main, first_of(self.reference, len(main))),
         }
 
     def distance(self, features: Tensor, name: str) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Scorer:
         """The same conditions and latents at every guidance scale."""
         rows = []
         for scale, images in by_scale:
-            artefacts = measure_artefacts(images, first(self.reference, len(images)))
+            artefacts = measure_artefacts(images, first_of(self.reference, len(images)))
             rows.append({"guidance": scale, **self.brief(images), "artefacts": artefacts})
         return rows
 

@@ -44,6 +44,7 @@ class Environment(Part):
     system: str
     commit: str | None = None
     training_code: str | None = None  # a digest
+    scoring_code: str | None = None  # of what scored the samples
 
 
 class Attribute(Part):

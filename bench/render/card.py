@@ -116,7 +116,8 @@ def training(exported: Exported) -> str:
         f"{recipe.sampler.upper()} in {recipe.sampling_steps} steps with guidance {recipe.guidance:g}.",
     ]
     if record:
-        lines += [training_note(record, [record]), data_note(record), environment_note(record)]
+        column = Column(record.run.contestant, [record])
+        lines += [training_note(record, [column]), data_note(record), environment_note(record)]
         lines += [f"Trained and measured by `{record.command}`."]
     else:
         lines += [f"Data: {config.data}, content {config.data_hash[:12]}."]

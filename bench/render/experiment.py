@@ -153,12 +153,24 @@ def notes(document: dict[str, Any]) -> list[str]:
             for each in arm.get("unpaired", ())  # older documents have none
         ]
     lines += [f"**Left out, of another configuration:** {escape(told)}" for told in document["left_out"]]
-    if len(codes := document["training_codes"]) > 1:
-        lines.append(f"**Runs of {len(codes)} versions of the training code stand together:** {', '.join(codes)}.")
-    if len(machines := document.get("instruction_sets", [])) > 1:  # older documents have none
+    lines += standing_together(document)
+    return [*lines, f"**Missing:** {to_be_run(document)}"] if missing(document) else lines
+
+
+def standing_together(document: dict[str, Any]) -> list[str]:
+    """Which runs of other code, data, packages or machines are in one answer; older documents do not have all four."""
+    lines = []
+    for kind, what in (("training_codes", "the training code"), ("scoring_codes", "the code that scores")):
+        if len(codes := document.get(kind, [])) > 1:
+            lines.append(f"**Runs of {len(codes)} versions of {what} stand together:** {', '.join(codes)}.")
+    if len(hashes := document.get("data", [])) > 1:
+        lines.append(f"**Runs on {len(hashes)} data sets stand together ({', '.join(hashes)}):** each pair is on one.")
+    if versions := document.get("versions"):
+        lines.append(f"**Runs by different versions of packages stand together:** {'; '.join(versions)}.")
+    if len(machines := document.get("instruction_sets", [])) > 1:
         told = "pairs of one seed may be less alike, so intervals wider"
         lines.append(f"**Runs of {len(machines)} instruction sets stand together ({', '.join(machines)}):** {told}.")
-    return [*lines, f"**Missing:** {to_be_run(document)}"] if missing(document) else lines
+    return lines
 
 
 def to_be_run(document: dict[str, Any]) -> str:

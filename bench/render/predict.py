@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.render.images.figures import SALT, Figure, blank, look, rendered
+from bench.render.images.figures import SALT, Figure, blank, look_of, rendered
 from bench.render.markdown import markdown
 from bench.render.table.row import MISSING
 from bench.storage import durable
@@ -120,7 +120,7 @@ def draw(document: dict[str, Any]) -> bytes:
 
 def draw_law(panel: Figure, name: str, law: dict[str, Any], number: int) -> None:
     """Models as marks, of which those of the frontier are filled; the law and its band as far as was measured."""
-    style = look(number)
+    style = look_of(number)
     for on_frontier, face in ((True, style.color), (False, "none")):
         there = [point for point in law["points"] if point["on_frontier"] == on_frontier]
         panel.plot(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.render.images.figures import SALT, blank, look, rendered
+from bench.render.images.figures import SALT, blank, look_of, rendered
 from bench.render.markdown import markdown
 from bench.storage import durable
 
@@ -69,7 +69,7 @@ def draw(document: dict[str, Any]) -> bytes:
         figure = blank(8, 4)
         panel = figure.subplots()
         for number, name in enumerate(document["best"]):
-            style = look(number)._asdict()
+            style = look_of(number)._asdict()
             for points in by_seed(document["trials"], name):
                 panel.plot(*zip(*points, strict=True), label=name, markersize=4, **style)
             for points in by_seed(document["runs"], name):

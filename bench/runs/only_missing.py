@@ -45,10 +45,11 @@ def refuse_other(
                        f"({made_by or 'not recorded'}, not {code}): use another --out, or {remedy}")  # fmt: skip
 
 
-def refuse_unscored(request: RunRequest, record: Record) -> None:
+def refuse_unscored(request: RunRequest, record: Record, remedy: str = "leave out --only-missing") -> None:
+    """BadInput for a record that lacks a distance that is asked for: its samples may be elsewhere."""
     missing = asked_distances(request) - record.measurements.distance.keys()
     if missing:
         raise BadInput(
-            f"--only-missing: the record of {record.run.name} has no distance by {', '.join(sorted(missing))}, and its "
-            "samples may be elsewhere: do not ask for that, or leave out --only-missing"
+            f"the record of {record.run.name} has no distance by {', '.join(sorted(missing))}, and its samples may be "
+            f"elsewhere: do not ask for that, or {remedy}"
         )

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from typing import Any
 
 from bench.config import Recipe, RunConfig, Sizes, run_name
 from bench.environment import device_name, training_code
@@ -16,12 +17,15 @@ from bench.storage.checkpoint import STATE, damage, saved
 from bench.storage.folder import ResultsFolder, RunFolder
 from bench.storage.records import read_record
 
+EVALUATION = ("samples", "curve_samples", "sweep_samples", "full_samples", "judge_steps", "sampling_steps")  # of Sizes
+
 
 def trained_as(recipe: Recipe, sizes: Sizes) -> tuple[Recipe, Sizes]:
     """What training depends on: the same for recipes and sizes that differ only in how they sample and score."""
+    none: dict[str, Any] = dict.fromkeys(EVALUATION, 0) | {"sampling_steps": None}
     return (
         replace(recipe, name="", sampler="ddim", sampling_steps=0, clip_sample=True, guidance=1.0),
-        replace(sizes, samples=0, curve_samples=0, sweep_samples=0, full_samples=0, sampling_steps=None, judge_steps=0),
+        replace(sizes, **none),
     )
 
 

@@ -6,6 +6,7 @@ stopped goes on. A rate that is best in a short training may be too high for a l
 several rates, those decide.
 """
 
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -24,6 +25,7 @@ from bench.display import display
 from bench.environment import commit, environment, training_code
 from bench.errors import BadInput, RunFailed
 from bench.record import Record
+from bench.runs.trained_alike import EVALUATION
 from bench.storage import durable
 from bench.training.budgets import budget_steps
 from bench.training.trainer import Trainer
@@ -169,7 +171,7 @@ def beyond(best: float | None, grid: list[float]) -> list[float]:
 
 
 def trial_of(config: RunConfig, rate: float, parts: Split, out: Path) -> dict[str, Any]:
-    """One trial: from its file, or trained now and put there."""
+    """One trial: from its file, or trained now and put there; a trial of another configuration is kept aside."""
     path = out / "trials" / f"{config.contestant.replace(':', '.')}-{rate:g}-seed{config.seed}.json"
     config = replace(config, sizes=replace(config.sizes, learning_rate=rate))
     asked = {
@@ -179,15 +181,16 @@ def trial_of(config: RunConfig, rate: float, parts: Split, out: Path) -> dict[st
         "config": json.loads(json.dumps(config.as_dict())),
         "code": training_code(config.contestant),
     }
-    if path.exists() and of_training(found := json.loads(path.read_text())) == of_training(asked):
-        return found
+    if path.exists():
+        text = path.read_text()
+        if of_training(found := json.loads(text)) == of_training(asked):
+            return found
+        aside = hashlib.sha256(text.encode()).hexdigest()[:12]
+        durable.write_text(path.parent / "replaced" / f"{path.stem}-{aside}.json", text)
     made = asked | train_and_validate(config, parts)
     made |= {"environment": environment(config.device, commit())}
     durable.write_text(path, json.dumps(made, indent=1, sort_keys=True) + "\n")
     return made
-
-
-EVALUATION = ("samples", "curve_samples", "sweep_samples", "full_samples", "judge_steps", "sampling_steps")
 
 
 def of_training(trial: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bench.data.dataset import AvatarSet
 from bench.data.library import read_cache
 from bench.data.splits import Split, asked_of, split
 from bench.display import Display, display
-from bench.environment import environment, load_average
+from bench.environment import environment, load_average, scoring_code
 from bench.errors import CannotWrite, RunFailed, show_traceback, words_of
 from bench.quality.condition import ignores_condition
 from bench.record import Data, Environment, Images, Measurements, Record
@@ -58,7 +58,7 @@ def work(job: Job, stopping: Stopping, neighbours: Neighbours, load: float | Non
         here["device"] = f"{machines} × {here['device']}"
     return Record(
         config=job.run,
-        environment=Environment(**here, training_code=job.training_code),
+        environment=Environment(**here, training_code=job.training_code, scoring_code=scoring_code()),
         command=job.command,
         status="done",
         data=Data(**describe(avatars, parts)),
@@ -177,10 +177,15 @@ def main(told: Path) -> int:
 
 
 def keep(job: Job, record: Record) -> None:
-    """Write a record to where it belongs; where the disk refuses it, print it, so that nothing measured is lost."""
+    """Write a record to where it belongs; where the disk refuses it, print it, so that nothing measured is lost.
+
+    A run that keeps no weights leaves none of an earlier run of its name beside its record.
+    """
     try:
         durable.write_text(job.folder.record, record.to_json())
         durable.write_text(job.folder.finished, record.to_json())
+        if record.status == "done" and not job.pictures:
+            job.folder.committed_weights.unlink(missing_ok=True)
     except CannotWrite:
         print(f"the record of {job.run.name}:\n{record.to_json()}", file=sys.stderr)
         raise

@@ -29,10 +29,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def commit_weights(path: Path, denoiser: nn.Module, codes: Tensor, schema: str) -> bool:
     """Store a denoiser's weights in half precision, with some test conditions and their schema; whether it did.
 
-    Large ones are not for a repository: of them nothing is stored.
+    Large ones are not for a repository: of them nothing is stored, and none of an earlier run are left.
     """
     half = {name: each.half() if each.is_floating_point() else each for name, each in denoiser.state_dict().items()}
     if sum(each.nbytes for each in half.values()) > COMMITTED_BYTES:
+        path.unlink(missing_ok=True)
         return False
     cache.write(path, half | {CODES: codes[:CONDITIONS].to(torch.uint8)}, {"schema": schema})
     return True

@@ -85,6 +85,12 @@ def test_no_gpu_is_one_line():
     assert done.stderr == "bench: --device cuda is not available here: use --device cpu, or auto\n"
 
 
+def test_a_model_without_the_published_size_has_dashes_there():
+    found = examination.at_full_size("tests.plug_in:build_refusing", "cpu", 128)
+    assert set(found.values()) == {None}
+    assert "disk" not in {each["what"] for each in examination.missing_here({"free_memory_bytes": 2**40}, {"a": found})}
+
+
 def test_what_is_missing_comes_with_its_remedy(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

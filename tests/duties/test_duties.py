@@ -9,6 +9,7 @@ from bench import contestants
 from bench.duties.candidate import Candidate
 from bench.duties.duties import has_other_sizes
 from bench.duties.examine import DUTIES, examine
+from bench.storage import weights as weights_module
 from bench.storage.weights import commit_weights, committed_weights, keep_weights, read_weights
 
 HERE = "tests.breaking_plug_in:build"
@@ -90,6 +91,15 @@ def test_a_parameter_may_be_named_as_the_harness_names_what_lies_beside_committe
     weights, codes, _ = committed_weights(path)
     assert torch.equal(weights["codes"], denoiser.codes)
     assert codes.tolist() == [[1, 2]]
+
+
+def test_weights_too_large_for_a_repository_leave_none_of_an_earlier_run(tmp_path, monkeypatch):
+    denoiser = contestants.build(f"{HERE}_masked", 11, 16, 1 / 32)
+    path = tmp_path / "weights.safetensors"
+    assert commit_weights(path, denoiser, torch.tensor([[1, 2]]), "{}")
+    monkeypatch.setattr(weights_module, "COMMITTED_BYTES", 1)
+    assert not commit_weights(path, denoiser, torch.tensor([[1, 2]]), "{}")
+    assert not path.exists()
 
 
 def test_every_duty_has_a_plug_in_that_breaks_it_alone_or_with_another():

@@ -227,6 +227,33 @@ def test_nothing_is_decided_while_a_run_that_is_done_is_no_pair(of_laptop):
     assert (document["verdict"], len(document["arms"][1]["effects"][0]["differences"])) == ("undecided", 6)
 
 
+def test_runs_of_one_time_budget_on_two_machines_are_no_pair_by_it(of_laptop):
+    experiment, records, _ = of_laptop
+    timed = experiment.model_copy(update={"measures": ["paired_colour", "paired_colour_at_seconds_230"]})
+    assert [document_of(timed, records, {})["arms"][1]["unpaired"]] == [[]]
+    own = [record.timed_by(()) for record in records]  # their own times, not those of quiet runs
+    other = [with_environment(r, threads=7) if r.run.contestant == "scratch" else r for r in own]
+    (unpaired,) = document_of(timed, other, {})["arms"][1]["unpaired"]
+    assert unpaired["why"] == ["machine"]
+
+
+def with_environment(record, **changes):
+    return record.model_copy(update={"environment": record.environment.model_copy(update=changes)})
+
+
+def test_pages_say_which_code_data_and_packages_stand_together(of_laptop):
+    experiment, records, document = of_laptop
+    assert "stand together" not in "\n".join(experiment_lines(document))
+    first, *rest = records
+    versions = first.environment.versions | {"torch": "9.9"}
+    moved = with_environment(first, scoring_code="abc", versions=versions)
+    elsewhere = moved.model_copy(update={"run": replace(first.run, data_hash="0" * 64)})
+    page = "\n".join(experiment_lines(document_of(experiment, [elsewhere, *rest], {})))
+    assert "**Runs of 2 versions of the code that scores stand together:** abc, not recorded." in page
+    assert "**Runs on 2 data sets stand together (000000000000, " in page
+    assert "**Runs by different versions of packages stand together:** torch 2.14.1 and 9.9." in page
+
+
 def test_the_time_of_a_run_is_that_to_its_last_budget(of_laptop):
     _, records, document = of_laptop
     training = records[0].measurements.training

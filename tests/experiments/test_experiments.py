@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from bench.config import Budget, run_name
-from bench.environment import instruction_set
+from bench.environment import instruction_set, training_code
 from bench.errors import BadInput, NoRoom
 from bench.experiments.experiment import Arm, Cell, Experiment, find, names
 from bench.experiments.matrix import Matrix, check, one_after_another, run_matrix
@@ -280,6 +281,22 @@ def test_begun_anew_records_are_kept_aside_and_a_stop_goes_on_where_it_was(reque
         durable.write_text(path, record.to_json())
         matrix.begun_anew((1, 1))
     assert len(list(folder.replaced.glob(f"{path.stem}.*.json"))) == 3
+
+
+def test_a_record_without_a_distance_that_is_asked_for_is_refused(request_in):
+    matrix = Matrix(
+        Experiment(name="x", question="", claim="", seeds=[0], reference="a", arms={"a": Arm()}), request_in()
+    )
+    (record,) = (r for r in read_records(LAPTOP) if r.run.name == "scratch-matched-seed0")
+    ours = record.environment.model_copy(update={"training_code": training_code("scratch")})
+    durable.write_text(
+        ResultsFolder(matrix.request.out).record(record.run.name),
+        record.model_copy(update={"environment": ours}).to_json(),
+    )
+    assert matrix.missing() == []
+    asked = Matrix(matrix.experiment, replace(matrix.request, extractors=["tests.plug_in:MEAN_COLOUR"]))
+    with pytest.raises(BadInput, match="no distance by .* or --fresh"):
+        asked.missing()
 
 
 @pytest.mark.slow

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
 from bench.commands.cli import main
-from bench.inference.samplers import fewest, inside, mean_of
+from bench.errors import BadInput
+from bench.inference.samplers import fewest, inside, mean_of, refuse_unpaired
 from tests.less import measured_less
 
 
@@ -41,6 +43,13 @@ def test_samplers_are_held_against_all_steps_and_contestants_against_each_other(
         ours, theirs = (each["kernel_difference"][0] for each in rows)
         assert row["kernel_difference"][0] == pytest.approx(ours - theirs, abs=1e-9)
     assert f"Between two of them: {document['fewest_of_differences']}." in said.out
+
+
+def test_models_of_different_seeds_or_data_are_no_pairs(config):
+    refuse_unpaired([config, replace(config, contestant="diffusers-32")])
+    for other in (replace(config, seed=5), replace(config, data_hash="0" * 64)):
+        with pytest.raises(BadInput, match="differ in seed or data"):
+            refuse_unpaired([config, other])
 
 
 def test_fewer_steps_are_enough_only_where_all_more_of_them_are_for_everyone():

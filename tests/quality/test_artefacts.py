@@ -7,7 +7,7 @@ import torch
 from bench.data import avataaars
 from bench.data.library import DataRequest, render
 from bench.data.splits import split
-from bench.quality.artefacts import background, first, measure_artefacts, planes, reference
+from bench.quality.artefacts import background, first_of, measure_artefacts, planes, reference
 from bench.quality.attributes import classifier_bounds
 from bench.quality.classifier import ClassifierConfig, train_classifier
 from bench.quality.judges import DEFECTS, measures_of, with_one_top
@@ -123,7 +123,7 @@ def test_the_background_is_black_that_reaches_the_border():
 def test_the_first_of_a_reference_measures_as_it_would_alone(faces, palette):
     asked, few = faces.test, faces.test.subset(torch.arange(5))
     images = few.images.roll(1, 0)
-    assert measure_artefacts(images, first(reference(asked, palette), 5)) == measure_artefacts(
+    assert measure_artefacts(images, first_of(reference(asked, palette), 5)) == measure_artefacts(
         images, reference(few, palette)
     )
 

@@ -149,6 +149,32 @@ def test_a_busy_machine_is_said_to_be_one(record):
     ]
 
 
+def test_of_two_runs_of_one_name_each_is_warned_of(record):
+    """As where two folders stand in one table: the second must not hide what is said of the first."""
+    training = ("measurements", "training")
+    resumed = edited(record(), put(["torch: 2.14 -> 2.15"], *training, "not_bit_identical"))
+    busy = edited(moved(record(), threads=1), put(0.5, *training, "busy_share"), put("x", *training, "taken_from"))
+    for both in ([resumed, busy], [busy, resumed]):
+        warnings = table(both).warnings
+        for words in ("is not bit-identical", "ran on a busy machine", "took the trained model of x"):
+            assert sum(words in line for line in warnings) == 1
+
+
+def test_any_other_setting_of_a_recipe_is_told_and_its_quality_is_marked(record):
+    other = edited(record("diffusers-8"), put(0.01, "config", "recipe", "beta_start"))
+    (warning,) = (line for line in table([record(), other]).warnings if "`recipe.beta_start` 0.01, not 0.0001" in line)
+    assert "(‡)" in warning
+
+
+def test_each_column_has_its_learning_rate_in_the_legend(record):
+    names = put("same-rate", "config", "recipe", "name"), put(0.5, "config", "sizes", "learning_rate")
+    made = table([record(), edited(record(), *names)])
+    rates = [line.partition("Learning rates: ")[2] for line in made.legend if "Learning rates: " in line]
+    assert len(rates) == 1
+    assert all(column.title in rates[0] for column in made.columns)
+    assert rates[0].count("0.5") == 1
+
+
 def test_the_instruction_set_stands_beside_the_device(record):
     for environment, words in (
         ({}, "a CPU, 2 cores, AVX2, 2 threads"),

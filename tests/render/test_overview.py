@@ -42,6 +42,16 @@ def test_every_set_is_in_it_and_every_picture_it_shows_is_there():
     assert anchors == [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
+def test_a_set_of_which_nothing_can_be_read_is_named_and_the_others_are_shown(tmp_path):
+    shutil.copytree("results/smoke", tmp_path / "smoke")
+    broken = tmp_path / "broken" / "records"
+    broken.mkdir(parents=True)
+    (broken / "scratch-matched-seed0.json").write_text("{")
+    path, refusals = write_overview(tmp_path)
+    assert "smoke: the comparison" in path.read_text()
+    assert any("scratch-matched-seed0.json" in line for line in refusals)
+
+
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
     with pytest.raises(BadInput, match="holds no result sets"):
         write_overview(tmp_path / "nothing")

@@ -194,7 +194,7 @@ def test_a_truncated_record_is_named_and_the_others_are_drawn(folder, capsys):
     page = Page(Path(out.strip()).read_text())
     assert len(page.all("pre")) == 3
     assert any(path.name in text for text in page.texts("li"))
-    assert any("; 1 record cannot be read" in text for text in page.texts("p"))
+    assert any("; 1 record left out" in text for text in page.texts("p"))
 
 
 WRONG = {

@@ -80,6 +80,9 @@ def test_a_trial_that_is_there_is_not_trained_again_unless_what_decides_it_has_c
     assert tune(*arguments, more_samples, None, tmp_path)["trials"] == first["trials"]
     smaller = replace(config, sizes=replace(config.sizes, batch_size=8))
     assert tune(*arguments, smaller, None, tmp_path)["trials"] != first["trials"]
+    aside = [json.loads(path.read_text()) for path in (tmp_path / "trials" / "replaced").iterdir()]
+    assert {trial["config"]["sizes"]["batch_size"] for trial in aside} == {config.sizes.batch_size}
+    assert len(aside) == len(first["trials"])  # none is lost
 
 
 def whole_run(name, rate, seed, loss, **changed):

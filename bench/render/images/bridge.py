@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.render.bridge import PLACES, TOGETHER, Cost, costs_of, multiple, title
-from bench.render.images.figures import Figure, blank, look, rendered
+from bench.render.images.figures import Figure, blank, look_of, rendered
 
 
 def draw_bridge(document: dict[str, Any]) -> bytes:
@@ -18,7 +18,7 @@ def draw_bridge(document: dict[str, Any]) -> bytes:
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     for number, words in enumerate(PLACES.values()):
-        panels[0].plot([], [], look(number).marker, color=look(number).color, label=words)
+        panels[0].plot([], [], look_of(number).marker, color=look_of(number).color, label=words)
     figure.legend(loc="outside lower right", ncols=2, frameon=False)
     return rendered(figure)
 
@@ -29,7 +29,7 @@ def draw_cost(panel: Figure, cost: Cost, rows: list[list[dict[str, Any]]]) -> No
         values = [multiple(comparison, cost) for comparison in row]
         for place, (value, comparison) in enumerate(zip(values, row, strict=True)):
             alone = len(row) == 1
-            marker, color = ("D", "#222222") if alone else (look(place).marker, look(place).color)
+            marker, color = ("D", "#222222") if alone else (look_of(place).marker, look_of(place).color)
             y = number + (0 if alone else 0.12 * (2 * place - 1))
             panel.plot([value], [y], marker, color=color, markersize=6)
             if cost.size == "seconds":

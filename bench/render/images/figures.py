@@ -27,7 +27,7 @@ LOOKS = (
 )
 
 
-def look(number: int) -> Look:
+def look_of(number: int) -> Look:
     return LOOKS[number % len(LOOKS)]
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from bench.record import CurvePoint, GuidancePoint, Record
 from bench.record.cost import Cost
 from bench.record.quality import AttributeAccuracy, Estimate
-from bench.render.images.figures import SALT, Figure, blank, draw_line, look, points_of, rendered
+from bench.render.images.figures import SALT, Figure, blank, draw_line, look_of, points_of, rendered
 from bench.render.table.budget_rows import point_at
 from bench.render.table.column import Column
 from bench.render.table.cost_rows import training_seconds
@@ -98,7 +98,7 @@ def draw_curves(made: list[Column]) -> Figure:
                     points_of(points, partial(axis, record), measure, unit)
                     for record, points in zip(column.records, shared_points(column), strict=True)
                 ]
-                draw_line(panel, curves, column.title, look(number))
+                draw_line(panel, curves, column.title, look_of(number))
             panel.set_xlabel(label)
         row[0].set_ylabel(words)
     panels[0][0].legend()
@@ -121,7 +121,7 @@ def draw_guidance(made: list[Column]) -> Figure:
     for panel, (words, read) in zip(figure.subplots(1, len(SWEPT)), SWEPT, strict=True):
         for number, column in enumerate(made):
             curves = [points_of(r.measurements.guidance, lambda point: point.guidance, read) for r in column.records]
-            draw_line(panel, curves, column.title, look(number))
+            draw_line(panel, curves, column.title, look_of(number))
         panel.set_xlabel("guidance scale")
         panel.set_title(words)
     panel.legend()
@@ -165,7 +165,7 @@ def draw_dots(
     panel: Any, names: list[str], seeds: list[dict[str, AttributeAccuracy]], title: str, number: int, of: int
 ) -> None:
     """A contestant's dots, a little below or above the middle of their lines, with what they are sure of."""
-    style = look(number)
+    style = look_of(number)
     for place, name in enumerate(names):
         rows = [table[name] for table in seeds if name in table]
         values = [row.accuracy for row in rows if row.accuracy is not None]
@@ -221,7 +221,7 @@ def draw_timesteps(made: list[Column]) -> Figure:
     figure = blank(7, 4)
     panel = figure.subplots()
     for number, column in enumerate(made):
-        draw_line(panel, [list(losses_of(record)) for record in column.records], column.title, look(number))
+        draw_line(panel, [list(losses_of(record)) for record in column.records], column.title, look_of(number))
     panel.set_yscale("log")
     panel.set_xlabel("timestep (0: hardly any noise)")
     panel.set_ylabel("validation loss (mean squared error) ↓")

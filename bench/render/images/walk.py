@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from bench.cost import terms
 from bench.cost.terms import Block, Place, Walk, joined
-from bench.render.images.figures import blank, look, rendered
+from bench.render.images.figures import blank, look_of, rendered
 from bench.render.walk import COSTS, NONE, numbers_of
 
 Positions = dict[Place, int]  # from the left
@@ -94,7 +94,9 @@ def draw_bars(panel: Any, cost: int, walks: list[Walk], blocks: list[list[Block]
     for number, (walk, each) in enumerate(zip(walks, blocks, strict=True)):
         x = [positions[block.place] + width * (number - (len(walks) - 1) / 2) for block in each]
         images = 1 if cost == 0 else walk.batch_size
-        panel.bar(x, [read(block) / unit / images for block in each], width, color=look(number).color, label=walk.name)
+        panel.bar(
+            x, [read(block) / unit / images for block in each], width, color=look_of(number).color, label=walk.name
+        )
     panel.set_title(title, loc="left", fontsize=9)
     panel.tick_params(labelsize=8)
     panel.grid(axis="y", alpha=0.25)

@@ -131,7 +131,11 @@ def answers(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
 def comparisons(folder: Path, refusals: list[str]) -> Iterator[Section]:
     """The records of a folder, if it has any, and no question of its own that they answer."""
     if ResultsFolder(folder).record_files() and not ResultsFolder(folder).experiment.exists():
-        records, refused = readable_records(folder)
+        try:
+            records, refused = readable_records(folder)
+        except BadInput as error:  # none of them can be read
+            refusals.append(str(error))
+            return
         refusals += refused
         left_out = [f"**Left out:** {escape(why)}." for why in refused]
         yield f"{folder.name}: the comparison", "\n\n".join([*left_out, comparison(folder, records)])

@@ -20,11 +20,11 @@ RECORD_KEYS = (
 
 
 def summary(records: list[Record], refusals: list[str]) -> str:
-    """`4 runs of 2 contestants, all finished; 1 record cannot be read`."""
+    """`4 runs of 2 contestants, all finished; 1 record left out`."""
     failed = sum(record.status == "failed" for record in records)
     names = {record.run.contestant for record in records}
     ended = f"{failed} failed" if failed else "all finished" if len(records) > 1 else "finished"
-    lost = f"; {plural(len(refusals), 'record')} cannot be read" if refusals else ""
+    lost = f"; {plural(len(refusals), 'record')} left out" if refusals else ""
     return f"{plural(len(records), 'run')} of {plural(len(names), 'contestant')}, {ended}{lost}"
 
 

@@ -1,17 +1,16 @@
 """Which records may stand together: what has to be alike for times, for image quality, and for a classifier's words."""
 
+from dataclasses import fields
 from typing import Any
 
-from bench.config import SOURCE
+from bench.config import SOURCE, Recipe
 from bench.record import Record
 from bench.render.table.column import Column, seeds_of
 from bench.render.table.row import MISSING, RestsOn
+from bench.variants import split_name
 
 SETTINGS = ("data_hash", "preset", "mixed_precision", "processes")
-RECIPE = (
-    ("timesteps", "beta_end", "prediction", "condition_dropout", "ema_decay", "sampler")
-    + ("sampling_steps", "clip_sample", "guidance", "one_hot", "centred")
-)  # fmt: skip
+RECIPE = tuple(field.name for field in fields(Recipe) if field.name not in ("name", "optimisation"))
 SCORED_ON = ("data_hash", "preset", "sizes.images", "sizes.image_size")  # what decides which images are drawn
 MAY_BE_THEIRS = "A difference in its image quality (‡) may come from these settings."
 FREE = ("sizes.learning_rate", "sizes.scale")  # named where they differ, but each contestant may have its own
@@ -24,7 +23,7 @@ def settings(record: Record) -> dict[str, Any]:
     """What was set before the run and decides over its numbers, by name."""
     config = record.run.as_dict()
     sizes = {f"sizes.{name}": value for name, value in config["sizes"].items()}
-    shared = RECIPE if record.run.recipe.name == SOURCE.name else (*RECIPE, "optimisation")
+    shared = RECIPE if split_name(record.run.recipe.name)[0] == SOURCE.name else (*RECIPE, "optimisation")
     recipe = {f"recipe.{name}": config["recipe"][name] for name in shared}
     return {name: config[name] for name in SETTINGS} | sizes | recipe
 

@@ -13,7 +13,7 @@ from bench.render.table.row import Row, Section, decimals, mib, share, within
 Reader = Callable[[Record], float | None]
 
 
-def here(record: Record) -> Cost | None:
+def cost_here(record: Record) -> Cost | None:
     return record.measurements.cost
 
 
@@ -33,7 +33,7 @@ class Size(NamedTuple):
     cost: Callable[[Record], Cost | None]
 
 
-HERE, FULL = Size("here", "here", here), Size("full_scale", "full scale", full_scale)
+HERE, FULL = Size("here", "here", cost_here), Size("full_scale", "full scale", full_scale)
 
 
 def flops(cost: Callable[[Record], Cost | None], read: Callable[[Flops], float]) -> Reader:
@@ -76,7 +76,7 @@ def giga(read: Reader) -> Reader:
 
 def achieved(record: Record) -> float | None:
     """FLOP/s of training: arithmetic counted, over seconds measured."""
-    work, speed = flops(here, lambda f: f.training)(record), images_per_second(record)
+    work, speed = flops(cost_here, lambda f: f.training)(record), images_per_second(record)
     return None if work is None or speed is None else work * speed
 
 
@@ -187,9 +187,10 @@ MEMORY_ROWS = [
 ]  # fmt: skip
 
 SPEED_ROWS = [
-    speed("forward_gflop", "forward GFLOP per image", giga(flops(here, lambda f: f.forward)), decimals(3), "lower",
+    speed("forward_gflop", "forward GFLOP per image", giga(flops(cost_here, lambda f: f.forward)), decimals(3), "lower",
           "arithmetic of one prediction, counted and not timed"),
-    speed("training_gflop", "training GFLOP per image", giga(flops(here, lambda f: f.training)), decimals(3), "lower",
+    speed("training_gflop", "training GFLOP per image", giga(flops(cost_here, lambda f: f.training)), decimals(3),
+          "lower",
           "the same with the backward pass, and with what attention's kernel computes again in it", headline=True),
     speed("forward_gflop_full_scale", "forward GFLOP per image, full scale",
           giga(flops(full_scale, lambda f: f.forward)), decimals(1), "lower",

@@ -35,7 +35,7 @@ def legend(made: list[Column]) -> list[str]:
     records, first = [record for column in made for record in column.records], reference_of(made)
     return [
         *warnings(made),
-        training_note(first, records),
+        training_note(first, made),
         data_note(first),
         scoring_note(first),
         verdict_note(),
@@ -64,7 +64,11 @@ def whole_name(record: Record) -> str:
 def quiet_notes(records: list[Record]) -> list[str]:
     """Where the times come from, if not from the runs that were scored."""
     quiet = [each for record in records if has_quiet_times(record) for each in record.timed]
-    machines = {f"{machine_name(each)}, {each.environment.threads} threads": each for each in quiet}
+    machines = dict.fromkeys(
+        f"{machine_name(each)}, {each.environment.threads} threads, torch {each.environment.versions.get('torch')}, "
+        f"commit {each.environment.commit or MISSING}"
+        for each in quiet
+    )
     return [
         f"Times, speeds and the machine's peaks are of short runs of their own, one after another ({machine}); "
         "the runs that are scored ran side by side."
@@ -151,10 +155,10 @@ def rate_of(record: Record) -> str:
     return f"{run.sizes.learning_rate:g} ({'not the chosen rate' if is_other else 'not tuned'})"
 
 
-def training_note(record: Record, records: list[Record]) -> str:
+def training_note(record: Record, made: list[Column]) -> str:
     run, sizes = record.run, record.run.sizes
-    seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for r in records}))
-    rates = {r.run.contestant: rate_of(r) for r in records}
+    seeds = ", ".join(str(seed) for seed in sorted({r.run.seed for column in made for r in column.records}))
+    rates = {column.title: " and ".join(dict.fromkeys(map(rate_of, column.records))) for column in made}
     return (
         f"Preset {run.preset}, recipe {run.recipe.name}, seed {seeds}: {sizes.image_size}×{sizes.image_size}, scale "
         f"{sizes.scale:g} of the published channels, {training_length(record)}, in batches of "

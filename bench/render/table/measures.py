@@ -16,7 +16,7 @@ from bench.render.table.budget_rows import after, key_of, other_budgets, paired_
 from bench.render.table.comparability import alike
 from bench.render.table.distance_rows import basis, snake, thousandfold
 from bench.render.table.quality_rows import attributes
-from bench.render.table.row import Estimated, RestsOn, decimals, share, within
+from bench.render.table.row import Estimated, decimals, share, within
 
 PRIMARY = "paired_colour"  # the key of the measure that was declared to count most
 Reader = Callable[[Record], float | None]
@@ -29,6 +29,8 @@ def same_distance(a: Record, b: Record) -> bool:
 
 
 BY_CLASSIFIER = partial(alike, "classifier")  # whether what judged the samples of two records was the same
+AT_EQUAL_TIME = partial(alike, "equal_time")  # whether two records were given as much time on the same machine
+AT_ALL = partial(alike, "samples")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Measure:
     bad: str = ""
     bad_below: str = ""  # instead of `bad` where the value lies below the goal
     goal: float | None = None  # what is best: then the distance to it is compared
-    same: Callable[[Record, Record], bool] = partial(alike, "samples")  # whether two records may be compared on it
+    same: Callable[[Record, Record], bool] = AT_ALL  # whether two records may be compared on it
 
     def value(self, record: Record) -> float | None:
         """What is compared: the value that was measured, or its distance to the goal."""
@@ -108,11 +110,10 @@ def budget_measures(records: list[Record]) -> list[Measure]:
 
 def budget_measure(budget: Budget) -> Measure:
     read = value_of(within(partial(point_at, budget), paired_colour))
-    same: RestsOn = "equal_time" if budget.kind == "seconds" else "samples"
     label = f"{PRIMARY_MEASURE.label} {after(budget)}"
     return Measure(
         f"{PRIMARY}_at_{key_of(budget)}", label, read, PRIMARY_MEASURE.better, PRIMARY_MEASURE.write,
-        same=partial(alike, same),
+        same=AT_EQUAL_TIME if budget.kind == "seconds" else AT_ALL,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from bench.record import Record
 from bench.record.cost import Cost
 from bench.render.markdown import image
 from bench.render.table.column import Column
-from bench.render.table.cost_rows import MEMORY_ROWS, SPEED_ROWS, full_scale, here, median_epoch
+from bench.render.table.cost_rows import MEMORY_ROWS, SPEED_ROWS, cost_here, full_scale, median_epoch
 from bench.render.table.differences import Differences
 from bench.render.table.quality_rows import quality_rows
 from bench.render.table.row import Row, Section, both, decimals, duration, millions, within
@@ -54,10 +54,10 @@ post = partial(Row, Section.POST)
 
 POST_ROWS = [
     post("parameters", "number of parameters",
-         both(within(here, parameters), within(full_scale, parameters), millions)),
-    post("model", "denoising model", within(here, model)),
+         both(within(cost_here, parameters), within(full_scale, parameters), millions)),
+    post("model", "denoising model", within(cost_here, model)),
     post("blocks", "Unet basic blocks", lambda r: r.measurements.blocks),
-    post("heads", "number of attention heads", both(within(here, heads), within(full_scale, heads), str)),
+    post("heads", "number of attention heads", both(within(cost_here, heads), within(full_scale, heads), str)),
     post("seconds_per_epoch", "training time per epoch", median_epoch, duration, "lower", unit="seconds",
          rests_on="time"),
     post("optimizer", "optimizer", lambda r: OPTIMIZERS[r.run.recipe.optimisation.optimizer]),

@@ -10,7 +10,7 @@ from bench.render.table.asked_rows import exact, paired
 from bench.render.table.budget_rows import of_scored
 from bench.render.table.column import Column
 from bench.render.table.comparability import machine_name
-from bench.render.table.cost_rows import flops, here, images_per_second, measured, median_epoch
+from bench.render.table.cost_rows import cost_here, flops, images_per_second, measured, median_epoch
 from bench.render.table.distance_rows import FRECHET, by_basis, features_of
 from bench.render.table.measures import value_of
 from bench.render.table.quality_rows import artefacts, attributes, main_validation, variety
@@ -84,11 +84,11 @@ WHO = [
 MACHINE = RunColumn("machine", "", machine_name, number=False)
 
 COSTS = [
-    RunColumn("parameters", "millions", scaled(within(here, parameters), 1e6), decimals(2)),
+    RunColumn("parameters", "millions", scaled(within(cost_here, parameters), 1e6), decimals(2)),
     RunColumn(
         "measured peak", "MiB", scaled(within(measured, lambda peak: peak.measured_bytes), MIB), decimals(1), "lower"
     ),
-    RunColumn("training", "GFLOP an image", scaled(flops(here, lambda f: f.training), 1e9), decimals(3), "lower"),
+    RunColumn("training", "GFLOP an image", scaled(flops(cost_here, lambda f: f.training), 1e9), decimals(3), "lower"),
     RunColumn("epoch", "seconds", quietly(median_epoch), decimals(1), "lower"),
     RunColumn("training speed", "images/s", quietly(images_per_second), decimals(1), "higher"),
     RunColumn("sampling", "seconds a sample", quietly(seconds_per_sample), decimals(3), "lower"),

@@ -60,26 +60,35 @@ def has_risen(record: Record) -> bool:
 
 def resumed_elsewhere(records: list[Record]) -> list[str]:
     """A mark for every run that was resumed where the same bits cannot be expected."""
-    trained = [(record.run.name, record.measurements.training) for record in records]
-    changed = {name: training.not_bit_identical for name, training in trained if training is not None}
-    return [f"**{name} is not bit-identical:** it was resumed with {'; '.join(c)}." for name, c in changed.items() if c]
+    lines = [
+        f"**{record.run.name} is not bit-identical:** it was resumed with {'; '.join(training.not_bit_identical)}."
+        for record in records
+        if (training := record.measurements.training) is not None and training.not_bit_identical
+    ]
+    return without_repeats(lines)
 
 
 def taken_models(records: list[Record]) -> list[str]:
     """A note for every run that was not trained itself."""
-    trained = [(record.run.name, record.measurements.training) for record in records]
-    taken = {name: training.taken_from for name, training in trained if training is not None and training.taken_from}
-    return [
-        f"{name} took the trained model of {other}, and the times of its training." for name, other in taken.items()
+    lines = [
+        f"{record.run.name} took the trained model of {training.taken_from}, and the times of its training."
+        for record in records
+        if (training := record.measurements.training) is not None and training.taken_from
     ]
+    return without_repeats(lines)
 
 
 def busy_notes(records: list[Record]) -> list[str]:
     """A mark for every run beside which other processes wanted the cores."""
-    trained = [(record.run.name, record.measurements.training) for record in timed(records)]
-    shares = {name: training.busy_share or 0.0 for name, training in trained if training is not None}
-    return [
-        f"**{name} ran on a busy machine:** in {share:.0%} of its time others wanted the cores; its times are too long."
-        for name, share in shares.items()
-        if share > BUSY_SHARE
+    lines = [
+        f"**{record.run.name} ran on a busy machine:** in {training.busy_share:.0%} of its time others wanted the "
+        "cores; its times are too long."
+        for record in timed(records)
+        if (training := record.measurements.training) is not None and (training.busy_share or 0.0) > BUSY_SHARE
     ]
+    return without_repeats(lines)
+
+
+def without_repeats(lines: list[str]) -> list[str]:
+    """Two folders may hold runs of one name, of which different things are to be said."""
+    return list(dict.fromkeys(lines))
