@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from bench.render.implementation import about_turns
 from bench.render.markdown import markdown
+from bench.render.table.column import short_names
 
 PLACES = {"first": "made first", "last": "made last"}
 TOGETHER = "all eight"
@@ -24,7 +25,7 @@ CHANGES = {
 class Cost(NamedTuple):
     """A kind of cost: where it stands in a comparison, and what it is called."""
 
-    size: str  # "full", "here"; "seconds" are those of the steps that were timed
+    size: str  # "full", "here"; "seconds" are those of the steps that were timed, "speed" arithmetic over them
     key: str
     label: str
 
@@ -36,6 +37,7 @@ COSTS = (
     TIMED := Cost("here", "training_gflop", "training GFLOP an image, as timed"),
     Cost("seconds", "step", "time of a step"),
 )
+SPEED = Cost("speed", "step", "arithmetic a second")
 
 
 def costs_of(document: dict[str, Any]) -> list[Cost]:
@@ -48,7 +50,8 @@ def costs_of(document: dict[str, Any]) -> list[Cost]:
 
 def bridge_lines(document: dict[str, Any]) -> list[str]:
     """What was measured and how, then a row for each change, one for all of them, and those of other models."""
-    costs, made = costs_of(document), document["changes"]
+    made = document["changes"]
+    costs = costs_of(document) + [SPEED] * (not made)
     return [
         beginning(document),
         "",
@@ -65,7 +68,7 @@ def bridge_lines(document: dict[str, Any]) -> list[str]:
 def bridge_title(document: dict[str, Any]) -> str:
     """What the document is about, as a heading."""
     if not document["changes"]:
-        return f"the costs of {', '.join(document['others'])}"
+        return f"the costs of {', '.join(short_names([*document['others']]).values())}"
     every = len(document["changes"]) == len(CHANGES)
     return f"what {'each change' if every else 'some changes'} of the architecture {'costs' if every else 'cost'}"
 
@@ -96,8 +99,13 @@ def rows_of(document: dict[str, Any], costs: list[Cost]) -> list[list[str]]:
     rows.append([*ends, *(written(together, cost) for cost in costs)])
     # documents from before others were held against each other have no such pairs
     pairs = [*document["others"].items(), *document.get("among_others", {}).items()]
+    short = short_names([*document["others"]])
     return rows + [
-        [f"{name} instead of {pair['before']}", *(written(pair, cost) for cost in costs)] for name, pair in pairs
+        [
+            f"{short.get(name, name)} instead of {short.get(pair['before'], pair['before'])}",
+            *(written(pair, cost) for cost in costs),
+        ]
+        for name, pair in pairs
     ]
 
 
@@ -126,12 +134,20 @@ def times(ratio: float) -> str:
 
 
 def multiple(comparison: dict[str, Any], cost: Cost) -> float:
-    found = comparison[cost.size][cost.key]
-    return found["median"] if cost.size == "seconds" else found
+    found = amount(comparison, cost)
+    return found["median"] if isinstance(found, dict) else found
 
 
 def written(comparison: dict[str, Any], cost: Cost) -> str:
     """`× 1.20`, and `× 1.20 (1.10 to 1.30)` of what was timed."""
-    found = comparison[cost.size][cost.key]
-    between = f" ({found['low']:.2f} to {found['high']:.2f})" if cost.size == "seconds" else ""
+    found = amount(comparison, cost)
+    between = f" ({found['low']:.2f} to {found['high']:.2f})" if isinstance(found, dict) else ""
     return times(multiple(comparison, cost)) + between
+
+
+def amount(comparison: dict[str, Any], cost: Cost) -> Any:
+    """How many times as much: a number, or the median of what was timed with its interval."""
+    if cost is not SPEED:
+        return comparison[cost.size][cost.key]
+    work, seconds = comparison["here"]["training_gflop"], comparison["seconds"][cost.key]
+    return {"median": work / seconds["median"], "low": work / seconds["high"], "high": work / seconds["low"]}

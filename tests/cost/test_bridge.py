@@ -107,6 +107,8 @@ def test_without_changes_models_alone_are_held_against_each_other(made_up):
     assert head.startswith("| models | ")
     assert every.startswith("| twin-32 instead of scratch | × 5.00 | ")
     assert (other[:6], among[:6]) == ("| mine", "| hers")
+    assert head.endswith("| time of a step | arithmetic a second |")
+    assert among.endswith("| × 0.50 (0.40 to 0.60) | × 1.00 (0.83 to 1.25) |")
 
 
 def test_a_heading_says_what_it_is_about(made_up):
@@ -114,6 +116,10 @@ def test_a_heading_says_what_it_is_about(made_up):
     assert bridge_title(every) == "what each change of the architecture costs"
     assert bridge_title(made_up) == "what some changes of the architecture cost"
     assert bridge_title(made_up | {"changes": {}, "others": {"mine": {}, "hers": {}}}) == "the costs of mine, hers"
+    long = {"diffusers_unet.peers.transformer:build": {}, "diffusers_unet.peers.extra_channels:build": {}}
+    assert bridge_title(made_up | {"changes": {}, "others": long}) == (
+        "the costs of …transformer:build, …extra_channels:build"
+    )
 
 
 def test_at_the_full_size_arithmetic_is_shown_once(made_up):
