@@ -47,6 +47,7 @@ def predict(records: list[Record]) -> dict[str, Any]:
         "seeds": seeds,
         "laws": {unit: about(laws, seeds) for unit, laws in found.items()},
         "untimed": different_machines(done),
+        "training_codes": sorted({record.environment.training_code or "not recorded" for record in done}),
         "published": published(done, found["PFLOP"], seeds),
     }
 

@@ -28,6 +28,8 @@ def predict_lines(document: dict[str, Any]) -> list[str]:
         rows = [law_row(name, law, unit) for name, law in found["contestants"].items()]
         lines += [*markdown(list(COLUMNS), rows).splitlines(), ""]
         lines += [f"- {crossing_line(each, unit)}" for each in found["crossings"]]
+    if len(codes := document["training_codes"]) > 1:
+        lines += ["", f"**Runs of {len(codes)} versions of the training code stand together:** {', '.join(codes)}."]
     return [*lines, "", published_line(document["published"])]
 
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from bench.commands.cli import main
 from bench.errors import BadInput
 from bench.experiments.finished_models import apart
 from bench.experiments.predict import full_flop, predict
@@ -125,6 +126,19 @@ def test_laws_that_are_parallel_do_not_cross(of_laptop):
     assert crossing["log10_cost"] is None
     json.dumps(found, allow_nan=False)
     assert "are equally good, and they do not cross" in "\n".join(predict_lines(found))
+
+
+def test_only_those_asked_for_are_compared_and_codes_that_differ_are_named(of_laptop, tmp_path, capsys):
+    folder = ResultsFolder(tmp_path)
+    for record in of_laptop:
+        code = put("abc" if record.run.seed == 0 else "def", "environment", "training_code")
+        durable.write_text(folder.record(record.run.name), edited(record, code).to_json())
+    assert main(["predict", str(tmp_path), "--contestants", "scratch", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert list(document["laws"]["PFLOP"]["contestants"]) == ["scratch"]
+    assert "**Runs of 2 versions of the training code stand together:** abc, def." in predict_lines(document)
+    assert main(["predict", str(tmp_path), "--contestants", "scratchy"]) == 2
+    assert "scratch" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
