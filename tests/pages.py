@@ -33,8 +33,8 @@ def between(name, text):
 
 
 def row(label, table=TABLE):
-    """The cells of a table's row."""
-    (found,) = {line for line in table.splitlines() if line.startswith(f"| {label} |")}
+    """The cells of a table's row; of the differences, those of its first two columns."""
+    found = next(line for line in table.splitlines() if line.startswith(f"| {label} |"))
     return found.strip("| ").split(" | ")[1:]
 
 

@@ -19,6 +19,7 @@ from tests.pages import (
     DETAILS,
     README,
     RESULTS,
+    ROOT,
     TABLE,
     TEXTS,
     WALK,
@@ -107,7 +108,7 @@ def test_its_finding_on_quality_is_that_of_the_rule():
 def test_its_finding_at_other_budgets_was_measured():
     for budget in ("time (230", "compute (0.0102"):
         (line,) = [line for line in TABLE.splitlines() if f"difference ΔE after equal {budget}" in line and "↓" in line]
-        assert " and ".join(line.strip("| ").split(" | ")[1:]) in plain(DETAILS)
+        assert " and ".join(line.strip("| ").split(" | ")[1:3]) in plain(DETAILS)
     assert row("paired colour difference ΔE after equal compute (0.0102 PFLOP)")[4] == "below 0.0001"
     for budget, words in (
         ("equal compute (0.0102 PFLOP)", "{} at 0.003:"),
@@ -217,6 +218,28 @@ def test_what_it_says_of_the_bridge_was_measured():
     assert "More ResNet blocks make it {} as long if made first, and {} if made last".format(*steps["blocks"]) in text
     assert "A larger Tau makes it {} and {} as long".format(*steps["tau"]) in text
     assert "was measured at {} and {}".format(*(each.replace("times ", "") for each in steps["heads"])) in text
+
+
+def test_what_it_says_of_the_librarys_other_two_and_of_the_peers_was_measured():
+    timed = read("bridge", "bridge-peers.json")
+    said = [
+        "{median:.2f} times ({low:.2f} to {high:.2f})".format(**timed["among_others"][name]["seconds"]["step"])
+        for name in ("diffusers-16", "diffusers-8")
+    ]
+    assert f"a step takes {' and '.join(said)} as long as one of `diffusers-32`" in plain(DETAILS)
+    again = "{median:.1f} times ({low:.1f} to {high:.1f})".format(**timed["others"]["diffusers-32"]["seconds"]["step"])
+    assert f"a step of `diffusers-32` took {again} as long as one of `scratch`" in plain(DETAILS)
+    spread = [f"{fmean(found):.2f} ± {stdev(found):.2f}" for name in ("diffusers-16", "diffusers-8")
+              if len(found := [*colours("laptop", name).values()]) == 3]  # fmt: skip
+    assert f"ΔE is {' and '.join(spread)} (`diffusers-16` first)" in plain(DETAILS)
+    peers = [
+        pair["here"]["training_gflop"] / pair["seconds"]["step"]["median"]
+        for name, pair in timed["others"].items()
+        if name.startswith("diffusers_unet.peers")
+    ]
+    assert len(peers) == 4
+    wrapped = plain((ROOT / "diffusers_unet" / "README.md").read_text())
+    assert f"they do {min(peers):.2f} to {max(peers):.2f} times as much arithmetic a second" in wrapped
 
 
 def test_what_it_says_of_the_published_size_was_measured():
@@ -338,7 +361,7 @@ def test_what_it_says_of_single_changes_was_measured():
 
 def test_its_short_answer_is_the_rows_below_it():
     short = plain(README).split("**In short, at a laptop's size:**")[1].split("```")[0]
-    theirs, ours = (float(cell.split(" ±")[0]) for cell in reversed(row("colour difference to the true picture, ΔE ↓")))
+    theirs, ours = (float(cell.split(" ±")[0]) for cell in row("colour difference to the true picture, ΔE ↓")[1::-1])
     assert f"(ΔE {theirs:.1f}, not {ours:.1f})" in short
     assert "but takes 4 to 7 times as long" in short  # as the finding on cost says, and what is tested there
     arms = read("claims", "equal-time", "experiment.json")["arms"]

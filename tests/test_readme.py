@@ -47,7 +47,8 @@ def test_it_is_short():
 
 def test_every_line_of_its_table_was_measured_and_the_blog_posts_ten_rows_come_first():
     shown = [line for line in between("laptop", README) if line.startswith("|")]
-    measured = TABLE.replace("](images/", "](results/laptop/images/").splitlines()
+    whole = TABLE.replace("](images/", "](results/laptop/images/").splitlines()
+    measured = ["|".join(line.split("|")[:4]) + "|" for line in whole]  # its first two columns
     assert len(shown) > 15
     assert [line for line in shown if line not in measured] == []
     assert shown[:12] == measured[:12]
