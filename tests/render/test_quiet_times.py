@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bench.render.images.plots import draw_curves, untimed
+from bench.render.report.quality import not_timed
 from bench.render.table.cost_rows import training_seconds
 from bench.render.table.row import Section
 from bench.render.table.runs_table import runs_table
@@ -105,3 +107,15 @@ def test_curves_and_the_page_of_runs_use_them_too(folder):
     assert training_seconds(quiet, point) == point.seconds
     (epoch,) = [m for m in runs_table(made.columns).measures if m.label == "epoch"]
     assert epoch.read(first) == 3.0
+
+
+def test_by_minutes_only_columns_whose_times_compare_are_drawn_and_the_page_names_the_others(folder, record):
+    alike = table(read_records(folder())).columns
+    assert untimed(alike) == []
+    assert not_timed(alike) == ""
+    elsewhere = [edited(each, put(1, "environment", "threads")) for each in (record("diffusers-16", seed=0),)]
+    made = table([record("scratch"), record("diffusers-32"), *elsewhere]).columns
+    assert [column.title for column in untimed(made)] == ["diffusers-16"]
+    assert not_timed(made) == " Not drawn by minutes, as they were timed elsewhere: diffusers-16."
+    by_images, by_minutes = (panel.lines for panel in draw_curves(made).axes[:2])
+    assert len(by_images) == len(by_minutes) + 1

@@ -12,6 +12,7 @@ from bench.record.quality import AttributeAccuracy, Estimate
 from bench.render.images.figures import SALT, Figure, blank, draw_line, look_of, points_of, rendered
 from bench.render.table.budget_rows import point_at
 from bench.render.table.column import Column
+from bench.render.table.comparability import kind_of_machine
 from bench.render.table.cost_rows import training_seconds
 from bench.render.table.numbers import artefact
 from bench.render.table.row import precision_name
@@ -94,6 +95,8 @@ def draw_curves(made: list[Column]) -> Figure:
     for row, (measure, words) in zip(panels, MEASURES, strict=True):
         for panel, (axis, unit, label) in zip(row, AXES, strict=True):
             for number, column in enumerate(made):
+                if axis is training_seconds and column in untimed(made):
+                    continue
                 curves = [
                     points_of(points, partial(axis, record), measure, unit)
                     for record, points in zip(column.records, shared_points(column), strict=True)
@@ -103,6 +106,12 @@ def draw_curves(made: list[Column]) -> Figure:
         row[0].set_ylabel(words)
     panels[0][0].legend()
     return figure
+
+
+def untimed(made: list[Column]) -> list[Column]:
+    """The columns that were timed on other kinds of machines than the reference, or not in quiet runs as it was."""
+    first, *others = [{(kind_of_machine(t), t is r) for r in column.records for t in r.timed} for column in made]
+    return [column for column, kinds in zip(made[1:], others, strict=True) if kinds != first]
 
 
 def shared_points(column: Column) -> list[list[CurvePoint]]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import permutation_test, rankdata, zscore
 
 from bench.record import CurvePoint, GuidancePoint, Record
-from bench.render.images.plots import PLOTS, write_plots
+from bench.render.images.plots import PLOTS, untimed, write_plots
 from bench.render.markdown import markdown
 from bench.render.table.column import Column, columns
 from bench.render.table.comparability import alike, comparability_notes
@@ -48,7 +48,8 @@ def page(made: list[Column], missing: list[str]) -> str:
         *(f"- {note}" for note in comparability_notes(made)),
         "## After every budget",
         *plot("curves", missing),
-        f"From {few(first.curve)} samples a point. {FINISHED if finished(first.curve) else UNFINISHED}",
+        f"From {few(first.curve)} samples a point. {FINISHED if finished(first.curve) else UNFINISHED}"
+        f"{not_timed(made)}",
         "## Attributes",
         *plot("attributes", missing),
         "## Guidance",
@@ -66,6 +67,12 @@ def page(made: list[Column], missing: list[str]) -> str:
         *(part for each in confusion_numbers(made) for part in each.in_markdown()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def not_timed(made: list[Column]) -> str:
+    """Whose line is not there by minutes, and why."""
+    names = ", ".join(column.title for column in untimed(made))
+    return f" Not drawn by minutes, as they were timed elsewhere: {names}." if names else ""
 
 
 def loss_and_images(made: list[Column]) -> list[str]:

@@ -46,10 +46,12 @@ def machine_name(record: Record) -> str:
 
 def same_machine(a: Record, b: Record) -> bool:
     """Whether times of two records compare: device, instruction set, threads, version of torch, measured peak."""
-    ours, theirs = (
-        (machine_name(r), r.environment.threads, r.environment.versions.get("torch")) for r in (a, b)
-    )  # fmt: skip
-    return ours == theirs and peaks_alike(a, b)
+    return kind_of_machine(a) == kind_of_machine(b) and peaks_alike(a, b)
+
+
+def kind_of_machine(record: Record) -> tuple[str, int, str | None]:
+    """Device with instruction set, threads, and the version of torch."""
+    return machine_name(record), record.environment.threads, record.environment.versions.get("torch")
 
 
 def peaks_alike(a: Record, b: Record) -> bool:
