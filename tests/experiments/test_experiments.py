@@ -260,7 +260,7 @@ def test_begun_anew_records_are_kept_aside_and_a_stop_goes_on_where_it_was(reque
     )  # fmt: skip
     folder = ResultsFolder(matrix.request.out)
     for record in read_records(LAPTOP):
-        if record.run.seed < 2:
+        if record.run.seed < 2 and record.run.contestant in ("scratch", "diffusers-32"):
             durable.write_text(folder.record(record.run.name), record.to_json())
     done = []
 
