@@ -259,9 +259,10 @@ def test_begun_anew_records_are_kept_aside_and_a_stop_goes_on_where_it_was(reque
             "a": Arm(), "b": Arm(contestant="diffusers-32")}), request_in("--fresh"),
     )  # fmt: skip
     folder = ResultsFolder(matrix.request.out)
-    for record in read_records(LAPTOP):
-        if record.run.seed < 2 and record.run.contestant in ("scratch", "diffusers-32"):
-            durable.write_text(folder.record(record.run.name), record.to_json())
+    names = {f"{name}-matched-seed{seed}" for name in ("scratch", "diffusers-32") for seed in (0, 1)}
+    ours = [record for record in read_records(LAPTOP) if record.run.name in names]
+    for record in ours:
+        durable.write_text(folder.record(record.run.name), record.to_json())
     done = []
 
     def stop_after_one(request):
@@ -275,7 +276,7 @@ def test_begun_anew_records_are_kept_aside_and_a_stop_goes_on_where_it_was(reque
     assert not folder.record_files()
     assert len(list(folder.replaced.glob("*.json"))) == 4
     assert not list(folder.run_folders())
-    record = read_records(LAPTOP)[0]
+    record = ours[0]
     path = folder.record(record.run.name)
     for _ in range(2):  # what was kept aside is not written over
         durable.write_text(path, record.to_json())
