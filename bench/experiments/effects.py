@@ -115,9 +115,8 @@ def named(fitting: dict[str, dict[int, Record]], field: str) -> list[str]:
 def unlike_versions(fitting: dict[str, dict[int, Record]]) -> list[str]:
     """`torch 2.14.1 and 2.15.0` for every package of which the runs had more than one version."""
     found: dict[str, set[str]] = {}
-    for record in all_of(fitting):
-        for name, version in record.environment.versions.items():
-            found.setdefault(name, set()).add(version)
+    for name, version in (pair for record in all_of(fitting) for pair in record.environment.versions.items()):
+        found.setdefault(name, set()).add(version)
     return [f"{name} {' and '.join(sorted(there))}" for name, there in found.items() if len(there) > 1]
 
 
